@@ -1,0 +1,125 @@
+//! What a node is told at start, and every bound it keeps.
+
+use std::time::Duration;
+
+use libp2p::{Multiaddr, PeerId};
+use serde::{Deserialize, Serialize};
+
+/// What identify calls us. Nothing is ever decided by it.
+pub const AGENT_VERSION: &str = concat!("punchline/", env!("CARGO_PKG_VERSION"));
+/// The protocol family that identify names. Not compared either.
+pub const IDENTIFY_PROTOCOL: &str = "/punchline/1.0.0";
+/// The namespace a peer registers in, unless told otherwise.
+pub const DEFAULT_NAMESPACE: &str = "rendezvous";
+/// Rendezvous spec: a namespace has at most 255 bytes.
+pub const MAX_NAMESPACE_BYTES: usize = 255;
+/// How often a dialled peer is greeted, unless told otherwise.
+pub const DEFAULT_GREET_INTERVAL: Duration = Duration::from_secs(10);
+/// A message that is not acked after this time has failed.
+pub const DEFAULT_MESSAGE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The largest body of a message: more than a person types, little enough to buffer.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// The largest msg frame: a body and room for the fields around it.
+pub const MAX_FRAME_BYTES: usize = MAX_BODY_BYTES + 64;
+/// The largest packet of the one-shot form, as its first implementation had it.
+pub const MAX_ONESHOT_BYTES: usize = 2_048;
+/// Messages in the outbox of one peer.
+pub const MAX_OUTBOX_MESSAGES: usize = 1_000;
+/// Bytes of bodies in the outbox of one peer.
+pub const MAX_OUTBOX_BYTES: usize = 4 * 1024 * 1024;
+/// Peers whose delivery state is kept; beyond it the longest absent one with an empty outbox goes.
+pub const MAX_KNOWN_PEERS: usize = 1_024;
+/// Sessions of one remote peer whose position is kept: its present process and a few before it.
+pub const MAX_SESSIONS_PER_PEER: usize = 4;
+/// A peer that left this recently still belongs to the room: broadcasts queue for it.
+pub const ROOM_MEMORY: Duration = Duration::from_secs(120);
+
+/// Events that wait for the application before nodes stop reading messages from the wire.
+pub const EVENT_QUEUE_LEN: usize = 4_096;
+/// Bytes of message bodies in those events.
+pub const EVENT_QUEUE_BYTES: usize = 8 * 1024 * 1024;
+/// Commands that wait for the event loop.
+pub const COMMAND_QUEUE_LEN: usize = 64;
+
+/// A stream that does not say hello, or does not answer ours, within this time is reset.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a path is asked whether it still works, and how fast it is.
+pub const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+/// One-shot streams of one connection that are read at a time.
+pub const MAX_ONESHOT_STREAMS: usize = 16;
+/// How often a connection's msg stream is opened again after a fault before the connection is left alone.
+pub const MAX_STREAM_ATTEMPTS: u32 = 5;
+
+/// The largest greeting.
+pub const MAX_GREETING_BYTES: usize = 4 * 1024;
+/// How long a greeting may take.
+pub const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Greetings of one connection that are answered at a time.
+pub const MAX_GREETING_STREAMS: usize = 16;
+
+/// Connections that have not finished their handshake, each way.
+pub const MAX_PENDING_CONNECTIONS: u32 = 128;
+/// Connections of all peers together.
+pub const MAX_CONNECTIONS: u32 = 1_024;
+/// Connections of one peer: every transport, relayed and direct, old and new, and some spare.
+pub const MAX_CONNECTIONS_PER_PEER: u32 = 12;
+/// A connection that nothing uses is closed after this time.
+pub const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Peers that the session keeps an eye on: discovered, dialled or connected.
+pub const MAX_SESSION_PEERS: usize = 1_024;
+/// Addresses kept for one peer.
+pub const MAX_ADDRESSES_PER_PEER: usize = 16;
+
+/// What a node is told at start.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// Relays to reserve on, register at and discover from.
+    pub relays: Vec<RelayAddress>,
+    /// The namespace to meet others in.
+    pub namespace: String,
+    /// Addresses to listen on.
+    pub listen: Vec<Multiaddr>,
+    /// Peers to dial, and to greet.
+    pub dial: Vec<Multiaddr>,
+    /// How often to greet them; `None`: never.
+    pub greet_interval: Option<Duration>,
+    /// When an unacked message fails.
+    pub message_timeout: Duration,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            relays: Vec::new(),
+            namespace: DEFAULT_NAMESPACE.into(),
+            listen: Vec::new(),
+            dial: Vec::new(),
+            greet_interval: Some(DEFAULT_GREET_INTERVAL),
+            message_timeout: DEFAULT_MESSAGE_TIMEOUT,
+        }
+    }
+}
+
+/// Where a relay is. Its peer id may be unknown until it has been dialled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayAddress {
+    /// The relay, if known.
+    pub peer: Option<PeerId>,
+    /// Its addresses, without `/p2p/…`.
+    pub addresses: Vec<Multiaddr>,
+}
+
+/// What a relay serves at `/bootstrap.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bootstrap {
+    /// The relay's peer id.
+    pub peer_id: PeerId,
+    /// The addresses it advertises, `/p2p/…` included.
+    pub addresses: Vec<Multiaddr>,
+    /// The namespace that its operator proposes.
+    pub namespace: String,
+    /// The version of the relay's software.
+    pub version: String,
+}
