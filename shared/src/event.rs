@@ -276,13 +276,17 @@ pub enum ParseCommandError {
     #[error("nothing to send")]
     Empty,
     /// There is no such slash command.
-    #[error("no such command: {0}; /help lists them, and a line that starts with // is sent with one slash")]
+    #[error(
+        "no such command: {0}; /help lists them, and a line that starts with // is sent with one slash"
+    )]
     Unknown(String),
     /// A slash command without what it needs.
     #[error("usage: {0}")]
     Usage(&'static str),
     /// The argument of `/dial` is no multiaddr.
-    #[error("{address} is no multiaddr ({reason}); one looks like /ip4/192.0.2.7/udp/45678/quic-v1")]
+    #[error(
+        "{address} is no multiaddr ({reason}); one looks like /ip4/192.0.2.7/udp/45678/quic-v1"
+    )]
     Address {
         /// What was typed.
         address: String,
@@ -303,13 +307,18 @@ impl FromStr for Command {
             return Ok(Self::Broadcast { body: line.into() });
         }
         if line.starts_with("//") {
-            return Ok(Self::Broadcast { body: line[1..].into() });
+            return Ok(Self::Broadcast {
+                body: line[1..].into(),
+            });
         }
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
         match word {
             "/to" => match rest.split_once(char::is_whitespace) {
-                Some((to, body)) => Ok(Self::Send { to: to.into(), body: body.trim_start().into() }),
+                Some((to, body)) => Ok(Self::Send {
+                    to: to.into(),
+                    body: body.trim_start().into(),
+                }),
                 None => Err(ParseCommandError::Usage("/to PEER TEXT")),
             },
             "/dial" if rest.is_empty() => Err(ParseCommandError::Usage("/dial ADDR")),

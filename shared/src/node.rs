@@ -42,10 +42,7 @@ pub struct PeerInfo {
 }
 
 /// Makes a node. Nothing happens until the [`EventLoop`] runs.
-pub fn new(
-    _config: NodeConfig,
-    _key: Keypair,
-) -> Result<(Node, Events, EventLoop), StartError> {
+pub fn new(_config: NodeConfig, _key: Keypair) -> Result<(Node, Events, EventLoop), StartError> {
     unimplemented!()
 }
 
@@ -62,7 +59,11 @@ impl Node {
     }
 
     /// As [`Self::send`], but waits while the outbox is full.
-    pub async fn send_when_ready(&self, _to: PeerId, _body: impl Into<String>) -> Result<u64, SendError> {
+    pub async fn send_when_ready(
+        &self,
+        _to: PeerId,
+        _body: impl Into<String>,
+    ) -> Result<u64, SendError> {
         unimplemented!()
     }
 
