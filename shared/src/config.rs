@@ -39,6 +39,8 @@ pub const ROOM_MEMORY: Duration = Duration::from_secs(120);
 pub const EVENT_QUEUE_LEN: usize = 4_096;
 /// Bytes of message bodies in those events.
 pub const EVENT_QUEUE_BYTES: usize = 8 * 1024 * 1024;
+/// Beyond this many events of any kind the node stands still until some are read.
+pub const EVENT_QUEUE_HARD_LEN: usize = 4 * EVENT_QUEUE_LEN;
 /// Commands that wait for the event loop.
 pub const COMMAND_QUEUE_LEN: usize = 64;
 
@@ -64,8 +66,19 @@ pub const MAX_PENDING_CONNECTIONS: u32 = 128;
 pub const MAX_CONNECTIONS: u32 = 1_024;
 /// Connections of one peer: every transport, relayed and direct, old and new, and some spare.
 pub const MAX_CONNECTIONS_PER_PEER: u32 = 12;
+/// Streams of one connection that are being negotiated at a time.
+pub const MAX_INBOUND_STREAMS: usize = 128;
 /// A connection that nothing uses is closed after this time.
 pub const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often outboxes are searched for messages that are too old.
+pub const OUTBOX_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// A stop waits this long for acks.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+/// A stop that unregistered waits at least this long, so that the request gets out.
+pub const UNREGISTER_TIME: Duration = Duration::from_millis(200);
+/// A stop waits this long for connections to close.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Peers that the session keeps an eye on: discovered, dialled or connected.
 pub const MAX_SESSION_PEERS: usize = 1_024;

@@ -1,7 +1,13 @@
 //! The Punchline peer: protocols and node logic, the same in a terminal and in a browser tab.
 
+pub mod address;
+mod behaviour;
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod greet;
+pub mod msg;
 pub mod node;
+pub mod platform;
+mod queue;
 pub mod session;

@@ -1,28 +1,36 @@
-//! The handle to a node, and the loop that runs it: the only code that touches a swarm.
+//! The handle to a node. Its [`EventLoop`] is the only code that touches a swarm.
 
-use std::time::Duration;
+mod event_loop;
+mod reason;
+mod swarm_events;
+#[cfg(test)]
+mod tests;
 
-use futures::Stream;
-use libp2p::{Multiaddr, PeerId, identity::Keypair};
+use std::{sync::Arc, time::Duration};
+
+use libp2p::{Multiaddr, PeerId, Swarm, identity::Keypair};
 use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+use web_time::Instant;
 
+pub use self::event_loop::EventLoop;
+pub use crate::queue::Events;
 use crate::{
-    config::{NodeConfig, RelayAddress},
+    behaviour::Behaviour,
+    config::{COMMAND_QUEUE_LEN, MAX_NAMESPACE_BYTES, NodeConfig, RelayAddress},
     error::{SendError, StartError, Stopped},
-    event::{Event, Path, Transport},
+    event::{Path, Transport},
+    msg::hub::Hub,
+    platform, queue,
 };
 
-/// A handle to a running node. Clones are handles to the same node.
+/// A handle to a running node. Clones are handles to the same node, which stops when none is left.
 #[derive(Debug, Clone)]
-pub struct Node {}
-
-/// What happens to a node, in order. A [`Stream`] of [`Event`]s that ends when the node has stopped.
-#[derive(Debug)]
-pub struct Events {}
-
-/// Runs a node. Whoever starts the node polls it: a tokio task, or `spawn_local`.
-#[derive(Debug)]
-pub struct EventLoop {}
+pub struct Node {
+    peer_id: PeerId,
+    hub: Arc<Hub>,
+    requests: mpsc::Sender<Request>,
+}
 
 /// A peer of the room, for `/peers`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,84 +49,137 @@ pub struct PeerInfo {
     pub unacked: usize,
 }
 
-/// Makes a node. Nothing happens until the [`EventLoop`] runs.
-pub fn new(_config: NodeConfig, _key: Keypair) -> Result<(Node, Events, EventLoop), StartError> {
-    unimplemented!()
+/// What a handle asks of the loop.
+#[derive(Debug)]
+enum Request {
+    Dial(Multiaddr),
+    AddRelay(RelayAddress),
+    Wake,
+    Peers(oneshot::Sender<Vec<PeerInfo>>),
+    Shutdown(oneshot::Sender<()>),
+}
+
+/// Makes a node. Its listeners are bound already; the rest happens while the [`EventLoop`] runs.
+pub async fn new(
+    config: NodeConfig,
+    key: Keypair,
+) -> Result<(Node, Events, EventLoop), StartError> {
+    let (hub, events) = prepare(&config)?;
+    let swarm = platform::build_swarm(key.clone(), |relay| {
+        Behaviour::new(&key, relay, hub.clone())
+    })
+    .await?;
+    assemble(config, swarm, hub, events)
+}
+
+fn prepare(config: &NodeConfig) -> Result<(Arc<Hub>, Events), StartError> {
+    if config.namespace.len() > MAX_NAMESPACE_BYTES {
+        return Err(StartError::Namespace(config.namespace.len()));
+    }
+    let (sender, events) = queue::new();
+    let hub = Hub::new(rand::random(), sender, config.message_timeout);
+    Ok((Arc::new(hub), events))
+}
+
+fn assemble(
+    config: NodeConfig,
+    swarm: Swarm<Behaviour>,
+    hub: Arc<Hub>,
+    events: Events,
+) -> Result<(Node, Events, EventLoop), StartError> {
+    let (requests, receiver) = mpsc::channel(COMMAND_QUEUE_LEN);
+    let node = Node {
+        peer_id: *swarm.local_peer_id(),
+        hub: hub.clone(),
+        requests,
+    };
+    let event_loop = EventLoop::new(swarm, config, hub, receiver)?;
+    Ok((node, events, event_loop))
 }
 
 impl Node {
     /// Our own peer id.
     #[must_use]
-    pub fn peer_id(&self) -> PeerId {
-        unimplemented!()
+    pub const fn peer_id(&self) -> PeerId {
+        self.peer_id
     }
 
     /// Puts a message into the outbox of a peer, and returns its id at once.
-    pub fn send(&self, _to: PeerId, _body: impl Into<String>) -> Result<u64, SendError> {
-        unimplemented!()
+    pub fn send(&self, to: PeerId, body: impl Into<String>) -> Result<u64, SendError> {
+        self.hub.send(to, body.into())
     }
 
     /// As [`Self::send`], but waits while the outbox is full.
     pub async fn send_when_ready(
         &self,
-        _to: PeerId,
-        _body: impl Into<String>,
+        to: PeerId,
+        body: impl Into<String>,
     ) -> Result<u64, SendError> {
-        unimplemented!()
+        let body = body.into();
+        loop {
+            let left = self.hub.left_outbox();
+            match self.hub.send(to, body.clone()) {
+                Err(SendError::OutboxFull(_)) => left.await,
+                result => return result,
+            }
+        }
     }
 
     /// The peers that a broadcast goes to: connected ones, and those that were a moment ago.
     #[must_use]
     pub fn room(&self) -> Vec<PeerId> {
-        unimplemented!()
+        self.hub.room(Instant::now())
     }
 
     /// Messages, to all peers together, that are neither acked nor failed.
     #[must_use]
     pub fn unacked(&self) -> usize {
-        unimplemented!()
+        self.hub.unacked()
     }
 
     /// Waits until [`Self::unacked`] is 0.
     pub async fn drained(&self) {
-        unimplemented!()
+        loop {
+            let left = self.hub.left_outbox();
+            if self.hub.unacked() == 0 {
+                return;
+            }
+            left.await;
+        }
     }
 
     /// Dials a peer, and greets it when greetings are on. How it went comes as an event.
-    pub async fn dial(&self, _address: Multiaddr) -> Result<(), Stopped> {
-        unimplemented!()
+    pub async fn dial(&self, address: Multiaddr) -> Result<(), Stopped> {
+        self.request(Request::Dial(address)).await
     }
 
     /// Uses one more relay from now on.
-    pub async fn add_relay(&self, _relay: RelayAddress) -> Result<(), Stopped> {
-        unimplemented!()
+    pub async fn add_relay(&self, relay: RelayAddress) -> Result<(), Stopped> {
+        self.request(Request::AddRelay(relay)).await
+    }
+
+    /// The network or the page came back: what waits for a retry is tried now.
+    pub async fn wake(&self) -> Result<(), Stopped> {
+        self.request(Request::Wake).await
     }
 
     /// The peers of the room.
     pub async fn peers(&self) -> Result<Vec<PeerInfo>, Stopped> {
-        unimplemented!()
+        let (reply, answer) = oneshot::channel();
+        self.request(Request::Peers(reply)).await?;
+        answer.await.map_err(|_| Stopped)
     }
 
     /// Unregisters, waits for acks (2 s at most), closes, and returns when the node has stopped.
     pub async fn shutdown(&self) {
-        unimplemented!()
+        let (reply, answer) = oneshot::channel();
+        if self.request(Request::Shutdown(reply)).await.is_ok() {
+            // An error means that the loop is gone, which is what was asked for.
+            let _ = answer.await;
+        }
     }
-}
 
-impl EventLoop {
-    /// Runs the node until [`Node::shutdown`], or until every handle is gone.
-    pub async fn run(self) {
-        unimplemented!()
-    }
-}
-
-impl Stream for Events {
-    type Item = Event;
-
-    fn poll_next(
-        self: std::pin::Pin<&mut Self>,
-        _cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Event>> {
-        unimplemented!()
+    async fn request(&self, request: Request) -> Result<(), Stopped> {
+        self.requests.send(request).await.map_err(|_| Stopped)
     }
 }

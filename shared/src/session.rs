@@ -236,3 +236,94 @@ pub enum Output {
     /// Tell the application.
     Emit(Event),
 }
+
+// TEMPORARY stand-in
+/// x
+#[derive(Debug)]
+pub struct Session {
+    out: std::collections::VecDeque<Output>,
+    n: u64,
+    paths: std::collections::HashMap<PeerId, ActivePath>,
+}
+impl Session {
+    /// x
+    pub fn new(config: &NodeConfig, _local: PeerId, _seed: u64, _now: Instant) -> Self {
+        let mut s = Self {
+            out: Default::default(),
+            n: 0,
+            paths: Default::default(),
+        };
+        for a in &config.dial {
+            s.dial(a.clone());
+        }
+        s
+    }
+    fn dial(&mut self, a: Multiaddr) {
+        self.n += 1;
+        self.out.push_back(Output::Dial {
+            dial: DialId(self.n),
+            peer: crate::address::peer_of(&a),
+            addresses: vec![a],
+        });
+    }
+    /// x
+    pub fn handle(&mut self, _now: Instant, input: Input) {
+        match input {
+            Input::Dial(a) => self.dial(a),
+            Input::ListenersReady => self.out.push_back(Output::Emit(Event::Ready {})),
+            Input::Path {
+                peer,
+                path: Some(p),
+                ..
+            } => {
+                let e = match self.paths.insert(peer, p.clone()) {
+                    None => Event::Connected {
+                        peer,
+                        path: p.path,
+                        transport: p.transport,
+                        address: p.address,
+                    },
+                    Some(old) => Event::PathChanged {
+                        peer,
+                        from: old.path,
+                        to: p.path,
+                        transport: p.transport,
+                        address: p.address,
+                    },
+                };
+                self.out.push_back(Output::Emit(e));
+            }
+            Input::Path {
+                peer,
+                path: None,
+                reason,
+            } => {
+                self.paths.remove(&peer);
+                self.out
+                    .push_back(Output::Emit(Event::Disconnected { peer, reason }));
+            }
+            Input::DialFailed { reason, .. } => self
+                .out
+                .push_back(Output::Emit(Event::Error { message: reason })),
+            _ => {}
+        }
+    }
+    /// x
+    pub fn handle_timeout(&mut self, _now: Instant) {}
+    /// x
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        None
+    }
+    /// x
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+    /// x
+    pub fn is_registered(&self) -> bool {
+        false
+    }
+    /// x
+    pub fn is_relay(&self, _p: &PeerId) -> bool {
+        false
+    }
+}

@@ -4,8 +4,9 @@
 //! lets each message of one peer through once and in order. Neither knows of paths: a handler that
 //! (re)starts sending on a path asks the other side where to resume and rewinds the outbox to that.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, ops::Range, time::Duration};
 
+use bytes::Bytes;
 use web_time::Instant;
 
 use crate::config::{MAX_OUTBOX_BYTES, MAX_OUTBOX_MESSAGES, MAX_SESSIONS_PER_PEER};
@@ -28,7 +29,7 @@ pub struct Outbox {
 
 #[derive(Debug)]
 struct Entry {
-    body: Arc<str>,
+    frame: Bytes,
     queued_at: Instant,
 }
 
@@ -46,7 +47,13 @@ pub struct BogusAck {
 
 impl Default for Outbox {
     fn default() -> Self {
-        Self { entries: VecDeque::new(), bytes: 0, base: 1, cursor: 0, reported: 0 }
+        Self {
+            entries: VecDeque::new(),
+            bytes: 0,
+            base: 1,
+            cursor: 0,
+            reported: 0,
+        }
     }
 }
 
@@ -58,14 +65,23 @@ impl Outbox {
             && (self.bytes + len <= MAX_OUTBOX_BYTES || self.entries.is_empty())
     }
 
-    /// Appends a message and returns its sequence number.
-    pub fn push(&mut self, body: Arc<str>, now: Instant) -> Result<u64, Full> {
-        if !self.has_room(body.len()) {
+    /// The sequence number of the next message.
+    #[must_use]
+    pub fn next_seq(&self) -> u64 {
+        self.base + self.entries.len() as u64
+    }
+
+    /// Appends the frame of message [`Self::next_seq`].
+    pub fn push(&mut self, frame: Bytes, now: Instant) -> Result<(), Full> {
+        if !self.has_room(frame.len()) {
             return Err(Full);
         }
-        self.bytes += body.len();
-        self.entries.push_back(Entry { body, queued_at: now });
-        Ok(self.next_seq() - 1)
+        self.bytes += frame.len();
+        self.entries.push_back(Entry {
+            frame,
+            queued_at: now,
+        });
+        Ok(())
     }
 
     /// Messages that are not acked.
@@ -93,25 +109,33 @@ impl Outbox {
     }
 
     /// Takes the next message to write to the present path.
-    pub fn next_to_write(&mut self) -> Option<(u64, Arc<str>)> {
+    pub fn next_to_write(&mut self) -> Option<&Bytes> {
         let entry = self.entries.get(self.cursor)?;
-        let seq = self.base + self.cursor as u64;
         self.cursor += 1;
-        Some((seq, entry.body.clone()))
+        Some(&entry.frame)
+    }
+
+    /// Whether some message has been written to an earlier path and may have arrived.
+    #[must_use]
+    pub const fn has_unacked_writes(&self) -> bool {
+        self.reported > 0
     }
 
     /// The messages that were written for the first time since the last call.
-    pub fn newly_sent(&mut self) -> std::ops::Range<u64> {
+    pub fn newly_sent(&mut self) -> Range<u64> {
         let from = self.base + self.reported as u64;
         self.reported = self.reported.max(self.cursor);
         from..self.base + self.reported as u64
     }
 
     /// The other side has everything before `next`. Returns the messages that are acked by it now.
-    pub fn ack(&mut self, next: u64) -> Result<std::ops::Range<u64>, BogusAck> {
+    pub fn ack(&mut self, next: u64) -> Result<Range<u64>, BogusAck> {
         let sent = self.base + self.cursor.max(self.reported) as u64;
         if next > sent {
-            return Err(BogusAck { claimed: next, sent: sent - 1 });
+            return Err(BogusAck {
+                claimed: next,
+                sent: sent - 1,
+            });
         }
         let from = self.base;
         while self.base < next {
@@ -121,7 +145,7 @@ impl Outbox {
     }
 
     /// The other side wants to go on at `next`, on a path that has just begun.
-    pub fn resume(&mut self, next: u64) -> Result<std::ops::Range<u64>, BogusAck> {
+    pub fn resume(&mut self, next: u64) -> Result<Range<u64>, BogusAck> {
         let acked = self.ack(next)?;
         self.cursor = 0;
         Ok(acked)
@@ -133,16 +157,19 @@ impl Outbox {
     }
 
     /// Drops the messages that were queued `timeout` or longer ago, and returns them.
-    pub fn expire(&mut self, now: Instant, timeout: Duration) -> std::ops::Range<u64> {
+    pub fn expire(&mut self, now: Instant, timeout: Duration) -> Range<u64> {
         let from = self.base;
-        while self.oldest().is_some_and(|at| now.saturating_duration_since(at) >= timeout) {
+        while self
+            .oldest()
+            .is_some_and(|at| now.saturating_duration_since(at) >= timeout)
+        {
             self.pop();
         }
         from..self.base
     }
 
     /// Drops everything, and returns it.
-    pub fn clear(&mut self) -> std::ops::Range<u64> {
+    pub fn clear(&mut self) -> Range<u64> {
         let from = self.base;
         while !self.entries.is_empty() {
             self.pop();
@@ -156,13 +183,9 @@ impl Outbox {
         self.entries.front().map(|entry| entry.queued_at)
     }
 
-    fn next_seq(&self) -> u64 {
-        self.base + self.entries.len() as u64
-    }
-
     fn pop(&mut self) {
         if let Some(entry) = self.entries.pop_front() {
-            self.bytes -= entry.body.len();
+            self.bytes -= entry.frame.len();
             self.base += 1;
             self.cursor = self.cursor.saturating_sub(1);
             self.reported = self.reported.saturating_sub(1);
@@ -212,7 +235,11 @@ impl Inbox {
     /// A hello: the peer's process `session` is going to send, and `base` is its first unacked
     /// message. Returns where it is to go on.
     pub fn hello(&mut self, session: u64, base: u64) -> u64 {
-        let mut heard = match self.sessions.iter().position(|heard| heard.session == session) {
+        let mut heard = match self
+            .sessions
+            .iter()
+            .position(|heard| heard.session == session)
+        {
             Some(at) => self.sessions.remove(at),
             None => None,
         }
@@ -239,7 +266,10 @@ impl Inbox {
             return Ok(Verdict::Duplicate);
         }
         if seq > heard.next {
-            return Err(OutOfPlace::Gap { got: seq, expected: heard.next });
+            return Err(OutOfPlace::Gap {
+                got: seq,
+                expected: heard.next,
+            });
         }
         heard.next += 1;
         Ok(Verdict::New)
@@ -248,6 +278,10 @@ impl Inbox {
     /// The cumulative ack for a session: everything before this has been shown.
     #[must_use]
     pub fn next(&self, session: u64) -> Option<u64> {
-        self.sessions.iter().rev().find(|heard| heard.session == session).map(|heard| heard.next)
+        self.sessions
+            .iter()
+            .rev()
+            .find(|heard| heard.session == session)
+            .map(|heard| heard.next)
     }
 }

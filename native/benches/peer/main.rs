@@ -1,0 +1,81 @@
+//! What msg costs: acked messages a second, round trips and bytes a second between two peers on
+//! loopback, each beside the same figure of a plain libp2p stream with framed acks.
+//!
+//! `cargo xtask bench`; `-- --quick` for a short run, `-- quic`, `tcp` or `relay` for one transport.
+
+mod msg;
+mod plain;
+mod report;
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use self::report::{Figures, Row};
+
+/// What a run measures.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Messages of 64 B with [`WINDOW`] outstanding.
+    pub small: u64,
+    /// Round trips of one message of 64 B.
+    pub trips: u64,
+    /// Messages of 64 KiB with [`WINDOW`] outstanding.
+    pub large: u64,
+}
+
+/// Messages that are outstanding at a time.
+pub const WINDOW: u64 = 64;
+/// A small body.
+pub const SMALL: usize = 64;
+/// The largest body.
+pub const LARGE: usize = 64 * 1024;
+/// A run that takes longer than this is stuck.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What the bytes travel over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// Direct QUIC.
+    Quic,
+    /// Direct TCP.
+    Tcp,
+    /// A circuit; both legs are QUIC.
+    Relay,
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> Result<()> {
+    let args: Vec<_> = std::env::args().skip(1).collect();
+    let chosen = |name: &str| {
+        let named = ["quic", "tcp", "relay"];
+        args.iter().any(|a| a == name) || !args.iter().any(|a| named.contains(&a.as_str()))
+    };
+    let load = if args.iter().any(|a| a == "--quick") {
+        Load {
+            small: 100_000,
+            trips: 2_000,
+            large: 2_000,
+        }
+    } else {
+        Load {
+            small: 1_000_000,
+            trips: 20_000,
+            large: 20_000,
+        }
+    };
+    report::head();
+    for (name, over) in [
+        ("quic", Over::Quic),
+        ("tcp", Over::Tcp),
+        ("relay", Over::Relay),
+    ] {
+        if !chosen(name) {
+            continue;
+        }
+        let ours: Figures = tokio::time::timeout(PATIENCE, msg::run(over, load)).await??;
+        let plain = tokio::time::timeout(PATIENCE, plain::run(over, load)).await??;
+        report::row(&Row { name, ours, plain });
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Two nodes that exchange messages.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use futures::{FutureExt, StreamExt};
+use libp2p::{Multiaddr, PeerId, identity::Keypair};
+use shared::{
+    config::NodeConfig,
+    event::{DeliveryState, Event},
+    node::{self, Events, Node},
+};
+
+use super::{
+    LARGE, Load, Over, SMALL, WINDOW,
+    report::{Figures, median},
+};
+
+/// Measures msg.
+pub async fn run(over: Over, load: Load) -> Result<Figures> {
+    let listen = match over {
+        Over::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",
+        Over::Tcp => "/ip4/127.0.0.1/tcp/0",
+        Over::Relay => bail!("not yet"),
+    };
+    let (receiver, mut received) = start(NodeConfig {
+        listen: vec![listen.parse()?],
+        ..NodeConfig::default()
+    })
+    .await?;
+    let address = listening(&mut received).await?;
+    let drain = tokio::spawn(async move { while received.next().await.is_some() {} });
+    let (sender, mut events) = start(NodeConfig {
+        listen: vec![listen.parse()?],
+        dial: vec![address],
+        greet_interval: None,
+        ..NodeConfig::default()
+    })
+    .await?;
+    let to = connected(&mut events).await?;
+    let mut pair = Pair { sender, events, to };
+    pair.send(SMALL, load.small / 10, WINDOW).await?;
+    let small = pair.send(SMALL, load.small, WINDOW).await?;
+    let p50 = pair.round_trips(load.trips).await?;
+    let large = pair.send(LARGE, load.large, WINDOW).await?;
+    pair.sender.shutdown().await;
+    receiver.shutdown().await;
+    drain.await?;
+    Ok(Figures {
+        rate: load.small as f64 / small.as_secs_f64(),
+        p50,
+        bytes: (load.large * LARGE as u64) as f64 / large.as_secs_f64(),
+    })
+}
+
+async fn start(config: NodeConfig) -> Result<(Node, Events)> {
+    let (node, events, event_loop) = node::new(config, Keypair::generate_ed25519()).await?;
+    tokio::spawn(event_loop.run());
+    Ok((node, events))
+}
+
+async fn listening(events: &mut Events) -> Result<Multiaddr> {
+    while let Some(event) = events.next().await {
+        if let Event::Listening { address } = event {
+            return Ok(address);
+        }
+    }
+    bail!("the node stopped")
+}
+
+async fn connected(events: &mut Events) -> Result<PeerId> {
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Connected { peer, .. } => return Ok(peer),
+            Event::Error { message } => bail!(message),
+            _ => {}
+        }
+    }
+    bail!("the node stopped")
+}
+
+struct Pair {
+    sender: Node,
+    events: Events,
+    to: PeerId,
+}
+
+impl Pair {
+    /// Sends `count` messages, `window` at a time, and returns when the last is acked.
+    async fn send(&mut self, size: usize, count: u64, window: u64) -> Result<Duration> {
+        let body = "x".repeat(size);
+        let start = Instant::now();
+        let (mut sent, mut acked) = (0, 0);
+        while acked < count {
+            while sent < count && sent - acked < window {
+                self.sender.send(self.to, body.as_str())?;
+                sent += 1;
+            }
+            acked += self.acks().await?;
+        }
+        Ok(start.elapsed())
+    }
+
+    /// Waits for acks, and takes all that are there.
+    async fn acks(&mut self) -> Result<u64> {
+        let mut acks = 0;
+        let mut next = Some(self.events.next().await.context("the node stopped")?);
+        while let Some(event) = next {
+            match event {
+                Event::Delivery {
+                    state: DeliveryState::Acked,
+                    ..
+                } => acks += 1,
+                Event::Delivery {
+                    state: DeliveryState::Failed,
+                    reason,
+                    ..
+                } => {
+                    bail!("a message failed: {reason:?}")
+                }
+                _ => {}
+            }
+            next = self.events.next().now_or_never().flatten();
+        }
+        Ok(acks)
+    }
+
+    async fn round_trips(&mut self, count: u64) -> Result<Duration> {
+        let mut times = Vec::new();
+        for _ in 0..count {
+            times.push(self.send(SMALL, 1, 1).await?);
+        }
+        Ok(median(times))
+    }
+}

@@ -1,0 +1,62 @@
+//! The table.
+
+use std::time::Duration;
+
+/// What was measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Figures {
+    /// Acked messages of 64 B a second.
+    pub rate: f64,
+    /// The median round trip of one message.
+    pub p50: Duration,
+    /// Acked bytes of 64 KiB messages a second.
+    pub bytes: f64,
+}
+
+/// A line of the table.
+#[derive(Debug)]
+pub struct Row {
+    /// The transport.
+    pub name: &'static str,
+    /// msg.
+    pub ours: Figures,
+    /// A plain stream.
+    pub plain: Figures,
+}
+
+/// Prints the head of the table.
+#[allow(clippy::print_stdout)]
+pub fn head() {
+    println!("64 B: acked messages a second, 64 outstanding. p50: one message and its ack.");
+    println!(
+        "64 KiB: acked bytes a second, 64 outstanding. plain: a libp2p stream with framed acks."
+    );
+    println!();
+    println!(
+        "{:<7}{:>12}{:>12}{:>7}{:>11}{:>11}{:>12}{:>12}{:>7}",
+        "", "64 B msg", "plain", "ratio", "p50 msg", "plain", "64 KiB msg", "plain", "ratio"
+    );
+}
+
+/// Prints one line.
+#[allow(clippy::print_stdout)]
+pub fn row(row: &Row) {
+    let Row { name, ours, plain } = row;
+    println!(
+        "{name:<7}{:>10.0}/s{:>10.0}/s{:>7.2}{:>8} µs{:>8} µs{:>7.0} MB/s{:>7.0} MB/s{:>7.2}",
+        ours.rate,
+        plain.rate,
+        ours.rate / plain.rate,
+        ours.p50.as_micros(),
+        plain.p50.as_micros(),
+        ours.bytes / 1e6,
+        plain.bytes / 1e6,
+        ours.bytes / plain.bytes,
+    );
+}
+
+/// The median.
+pub fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}

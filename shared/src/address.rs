@@ -1,0 +1,71 @@
+//! Multiaddrs: who is where.
+
+use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol};
+
+use crate::event::Transport;
+
+/// The remote's address on a connection.
+#[must_use]
+pub fn of_remote(endpoint: &ConnectedPoint) -> Multiaddr {
+    match endpoint {
+        ConnectedPoint::Dialer { address, .. } => address.clone(),
+        ConnectedPoint::Listener {
+            local_addr,
+            send_back_addr,
+        } => of_listener(local_addr, send_back_addr),
+    }
+}
+
+/// The remote's address on a connection that came in. For a circuit the remote only has a peer id,
+/// and the relay is in our own address.
+#[must_use]
+pub fn of_listener(local: &Multiaddr, remote: &Multiaddr) -> Multiaddr {
+    if Transport::of(local) != Transport::Circuit {
+        return remote.clone();
+    }
+    let mut address: Multiaddr = local
+        .iter()
+        .take_while(|p| *p != Protocol::P2pCircuit)
+        .collect();
+    address.push(Protocol::P2pCircuit);
+    if let Some(peer) = peer_of(remote) {
+        address.push(Protocol::P2p(peer));
+    }
+    address
+}
+
+/// The peer that an address leads to: its last component.
+#[must_use]
+pub fn peer_of(address: &Multiaddr) -> Option<PeerId> {
+    match address.iter().last() {
+        Some(Protocol::P2p(peer)) => Some(peer),
+        _ => None,
+    }
+}
+
+/// The address with the peer that it leads to at its end.
+#[must_use]
+pub fn with_peer(address: Multiaddr, peer: PeerId) -> Multiaddr {
+    match address.with_p2p(peer) {
+        Ok(address) | Err(address) => address,
+    }
+}
+
+/// The address without the peer that it leads to.
+#[must_use]
+pub fn without_peer(mut address: Multiaddr) -> Multiaddr {
+    if peer_of(&address).is_some() {
+        address.pop();
+    }
+    address
+}
+
+/// The relay part of a circuit address: everything before `/p2p-circuit`.
+#[must_use]
+pub fn without_circuit(address: &Multiaddr) -> Option<Multiaddr> {
+    let relay: Multiaddr = address
+        .iter()
+        .take_while(|p| *p != Protocol::P2pCircuit)
+        .collect();
+    (relay.len() < address.len()).then_some(relay)
+}

@@ -1,0 +1,76 @@
+//! Everything a peer does on its connections.
+
+use std::sync::Arc;
+
+use libp2p::{
+    PeerId, StreamProtocol,
+    connection_limits::{self, ConnectionLimits},
+    dcutr, identify,
+    identity::Keypair,
+    ping, relay, rendezvous,
+    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
+};
+
+use crate::{
+    config::{
+        AGENT_VERSION, IDENTIFY_PROTOCOL, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_PEER,
+        MAX_PENDING_CONNECTIONS,
+    },
+    greet,
+    msg::{self, MSG_PROTOCOL, ONESHOT_PROTOCOL, hub::Hub},
+    platform,
+};
+
+/// The peer's behaviour. The limits come first: what they deny, the others need not see.
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    limits: connection_limits::Behaviour,
+    pub(crate) relay: relay::client::Behaviour,
+    pub(crate) rendezvous: rendezvous::client::Behaviour,
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+    dcutr: Toggle<dcutr::Behaviour>,
+    pub(crate) greet: greet::Behaviour,
+    pub(crate) msg: msg::behaviour::Behaviour,
+}
+
+impl Behaviour {
+    pub(crate) fn new(key: &Keypair, relay: relay::client::Behaviour, hub: Arc<Hub>) -> Self {
+        let me = PeerId::from(key.public());
+        let identify = identify::Config::new(IDENTIFY_PROTOCOL.into(), key.public())
+            .with_agent_version(AGENT_VERSION.into())
+            .with_push_listen_addr_updates(true);
+        Self {
+            limits: connection_limits::Behaviour::new(limits()),
+            relay,
+            rendezvous: rendezvous::client::Behaviour::new(key.clone()),
+            identify: identify::Behaviour::new(identify),
+            ping: ping::Behaviour::default(),
+            dcutr: platform::HOLE_PUNCH
+                .then(|| dcutr::Behaviour::new(me))
+                .into(),
+            greet: greet::new(),
+            msg: msg::behaviour::Behaviour::new(hub),
+        }
+    }
+}
+
+/// Whether a peer that speaks these protocols can be talked to.
+pub(crate) fn is_compatible(protocols: &[StreamProtocol]) -> bool {
+    protocols
+        .iter()
+        .any(|p| *p == MSG_PROTOCOL || *p == ONESHOT_PROTOCOL)
+}
+
+/// Whether a peer that speaks these protocols is a relay.
+pub(crate) fn is_relay(protocols: &[StreamProtocol]) -> bool {
+    protocols.contains(&relay::HOP_PROTOCOL_NAME)
+}
+
+fn limits() -> ConnectionLimits {
+    ConnectionLimits::default()
+        .with_max_pending_incoming(Some(MAX_PENDING_CONNECTIONS))
+        .with_max_pending_outgoing(Some(MAX_PENDING_CONNECTIONS))
+        .with_max_established(Some(MAX_CONNECTIONS))
+        .with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER))
+}

@@ -1,0 +1,418 @@
+//! What msg does on one connection.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    task::{self, Poll},
+    time::Duration,
+};
+
+use futures::FutureExt;
+use futures_timer::Delay;
+use libp2p::{
+    Stream, StreamProtocol,
+    core::upgrade::{ReadyUpgrade, SelectUpgrade},
+    futures::future::Either,
+    swarm::{
+        ConnectionHandler, ConnectionHandlerEvent, ConnectionId, SubstreamProtocol,
+        handler::{
+            ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound,
+            ProtocolsChange,
+        },
+    },
+};
+use web_time::Instant;
+
+use super::{
+    MSG_PROTOCOL, ONESHOT_PROTOCOL,
+    hub::{Hub, Link},
+    inbound::Inbound,
+    oneshot::{OneshotReceiver, OneshotSender},
+    outbound::Outbound,
+};
+use crate::{
+    config::{MAX_STREAM_ATTEMPTS, PROBE_INTERVAL},
+    event::{Event, Transport},
+};
+
+/// What a handler tells the behaviour.
+#[derive(Debug)]
+pub(crate) enum ToBehaviour {
+    /// The path works: the remote answered on it, in this time if it was measured.
+    Proven { rtt: Option<Duration> },
+    /// The path does not work any more, or not at all.
+    Unproven { reason: String },
+    /// No message was carried for a while, and none is under way here.
+    Idle,
+}
+
+/// What the streams of one connection need to know of it.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) id: ConnectionId,
+    pub(crate) transport: Transport,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) link: Arc<Link>,
+    /// The last sign of life.
+    pub(crate) last_heard: Instant,
+    carried_data: bool,
+    idle: bool,
+}
+
+impl Context {
+    /// The remote gave a sign of life.
+    pub(crate) fn heard(&mut self) {
+        self.last_heard = Instant::now();
+    }
+
+    /// The remote sent a message.
+    pub(crate) fn heard_data(&mut self) {
+        self.heard();
+        self.carried_data();
+    }
+
+    /// A message went one way or the other.
+    pub(crate) fn carried_data(&mut self) {
+        self.carried_data = true;
+    }
+
+    /// A probe interval has passed.
+    pub(crate) fn tick(&mut self) {
+        self.idle = !std::mem::take(&mut self.carried_data);
+    }
+
+    pub(crate) fn small_writes(&self) -> bool {
+        matches!(self.transport, Transport::Webrtc | Transport::WebrtcDirect)
+    }
+}
+
+/// What an outbound stream is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Msg,
+    Oneshot,
+}
+
+/// The handler of one connection.
+#[derive(Debug)]
+pub(crate) struct Handler {
+    conn: Context,
+    remote_speaks_msg: bool,
+    remote_speaks_oneshot: bool,
+    outbound: OutboundState,
+    /// Attempts to open our stream since it last worked.
+    attempts: u32,
+    inbound: Option<Box<Inbound>>,
+    oneshot_receiver: OneshotReceiver,
+    oneshot_sender: OneshotSender,
+    faults: u32,
+    pending: VecDeque<HandlerEvent>,
+}
+
+#[derive(Debug)]
+enum OutboundState {
+    Closed,
+    Opening,
+    Open(Box<Outbound>),
+    Waiting(Delay),
+}
+
+type HandlerEvent = ConnectionHandlerEvent<ReadyUpgrade<StreamProtocol>, Purpose, ToBehaviour>;
+
+impl Handler {
+    pub(crate) fn new(
+        id: ConnectionId,
+        transport: Transport,
+        hub: Arc<Hub>,
+        link: Arc<Link>,
+    ) -> Self {
+        Self {
+            conn: Context {
+                id,
+                transport,
+                hub,
+                link,
+                last_heard: Instant::now(),
+                carried_data: false,
+                idle: false,
+            },
+            remote_speaks_msg: false,
+            remote_speaks_oneshot: false,
+            outbound: OutboundState::Closed,
+            attempts: 0,
+            inbound: None,
+            oneshot_receiver: OneshotReceiver::default(),
+            oneshot_sender: OneshotSender::default(),
+            faults: 0,
+            pending: VecDeque::new(),
+        }
+    }
+
+    fn tell(&mut self, event: ToBehaviour) {
+        self.pending
+            .push_back(ConnectionHandlerEvent::NotifyBehaviour(event));
+    }
+
+    fn request(&mut self, purpose: Purpose) {
+        let protocol = match purpose {
+            Purpose::Msg => MSG_PROTOCOL,
+            Purpose::Oneshot => ONESHOT_PROTOCOL,
+        };
+        self.pending
+            .push_back(ConnectionHandlerEvent::OutboundSubstreamRequest {
+                protocol: SubstreamProtocol::new(ReadyUpgrade::new(protocol), purpose),
+            });
+    }
+
+    /// A fault of the remote's. Logged a few times a connection: a remote cannot fill the log.
+    fn fault(&mut self, stream: &str, fault: &dyn std::fmt::Display) {
+        const LOGGED: u32 = 5;
+        self.faults = self.faults.saturating_add(1);
+        let peer = self.conn.link.peer;
+        if self.faults <= LOGGED {
+            tracing::warn!(%peer, %stream, "stream reset: {fault}");
+        } else {
+            tracing::debug!(%peer, %stream, "stream reset: {fault}");
+        }
+    }
+
+    fn poll_outbound(&mut self, cx: &mut task::Context<'_>) {
+        match &mut self.outbound {
+            OutboundState::Closed | OutboundState::Opening => {}
+            OutboundState::Waiting(delay) => {
+                if delay.poll_unpin(cx).is_ready() {
+                    self.open_outbound();
+                }
+            }
+            OutboundState::Open(outbound) => match outbound.poll(cx, &mut self.conn) {
+                Poll::Ready(Ok(rtt)) => {
+                    self.attempts = 0;
+                    self.tell(ToBehaviour::Proven { rtt: Some(rtt) });
+                }
+                Poll::Ready(Err(fault)) => {
+                    self.fault("our msg stream", &fault);
+                    self.outbound_failed(fault.to_string());
+                }
+                Poll::Pending => {}
+            },
+        }
+        if std::mem::take(&mut self.conn.idle) {
+            self.tell(ToBehaviour::Idle);
+        }
+    }
+
+    fn open_outbound(&mut self) {
+        self.outbound = OutboundState::Opening;
+        self.request(Purpose::Msg);
+    }
+
+    fn outbound_failed(&mut self, reason: String) {
+        self.attempts += 1;
+        self.outbound = if self.attempts < MAX_STREAM_ATTEMPTS {
+            OutboundState::Waiting(Delay::new(PROBE_INTERVAL / 10 * self.attempts))
+        } else {
+            OutboundState::Closed
+        };
+        self.tell(ToBehaviour::Unproven { reason });
+    }
+
+    fn poll_inbound(&mut self, cx: &mut task::Context<'_>) {
+        let Some(inbound) = &mut self.inbound else {
+            return;
+        };
+        match inbound.poll(cx, &mut self.conn) {
+            Poll::Ready(Ok(())) => self.inbound = None,
+            Poll::Ready(Err(fault)) => {
+                self.inbound = None;
+                self.fault("its msg stream", &fault);
+            }
+            Poll::Pending => {}
+        }
+    }
+
+    fn poll_oneshot_receiver(&mut self, cx: &mut task::Context<'_>) {
+        while !self.oneshot_receiver.is_empty() {
+            if self.conn.hub.events.poll_room(cx).is_pending() {
+                return;
+            }
+            let mut state = self.conn.link.lock();
+            if !state.announced {
+                state.register(self.conn.id, cx);
+                return;
+            }
+            let Poll::Ready(received) = self.oneshot_receiver.poll(cx) else {
+                return;
+            };
+            match received {
+                Ok(body) => {
+                    state.oneshots += 1;
+                    self.conn.hub.events.push(Event::Message {
+                        from: self.conn.link.peer,
+                        id: state.oneshots,
+                        body,
+                        path: self.conn.transport.path(),
+                    });
+                }
+                Err(fault) => {
+                    drop(state);
+                    self.fault("its one-shot stream", &fault);
+                }
+            }
+        }
+    }
+
+    fn poll_oneshot_sender(&mut self, cx: &mut task::Context<'_>) {
+        if self.remote_speaks_msg || !self.remote_speaks_oneshot {
+            return;
+        }
+        loop {
+            let link = self.conn.link.clone();
+            let mut state = link.lock();
+            if let Poll::Ready(result) = self.oneshot_sender.poll(cx) {
+                self.oneshot_done(&mut state, result);
+            }
+            state.register(self.conn.id, cx);
+            if state.active != Some(self.conn.id) || !self.oneshot_sender.is_idle() {
+                return;
+            }
+            let Some(frame) = state.outbox.next_to_write() else {
+                return;
+            };
+            match self.oneshot_sender.start(frame) {
+                Ok(()) => self.request(Purpose::Oneshot),
+                Err(e) => self.oneshot_done(&mut state, Err(e)),
+            }
+        }
+    }
+
+    /// The first message of the outbox was written, or cannot be.
+    fn oneshot_done(&self, state: &mut super::hub::LinkState, result: std::io::Result<()>) {
+        let next = state.outbox.base() + 1;
+        let Ok(ids) = state.outbox.ack(next) else {
+            return;
+        };
+        match result {
+            Ok(()) => self.conn.hub.sent_without_ack(self.conn.link.peer, ids),
+            Err(e) => self
+                .conn
+                .hub
+                .failed(self.conn.link.peer, ids, &e.to_string()),
+        }
+    }
+
+    fn on_remote_protocols(&mut self, change: &ProtocolsChange<'_>) {
+        let (protocols, added): (Vec<_>, _) = match change {
+            ProtocolsChange::Added(added) => (added.clone().collect(), true),
+            ProtocolsChange::Removed(removed) => (removed.clone().collect(), false),
+        };
+        if protocols.contains(&&MSG_PROTOCOL) {
+            self.remote_speaks_msg = added;
+        }
+        if protocols.contains(&&ONESHOT_PROTOCOL) {
+            self.remote_speaks_oneshot = added;
+        }
+        if self.remote_speaks_msg && matches!(self.outbound, OutboundState::Closed) {
+            self.open_outbound();
+        }
+        if self.remote_speaks_oneshot && !self.remote_speaks_msg {
+            self.tell(ToBehaviour::Proven { rtt: None });
+        }
+    }
+
+    fn on_outbound_stream(&mut self, stream: Stream, purpose: Purpose) {
+        match purpose {
+            Purpose::Msg => {
+                let outbound = Outbound::new(stream, &self.conn);
+                self.outbound = OutboundState::Open(Box::new(outbound));
+            }
+            Purpose::Oneshot => self.oneshot_sender.opened(stream),
+        }
+    }
+
+    fn on_no_outbound_stream(&mut self, purpose: Purpose, reason: String) {
+        match purpose {
+            Purpose::Msg => self.outbound_failed(reason),
+            Purpose::Oneshot => {
+                self.oneshot_sender.failed();
+                let link = self.conn.link.clone();
+                self.oneshot_done(&mut link.lock(), Err(std::io::Error::other(reason)));
+            }
+        }
+    }
+
+    fn on_inbound_stream(&mut self, stream: Either<Stream, Stream>) {
+        match stream {
+            // A new stream replaces the old one: a remote that reopens it knows why.
+            Either::Left(stream) => self.inbound = Some(Box::new(Inbound::new(stream))),
+            Either::Right(stream) => {
+                if !self.oneshot_receiver.push(stream) {
+                    self.fault("its one-shot stream", &"too many at a time");
+                }
+            }
+        }
+    }
+}
+
+impl ConnectionHandler for Handler {
+    type FromBehaviour = std::convert::Infallible;
+    type ToBehaviour = ToBehaviour;
+    type InboundProtocol =
+        SelectUpgrade<ReadyUpgrade<StreamProtocol>, ReadyUpgrade<StreamProtocol>>;
+    type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
+    type InboundOpenInfo = ();
+    type OutboundOpenInfo = Purpose;
+
+    fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol> {
+        let msg = ReadyUpgrade::new(MSG_PROTOCOL);
+        let oneshot = ReadyUpgrade::new(ONESHOT_PROTOCOL);
+        SubstreamProtocol::new(SelectUpgrade::new(msg, oneshot), ())
+    }
+
+    fn on_behaviour_event(&mut self, event: Self::FromBehaviour) {
+        match event {}
+    }
+
+    fn poll(&mut self, cx: &mut task::Context<'_>) -> Poll<HandlerEvent> {
+        if self.pending.is_empty() {
+            self.poll_inbound(cx);
+            self.poll_outbound(cx);
+            self.poll_oneshot_receiver(cx);
+            self.poll_oneshot_sender(cx);
+        }
+        match self.pending.pop_front() {
+            Some(event) => Poll::Ready(event),
+            None => Poll::Pending,
+        }
+    }
+
+    fn on_connection_event(
+        &mut self,
+        event: ConnectionEvent<
+            Self::InboundProtocol,
+            Self::OutboundProtocol,
+            Self::InboundOpenInfo,
+            Self::OutboundOpenInfo,
+        >,
+    ) {
+        match event {
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
+                protocol, ..
+            }) => self.on_inbound_stream(protocol),
+            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
+                protocol,
+                info,
+            }) => self.on_outbound_stream(protocol, info),
+            ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => {
+                self.on_no_outbound_stream(info, error.to_string());
+            }
+            ConnectionEvent::RemoteProtocolsChange(change) => self.on_remote_protocols(&change),
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        self.conn.link.lock().unregister(self.conn.id);
+    }
+}

@@ -1,0 +1,336 @@
+//! What applications, the behaviour and the handlers of all connections share.
+//!
+//! A message goes from the application straight into its peer's outbox and wakes the one handler
+//! that may write it; a received one goes from the handler straight into the event queue. Neither
+//! passes through the swarm, which would cost more than everything else together.
+
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Waker},
+    time::Duration,
+};
+
+use libp2p::{PeerId, swarm::ConnectionId};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
+use web_time::Instant;
+
+use super::{
+    codec::{Data, Kind, MAX_SEQ},
+    delivery::{Inbox, Outbox},
+};
+use crate::{
+    config::{MAX_BODY_BYTES, MAX_KNOWN_PEERS, ROOM_MEMORY},
+    error::SendError,
+    event::{DeliveryState, Event},
+    queue::EventSender,
+};
+
+/// The delivery state of all peers.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    /// Tells this process from an earlier one of the same identity.
+    pub(crate) session: u64,
+    pub(crate) events: EventSender,
+    message_timeout: Duration,
+    links: Mutex<HashMap<PeerId, Arc<Link>>>,
+    unacked: AtomicUsize,
+    stopped: AtomicBool,
+    /// Notified when messages leave an outbox.
+    left_outbox: Notify,
+}
+
+/// The delivery state of one peer.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) peer: PeerId,
+    state: Mutex<LinkState>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct LinkState {
+    pub(crate) outbox: Outbox,
+    pub(crate) inbox: Inbox,
+    /// One-shot messages received; their ids.
+    pub(crate) oneshots: u64,
+    /// The connection whose handler writes the outbox.
+    pub(crate) active: Option<ConnectionId>,
+    /// Counts changes of `active`, and other reasons to ask where to resume.
+    pub(crate) epoch: u64,
+    /// The application knows that this peer is connected, so it may be shown messages.
+    pub(crate) announced: bool,
+    /// Since when no path has been active; `None` while one is.
+    left_at: Option<Instant>,
+    wakers: Vec<(ConnectionId, Waker)>,
+}
+
+impl Hub {
+    pub(crate) fn new(session: u64, events: EventSender, message_timeout: Duration) -> Self {
+        Self {
+            session,
+            events,
+            message_timeout,
+            links: Mutex::default(),
+            unacked: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+            left_outbox: Notify::new(),
+        }
+    }
+
+    /// Puts a message into the outbox of a peer, and returns its sequence number.
+    pub(crate) fn send(&self, to: PeerId, body: String) -> Result<u64, SendError> {
+        if body.len() > MAX_BODY_BYTES {
+            return Err(SendError::TooLong(body.len()));
+        }
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(SendError::Stopped);
+        }
+        let link = self.link(&to).ok_or(SendError::UnknownPeer(to))?;
+        let mut state = link.lock();
+        if !state.outbox.has_room(body.len()) {
+            return Err(SendError::OutboxFull(to));
+        }
+        let seq = state.outbox.next_seq();
+        if seq >= MAX_SEQ {
+            return Err(SendError::OutboxFull(to));
+        }
+        let frame = Kind::Data(Data {
+            session: self.session,
+            seq,
+            body,
+        })
+        .into_frame();
+        if state.outbox.push(frame, Instant::now()).is_err() {
+            return Err(SendError::OutboxFull(to));
+        }
+        self.unacked.fetch_add(1, Ordering::Relaxed);
+        let waker = state.take_active_waker();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(seq)
+    }
+
+    /// Resolves when messages have left an outbox after this call.
+    pub(crate) fn left_outbox(&self) -> impl Future<Output = ()> + '_ {
+        let mut notified = Box::pin(self.left_outbox.notified());
+        notified.as_mut().enable();
+        notified
+    }
+
+    /// Messages to all peers that are neither acked nor failed.
+    pub(crate) fn unacked(&self) -> usize {
+        self.unacked.load(Ordering::Relaxed)
+    }
+
+    /// Messages to one peer that are neither acked nor failed.
+    pub(crate) fn unacked_by(&self, peer: &PeerId) -> usize {
+        self.link(peer).map_or(0, |link| link.lock().outbox.len())
+    }
+
+    /// The peers that are connected, or were a moment ago.
+    pub(crate) fn room(&self, now: Instant) -> Vec<PeerId> {
+        let links = self.links.lock();
+        let mut room: Vec<_> = links
+            .values()
+            .filter(|link| link.lock().in_room(now))
+            .map(|link| link.peer)
+            .collect();
+        room.sort_unstable();
+        room
+    }
+
+    pub(crate) fn link(&self, peer: &PeerId) -> Option<Arc<Link>> {
+        self.links.lock().get(peer).cloned()
+    }
+
+    /// The link of a peer that has a connection.
+    pub(crate) fn link_or_new(&self, peer: PeerId) -> Arc<Link> {
+        let mut links = self.links.lock();
+        if !links.contains_key(&peer) && links.len() >= MAX_KNOWN_PEERS {
+            self.forget_one(&mut links);
+        }
+        links
+            .entry(peer)
+            .or_insert_with(|| {
+                Arc::new(Link {
+                    peer,
+                    state: Mutex::default(),
+                })
+            })
+            .clone()
+    }
+
+    /// Fails what is too old and forgets peers that are gone for good. To be called now and then.
+    pub(crate) fn tick(&self, now: Instant) {
+        let links: Vec<_> = self.links.lock().values().cloned().collect();
+        for link in links {
+            let mut state = link.lock();
+            let expired = state.outbox.expire(now, self.message_timeout);
+            if expired.is_empty() {
+                continue;
+            }
+            // The other side must hear of the new base before the next message.
+            state.epoch += 1;
+            let reason = format!(
+                "not acked within {} s; it may have arrived all the same",
+                self.message_timeout.as_secs()
+            );
+            self.failed(link.peer, expired, &reason);
+            if let Some(waker) = state.take_active_waker() {
+                waker.wake();
+            }
+        }
+        self.links.lock().retain(|_, link| {
+            Arc::strong_count(link) > 1 || !link.lock().is_forgettable(now, self.message_timeout)
+        });
+    }
+
+    /// Takes no more messages, and fails those that are not acked.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        let links: Vec<_> = self.links.lock().values().cloned().collect();
+        for link in links {
+            let failed = link.lock().outbox.clear();
+            self.failed(link.peer, failed, "the node was stopped");
+        }
+        self.left_outbox.notify_waiters();
+    }
+
+    /// Messages left the outbox because the peer has them.
+    pub(crate) fn acked(&self, to: PeerId, ids: Range<u64>) {
+        self.left(to, ids, DeliveryState::Acked, None);
+    }
+
+    /// Messages left the outbox because the peer will never say that it has them.
+    pub(crate) fn sent_without_ack(&self, to: PeerId, ids: Range<u64>) {
+        self.left(to, ids, DeliveryState::Sent, None);
+    }
+
+    /// Messages left the outbox because they are given up.
+    pub(crate) fn failed(&self, to: PeerId, ids: Range<u64>, reason: &str) {
+        self.left(to, ids, DeliveryState::Failed, Some(reason));
+    }
+
+    /// Messages were written to a path for the first time.
+    pub(crate) fn sent(&self, to: PeerId, ids: Range<u64>) {
+        if !ids.is_empty() {
+            self.events
+                .extend(ids.map(|id| delivery(to, id, DeliveryState::Sent, None)));
+        }
+    }
+
+    /// Makes room by forgetting the peer that has been away longest, if possible one that has
+    /// everything.
+    fn forget_one(&self, links: &mut HashMap<PeerId, Arc<Link>>) {
+        let longest_away = links
+            .values()
+            .filter(|link| Arc::strong_count(link) == 1)
+            .map(|link| {
+                let state = link.lock();
+                (!state.outbox.is_empty(), state.left_at, link.peer)
+            })
+            .min();
+        let Some(link) = longest_away.and_then(|(_, _, peer)| links.remove(&peer)) else {
+            return;
+        };
+        let failed = link.lock().outbox.clear();
+        self.failed(link.peer, failed, "too many other peers came since it left");
+    }
+
+    fn left(&self, to: PeerId, ids: Range<u64>, state: DeliveryState, reason: Option<&str>) {
+        if ids.is_empty() {
+            return;
+        }
+        let count = usize::try_from(ids.end - ids.start).unwrap_or(usize::MAX);
+        self.events
+            .extend(ids.map(|id| delivery(to, id, state, reason)));
+        self.unacked.fetch_sub(count, Ordering::Relaxed);
+        self.left_outbox.notify_waiters();
+    }
+}
+
+fn delivery(to: PeerId, id: u64, state: DeliveryState, reason: Option<&str>) -> Event {
+    Event::Delivery {
+        to,
+        id,
+        state,
+        reason: reason.map(Into::into),
+    }
+}
+
+impl Link {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, LinkState> {
+        self.state.lock()
+    }
+
+    /// Lets another connection's handler write the outbox from now on, or none.
+    pub(crate) fn set_active(&self, active: Option<ConnectionId>, now: Instant) {
+        let mut state = self.lock();
+        if state.active == active {
+            return;
+        }
+        state.active = active;
+        state.epoch += 1;
+        state.outbox.rewind();
+        state.left_at = active.is_none().then_some(now);
+        state.announced &= active.is_some();
+        state.wake_all();
+    }
+
+    /// The application has been told that this peer is connected.
+    pub(crate) fn announce(&self) {
+        let mut state = self.lock();
+        state.announced = state.active.is_some();
+        state.wake_all();
+    }
+}
+
+impl LinkState {
+    /// Wakes this task when the connection has something to do.
+    pub(crate) fn register(&mut self, conn: ConnectionId, cx: &Context<'_>) {
+        match self.wakers.iter_mut().find(|(id, _)| *id == conn) {
+            Some((_, waker)) => waker.clone_from(cx.waker()),
+            None => self.wakers.push((conn, cx.waker().clone())),
+        }
+    }
+
+    /// The connection is gone.
+    pub(crate) fn unregister(&mut self, conn: ConnectionId) {
+        self.wakers.retain(|(id, _)| *id != conn);
+    }
+
+    fn take_active_waker(&mut self) -> Option<Waker> {
+        let at = self
+            .wakers
+            .iter()
+            .position(|(id, _)| Some(*id) == self.active)?;
+        Some(self.wakers.swap_remove(at).1)
+    }
+
+    fn wake_all(&mut self) {
+        for (_, waker) in self.wakers.drain(..) {
+            waker.wake();
+        }
+    }
+
+    fn in_room(&self, now: Instant) -> bool {
+        self.active.is_some()
+            || self
+                .left_at
+                .is_some_and(|at| now.saturating_duration_since(at) < ROOM_MEMORY)
+    }
+
+    fn is_forgettable(&self, now: Instant, message_timeout: Duration) -> bool {
+        let long_ago = self
+            .left_at
+            .is_none_or(|at| now.saturating_duration_since(at) >= message_timeout.max(ROOM_MEMORY));
+        self.active.is_none() && self.outbox.is_empty() && long_ago
+    }
+}

@@ -1,0 +1,188 @@
+//! The stream on which a remote sends us its messages and we answer with acks.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures::FutureExt;
+use futures_timer::Delay;
+use libp2p::Stream;
+
+use super::{
+    codec::{Ack, Data, FrameError, Hello, Kind, Reader, Resume, Writer},
+    delivery::{OutOfPlace, Verdict},
+    handler::Context as Connection,
+};
+use crate::{config::HELLO_TIMEOUT, event::Event};
+
+/// Frames handled before other work of the connection gets its turn.
+const BATCH_FRAMES: usize = 512;
+
+/// The remote's stream.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    stream: Stream,
+    reader: Reader,
+    writer: Writer,
+    /// Read, but not yet wanted: the application does not know of the peer yet.
+    held: Option<Data>,
+    /// The session of the last hello.
+    session: Option<u64>,
+    hello_due: Delay,
+    ack_due: bool,
+}
+
+/// Why the stream is given up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InboundFault {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    OutOfPlace(#[from] OutOfPlace),
+    #[error("no hello within {} s", HELLO_TIMEOUT.as_secs())]
+    NoHello,
+    #[error("a frame that only receivers send")]
+    WrongDirection,
+}
+
+impl Inbound {
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            reader: Reader::default(),
+            writer: Writer::default(),
+            held: None,
+            session: None,
+            hello_due: Delay::new(HELLO_TIMEOUT),
+            ack_due: false,
+        }
+    }
+
+    /// Runs the stream. `Ready(Ok)`: the remote has closed it.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: &mut Connection,
+    ) -> Poll<Result<(), InboundFault>> {
+        if self.session.is_none() && self.hello_due.poll_unpin(cx).is_ready() {
+            return Poll::Ready(Err(InboundFault::NoHello));
+        }
+        let closed = self.read(cx, conn)?;
+        self.write(cx, conn)?;
+        if closed {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>, conn: &mut Connection) -> Result<bool, InboundFault> {
+        let mut shown = Vec::new();
+        let result = self.read_frames(cx, conn, &mut shown);
+        if !shown.is_empty() {
+            conn.hub.events.extend(shown);
+        }
+        result
+    }
+
+    fn read_frames(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: &mut Connection,
+        shown: &mut Vec<Event>,
+    ) -> Result<bool, InboundFault> {
+        if conn.hub.events.poll_room(cx).is_pending() {
+            return Ok(false);
+        }
+        if let Some(data) = self.held.take()
+            && !self.data(cx, data, conn, shown)?
+        {
+            return Ok(false);
+        }
+        for _ in 0..BATCH_FRAMES {
+            let Some(kind) = self.reader.next_frame()? else {
+                match self.reader.poll_fill(cx, Pin::new(&mut self.stream)) {
+                    Poll::Ready(Ok(true)) => continue,
+                    Poll::Ready(Ok(false)) => return Ok(true),
+                    Poll::Ready(Err(e)) => return Err(e.into()),
+                    Poll::Pending => return Ok(false),
+                }
+            };
+            match kind {
+                Kind::Hello(hello) => self.hello(&hello, conn),
+                Kind::Data(data) => {
+                    if !self.data(cx, data, conn, shown)? {
+                        return Ok(false);
+                    }
+                }
+                Kind::Resume(_) | Kind::Ack(_) => return Err(InboundFault::WrongDirection),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(false)
+    }
+
+    fn hello(&mut self, hello: &Hello, conn: &mut Connection) {
+        self.session = Some(hello.session);
+        let next = conn.link.lock().inbox.hello(hello.session, hello.base);
+        let resume = Resume {
+            next,
+            nonce: hello.nonce,
+        };
+        self.writer.push(&Kind::Resume(resume).into_frame());
+        self.ack_due = false;
+        conn.heard();
+    }
+
+    /// Shows a message, or holds it back (`false`) while the application does not know the peer.
+    fn data(
+        &mut self,
+        cx: &Context<'_>,
+        data: Data,
+        conn: &mut Connection,
+        shown: &mut Vec<Event>,
+    ) -> Result<bool, InboundFault> {
+        if self.session != Some(data.session) {
+            return Err(OutOfPlace::UnknownSession(data.session).into());
+        }
+        conn.heard_data();
+        let mut state = conn.link.lock();
+        if !state.announced {
+            state.register(conn.id, cx);
+            self.held = Some(data);
+            return Ok(false);
+        }
+        let verdict = state.inbox.accept(data.session, data.seq)?;
+        self.ack_due = true;
+        if verdict == Verdict::New {
+            shown.push(Event::Message {
+                from: conn.link.peer,
+                id: data.seq,
+                body: data.body,
+                path: conn.transport.path(),
+            });
+        }
+        Ok(true)
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Result<(), FrameError> {
+        if self.ack_due && self.writer.has_room() {
+            self.ack_due = false;
+            let next = self
+                .session
+                .and_then(|session| conn.link.lock().inbox.next(session));
+            if let Some(next) = next {
+                self.writer.push(&Kind::Ack(Ack { next }).into_frame());
+            }
+        }
+        let mut stream = Pin::new(&mut self.stream);
+        let small = conn.small_writes();
+        if let Poll::Ready(result) = self.writer.poll_write(cx, stream.as_mut(), small) {
+            result?;
+        }
+        if let Poll::Ready(result) = self.writer.poll_flush(cx, stream) {
+            result?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,246 @@
+//! The stream on which we send a remote our messages and it answers with acks.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::FutureExt;
+use futures_timer::Delay;
+use libp2p::Stream;
+use web_time::Instant;
+
+use super::{
+    codec::{FrameError, Hello, Kind, Reader, Resume, Writer},
+    delivery::BogusAck,
+    handler::Context as Connection,
+};
+use crate::config::{HELLO_TIMEOUT, PROBE_INTERVAL};
+
+/// Batches written before other work of the connection gets its turn.
+const MAX_BATCHES: u32 = 16;
+
+/// Our stream.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    stream: Stream,
+    reader: Reader,
+    writer: Writer,
+    /// The hello that is not answered yet: its nonce, and when it was sent.
+    hello: Option<(u64, Instant)>,
+    next_nonce: u64,
+    /// The epoch of the link that this stream may write messages in.
+    resumed: Option<u64>,
+    /// The epoch that the last hello asks for.
+    asked: Option<u64>,
+    /// The next message that the remote expects, by its last word here.
+    expected: Option<u64>,
+    probe: Delay,
+    /// Writing waits for the remote.
+    stuck: bool,
+}
+
+/// Why the stream is given up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OutboundFault {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    BogusAck(#[from] BogusAck),
+    #[error("no answer within {} s", HELLO_TIMEOUT.as_secs())]
+    NoAnswer,
+    #[error("a frame that only senders send")]
+    WrongDirection,
+    #[error("closed by the remote")]
+    Closed,
+}
+
+impl Outbound {
+    pub(crate) fn new(stream: Stream, conn: &Connection) -> Self {
+        let mut this = Self {
+            stream,
+            reader: Reader::default(),
+            writer: Writer::default(),
+            hello: None,
+            next_nonce: 1,
+            resumed: None,
+            asked: None,
+            expected: None,
+            probe: Delay::new(PROBE_INTERVAL),
+            stuck: false,
+        };
+        this.say_hello(conn);
+        this
+    }
+
+    /// Runs the stream. Returns a round-trip time whenever a hello has been answered.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: &mut Connection,
+    ) -> Poll<Result<Duration, OutboundFault>> {
+        self.check_probe(cx, conn)?;
+        let rtt = self.read(cx, conn)?;
+        self.write(cx, conn)?;
+        rtt.map_or(Poll::Pending, |rtt| Poll::Ready(Ok(rtt)))
+    }
+
+    /// Asks where to resume, whether the remote still answers, and how long that takes.
+    fn say_hello(&mut self, conn: &Connection) {
+        let state = conn.link.lock();
+        let hello = Hello {
+            session: conn.hub.session,
+            base: state.outbox.base(),
+            nonce: self.next_nonce,
+        };
+        self.asked = Some(state.epoch);
+        drop(state);
+        self.writer.push(&Kind::Hello(hello).into_frame());
+        self.hello = Some((self.next_nonce, Instant::now()));
+        self.next_nonce += 1;
+    }
+
+    fn check_probe(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: &mut Connection,
+    ) -> Result<(), OutboundFault> {
+        while self.probe.poll_unpin(cx).is_ready() {
+            self.probe.reset(PROBE_INTERVAL);
+            conn.tick();
+            match self.hello {
+                // A frame of 64 KiB on a slow line takes longer than any deadline for its answer,
+                // so every sign of life counts, not just the answer itself.
+                Some((_, at)) if at.max(conn.last_heard).elapsed() >= HELLO_TIMEOUT => {
+                    return Err(OutboundFault::NoAnswer);
+                }
+                Some(_) => {}
+                None => self.say_hello(conn),
+            }
+        }
+        Ok(())
+    }
+
+    fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: &mut Connection,
+    ) -> Result<Option<Duration>, OutboundFault> {
+        let mut rtt = None;
+        // Acks become events, so they too wait for room.
+        if conn.hub.events.poll_room(cx).is_pending() {
+            return Ok(None);
+        }
+        loop {
+            match self.reader.next_frame()? {
+                Some(Kind::Resume(resume)) => rtt = self.resume(&resume, conn)?.or(rtt),
+                Some(Kind::Ack(ack)) => {
+                    conn.heard();
+                    self.expected = Some(ack.next);
+                    let mut state = conn.link.lock();
+                    let acked = state.outbox.ack(ack.next)?;
+                    conn.hub.acked(conn.link.peer, acked);
+                }
+                Some(Kind::Hello(_) | Kind::Data(_)) => return Err(OutboundFault::WrongDirection),
+                None => match self.reader.poll_fill(cx, Pin::new(&mut self.stream)) {
+                    Poll::Ready(Ok(true)) => {}
+                    Poll::Ready(Ok(false)) => return Err(OutboundFault::Closed),
+                    Poll::Ready(Err(e)) => return Err(e.into()),
+                    Poll::Pending => return Ok(rtt),
+                },
+            }
+        }
+    }
+
+    fn resume(
+        &mut self,
+        resume: &Resume,
+        conn: &mut Connection,
+    ) -> Result<Option<Duration>, OutboundFault> {
+        conn.heard();
+        let Some((_, sent_at)) = self.hello.take_if(|(nonce, _)| *nonce == resume.nonce) else {
+            return Ok(None);
+        };
+        self.expected = Some(resume.next);
+        let mut state = conn.link.lock();
+        let current = state.active == Some(conn.id) && self.asked == Some(state.epoch);
+        let acked = if current && self.resumed != self.asked {
+            self.resumed = self.asked;
+            state.outbox.resume(resume.next)?
+        } else {
+            state.outbox.ack(resume.next)?
+        };
+        conn.hub.acked(conn.link.peer, acked);
+        Ok(Some(sent_at.elapsed()))
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, conn: &mut Connection) -> Result<(), OutboundFault> {
+        for batch in 0.. {
+            self.fill(cx, conn);
+            if self.writer.is_empty() {
+                break;
+            }
+            if batch == MAX_BATCHES {
+                cx.waker().wake_by_ref();
+                return Ok(());
+            }
+            let small = conn.small_writes();
+            match self
+                .writer
+                .poll_write(cx, Pin::new(&mut self.stream), small)
+            {
+                Poll::Ready(result) => result.map_err(FrameError::from)?,
+                Poll::Pending => {
+                    self.stuck = true;
+                    return Ok(());
+                }
+            }
+            if std::mem::take(&mut self.stuck) {
+                conn.heard();
+            }
+        }
+        if let Poll::Ready(result) = self.writer.poll_flush(cx, Pin::new(&mut self.stream)) {
+            result.map_err(FrameError::from)?;
+        }
+        Ok(())
+    }
+
+    /// Collects what may be written now.
+    fn fill(&mut self, cx: &Context<'_>, conn: &mut Connection) {
+        let mut state = conn.link.lock();
+        state.register(conn.id, cx);
+        if state.active != Some(conn.id) {
+            return;
+        }
+        if self.resumed != Some(state.epoch) {
+            let fresh =
+                !state.outbox.has_unacked_writes() && self.expected == Some(state.outbox.base());
+            if !fresh {
+                // Some of it may have arrived by another path, or been given up: ask first.
+                let ask = self.asked != Some(state.epoch);
+                drop(state);
+                if ask {
+                    self.say_hello(conn);
+                }
+                return;
+            }
+            self.resumed = Some(state.epoch);
+        }
+        if self.writer.is_empty() {
+            let sent = state.outbox.newly_sent();
+            conn.hub.sent(conn.link.peer, sent);
+        }
+        let mut wrote = false;
+        while self.writer.has_room()
+            && let Some(frame) = state.outbox.next_to_write()
+        {
+            self.writer.push(frame);
+            wrote = true;
+        }
+        drop(state);
+        if wrote {
+            conn.carried_data();
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! Runs a node: carries the swarm's events into the session, and the session's wishes out.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    fmt,
+    sync::Arc,
+};
+
+use futures::{FutureExt, StreamExt};
+use futures_timer::Delay;
+use libp2p::{
+    Multiaddr, PeerId, Swarm,
+    core::transport::ListenerId,
+    multiaddr::Protocol,
+    rendezvous::{Cookie, Namespace},
+    swarm::{
+        ConnectionId,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+use tokio::sync::{mpsc, oneshot};
+use web_time::Instant;
+
+use super::{PeerInfo, Request};
+use crate::{
+    behaviour::Behaviour,
+    config::{
+        CLOSE_TIMEOUT, MAX_NAMESPACE_BYTES, NodeConfig, OUTBOX_CHECK_INTERVAL, SHUTDOWN_TIMEOUT,
+        UNREGISTER_TIME,
+    },
+    error::StartError,
+    event::Event,
+    greet,
+    msg::hub::Hub,
+    session::{DialId, Input, Output, RelayId, Session},
+};
+
+/// Runs a node. Whoever starts the node polls it: a tokio task, or `spawn_local`.
+pub struct EventLoop {
+    pub(super) swarm: Swarm<Behaviour>,
+    pub(super) session: Session,
+    pub(super) hub: Arc<Hub>,
+    pub(super) namespace: Namespace,
+    requests: mpsc::Receiver<Request>,
+    /// Configured listeners that are not up yet.
+    pub(super) listeners_due: HashSet<ListenerId>,
+    /// The listeners that stand for reservations, and the circuit addresses asked for.
+    pub(super) reservations: HashMap<ListenerId, (RelayId, Multiaddr)>,
+    /// Dials that the session waits for.
+    pub(super) dials: HashMap<ConnectionId, DialId>,
+    /// Who is at the other end, where, and where they see us.
+    pub(super) connections: HashMap<ConnectionId, Connection>,
+    /// Where relays see us: what has been reported already.
+    pub(super) observed: VecDeque<Multiaddr>,
+}
+
+/// Observed addresses that are remembered as reported.
+pub(super) const MAX_OBSERVED: usize = 32;
+
+/// What the loop remembers of a connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) address: Multiaddr,
+    pub(super) observed: Option<Multiaddr>,
+}
+
+impl EventLoop {
+    pub(super) fn new(
+        mut swarm: Swarm<Behaviour>,
+        config: NodeConfig,
+        hub: Arc<Hub>,
+        requests: mpsc::Receiver<Request>,
+    ) -> Result<Self, StartError> {
+        let namespace = Namespace::new(config.namespace.clone())
+            .map_err(|_| StartError::Namespace(config.namespace.len()))?;
+        debug_assert!(config.namespace.len() <= MAX_NAMESPACE_BYTES);
+        let listeners_due = listen(&mut swarm, &config.listen)?;
+        let session = Session::new(
+            &config,
+            *swarm.local_peer_id(),
+            rand::random(),
+            Instant::now(),
+        );
+        Ok(Self {
+            swarm,
+            session,
+            hub,
+            namespace,
+            requests,
+            listeners_due,
+            reservations: HashMap::new(),
+            dials: HashMap::new(),
+            connections: HashMap::new(),
+            observed: VecDeque::new(),
+        })
+    }
+
+    /// Runs the node until [`super::Node::shutdown`], or until every handle is gone.
+    pub async fn run(mut self) {
+        let peer_id = *self.swarm.local_peer_id();
+        self.hub.events.push(Event::Started { peer_id });
+        if self.listeners_due.is_empty() {
+            self.input(Input::ListenersReady);
+        }
+        let reply = self.run_until_shutdown().await;
+        self.stop().await;
+        if let Some(reply) = reply {
+            // The handle may be gone by now.
+            let _ = reply.send(());
+        }
+    }
+
+    async fn run_until_shutdown(&mut self) -> Option<oneshot::Sender<()>> {
+        let mut outbox_check = Delay::new(OUTBOX_CHECK_INTERVAL);
+        let mut timer = Timer::default();
+        loop {
+            self.hub.events.settled().await;
+            self.perform_outputs();
+            futures::select! {
+                event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                request = self.requests.recv().fuse() => match request {
+                    Some(Request::Shutdown(reply)) => return Some(reply),
+                    Some(request) => self.on_request(request),
+                    None => return None,
+                },
+                () = timer.until(self.session.poll_timeout()).fuse() => {
+                    self.session.handle_timeout(Instant::now());
+                }
+                () = (&mut outbox_check).fuse() => {
+                    outbox_check.reset(OUTBOX_CHECK_INTERVAL);
+                    self.hub.tick(Instant::now());
+                }
+            }
+        }
+    }
+
+    /// Tells the relays, waits for acks, closes every connection, ends the event stream.
+    async fn stop(&mut self) {
+        self.requests.close();
+        let unregistering = self.session.is_registered();
+        self.input(Input::Shutdown);
+        let least = if unregistering {
+            UNREGISTER_TIME
+        } else {
+            Default::default()
+        };
+        let mut least = Delay::new(least).fuse();
+        let mut most = Delay::new(SHUTDOWN_TIMEOUT).fuse();
+        let mut waited = false;
+        while !waited || self.hub.unacked() > 0 {
+            futures::select! {
+                event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                () = least => waited = true,
+                () = most => break,
+            }
+        }
+        self.hub.stop();
+        let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
+        for peer in peers {
+            // An error means that it is gone already.
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        let mut most = Delay::new(CLOSE_TIMEOUT).fuse();
+        while !self.connections.is_empty() {
+            futures::select! {
+                event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                () = most => break,
+            }
+        }
+        self.hub.events.close();
+    }
+
+    fn on_request(&mut self, request: Request) {
+        match request {
+            Request::Dial(address) => self.input(Input::Dial(address)),
+            Request::AddRelay(relay) => self.input(Input::AddRelay(relay)),
+            Request::Wake => self.input(Input::Wake),
+            Request::Peers(reply) => {
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(self.peers());
+            }
+            Request::Shutdown(_) => {}
+        }
+    }
+
+    fn peers(&self) -> Vec<PeerInfo> {
+        let msg = &self.swarm.behaviour().msg;
+        let room = self.hub.room(Instant::now());
+        room.into_iter()
+            .map(|peer| {
+                let (path, rtt) = msg.active_path(&peer).unzip();
+                PeerInfo {
+                    peer,
+                    path: path.as_ref().map(|p| p.path),
+                    transport: path.as_ref().map(|p| p.transport),
+                    address: path.map(|p| p.address),
+                    rtt: rtt.flatten(),
+                    unacked: self.hub.unacked_by(&peer),
+                }
+            })
+            .collect()
+    }
+
+    /// Passes something to the session, and does at once what it wants.
+    pub(super) fn input(&mut self, input: Input) {
+        self.session.handle(Instant::now(), input);
+        self.perform_outputs();
+    }
+
+    fn perform_outputs(&mut self) {
+        while let Some(output) = self.session.poll_output() {
+            self.perform(output);
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        let behaviour = self.swarm.behaviour_mut();
+        match output {
+            Output::Emit(event) => self.hub.events.push(event),
+            Output::Dial {
+                dial,
+                peer,
+                addresses,
+            } => self.dial(dial, peer, addresses),
+            Output::Reserve { relay, address } => self.reserve(relay, address),
+            Output::Unreserve { relay } => self.unreserve(relay),
+            Output::Register { relay } => {
+                if let Err(e) = behaviour
+                    .rendezvous
+                    .register(self.namespace.clone(), relay, None)
+                {
+                    let reason = e.to_string();
+                    self.session
+                        .handle(Instant::now(), Input::RegisterFailed { relay, reason });
+                }
+            }
+            Output::Unregister { relay } => {
+                behaviour
+                    .rendezvous
+                    .unregister(self.namespace.clone(), relay);
+            }
+            Output::Discover { relay, cookie } => {
+                let cookie = cookie.and_then(|cookie| Cookie::from_wire_encoding(cookie).ok());
+                behaviour
+                    .rendezvous
+                    .discover(Some(self.namespace.clone()), cookie, None, relay);
+            }
+            Output::Greet { peer, message } => {
+                behaviour
+                    .greet
+                    .send_request(&peer, greet::Request { message });
+            }
+            Output::Close { conn } => {
+                self.swarm.close_connection(conn);
+            }
+        }
+    }
+
+    fn dial(&mut self, dial: DialId, peer: Option<PeerId>, addresses: Vec<Multiaddr>) {
+        let opts = match (peer, addresses.first()) {
+            (Some(peer), _) => DialOpts::peer_id(peer)
+                .condition(PeerCondition::Always)
+                .addresses(addresses)
+                .build(),
+            (None, Some(address)) => DialOpts::unknown_peer_id().address(address.clone()).build(),
+            (None, None) => return self.dial_failed(dial, "no address".into()),
+        };
+        let conn = opts.connection_id();
+        self.dials.insert(conn, dial);
+        if let Err(e) = self.swarm.dial(opts) {
+            self.dials.remove(&conn);
+            self.dial_failed(dial, super::reason::of_dial(&e));
+        }
+    }
+
+    fn dial_failed(&mut self, dial: DialId, reason: String) {
+        self.session
+            .handle(Instant::now(), Input::DialFailed { dial, reason });
+    }
+
+    fn reserve(&mut self, relay: RelayId, address: Multiaddr) {
+        match self.swarm.listen_on(address.clone()) {
+            Ok(listener) => {
+                self.reservations.insert(listener, (relay, address));
+            }
+            Err(e) => self.session.handle(
+                Instant::now(),
+                Input::ReservationLost {
+                    relay,
+                    reason: e.to_string(),
+                },
+            ),
+        }
+    }
+
+    fn unreserve(&mut self, relay: RelayId) {
+        let listeners: Vec<_> = self
+            .reservations
+            .iter()
+            .filter_map(|(listener, (id, _))| (*id == relay).then_some(*listener))
+            .collect();
+        for listener in listeners {
+            self.reservations.remove(&listener);
+            self.swarm.remove_listener(listener);
+        }
+    }
+}
+
+/// Binds the listeners. A machine without IPv6 is fine, an address that was asked for by number and
+/// cannot be had is not.
+fn listen(
+    swarm: &mut Swarm<Behaviour>,
+    addresses: &[Multiaddr],
+) -> Result<HashSet<ListenerId>, StartError> {
+    let mut listeners = HashSet::new();
+    for address in addresses {
+        match swarm.listen_on(address.clone()) {
+            Ok(listener) => {
+                listeners.insert(listener);
+            }
+            Err(e) if is_any_ipv6(address) => {
+                tracing::info!(%address, "not listening: {e}");
+            }
+            Err(e) => {
+                return Err(StartError::Listen {
+                    address: address.clone(),
+                    reason: super::reason::of_transport(&e),
+                });
+            }
+        }
+    }
+    Ok(listeners)
+}
+
+fn is_any_ipv6(address: &Multiaddr) -> bool {
+    matches!(address.iter().next(), Some(Protocol::Ip6(ip)) if ip.is_unspecified())
+}
+
+/// A timer that is set anew only when its deadline moves.
+#[derive(Default)]
+struct Timer {
+    armed: Option<(Instant, Delay)>,
+}
+
+impl Timer {
+    async fn until(&mut self, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else {
+            return std::future::pending().await;
+        };
+        if self.armed.as_ref().is_none_or(|(at, _)| *at != deadline) {
+            let delay = deadline.saturating_duration_since(Instant::now());
+            self.armed = Some((deadline, Delay::new(delay)));
+        }
+        if let Some((_, delay)) = &mut self.armed {
+            delay.await;
+        }
+        self.armed = None;
+    }
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop")
+            .field("peer_id", self.swarm.local_peer_id())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,64 @@
+//! Why something failed, in words for a person: short, and without Rust's nesting.
+
+use std::error::Error;
+
+use libp2p::{TransportError, rendezvous, swarm::DialError};
+
+/// The innermost cause of an error, which is what a person can act on.
+pub(crate) fn of_chain(error: &(dyn Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    one_line(&innermost.to_string())
+}
+
+pub(crate) fn of_io(error: &std::io::Error) -> String {
+    match error.get_ref() {
+        Some(inner) => of_chain(inner),
+        None => one_line(&error.to_string()),
+    }
+}
+
+pub(crate) fn of_transport(error: &TransportError<std::io::Error>) -> String {
+    match error {
+        TransportError::MultiaddrNotSupported(_) => "no transport for this kind of address".into(),
+        TransportError::Other(e) => of_io(e),
+    }
+}
+
+pub(crate) fn of_dial(error: &DialError) -> String {
+    match error {
+        DialError::Transport(errors) => {
+            let mut reasons: Vec<_> = errors.iter().map(|(_, e)| of_transport(e)).collect();
+            reasons.sort_unstable();
+            reasons.dedup();
+            reasons.join("; ")
+        }
+        DialError::WrongPeerId { obtained, .. } => {
+            format!("another peer answers there: {obtained}")
+        }
+        DialError::LocalPeerId { .. } => "that is this peer itself".into(),
+        DialError::NoAddresses => "no address is known".into(),
+        DialError::Aborted => "given up".into(),
+        DialError::Denied { .. } => "too many connections".into(),
+        DialError::DialPeerConditionFalse(_) => "it is connected already".into(),
+    }
+}
+
+pub(crate) const fn of_rendezvous(error: rendezvous::ErrorCode) -> &'static str {
+    use rendezvous::ErrorCode as E;
+    match error {
+        E::InvalidNamespace => "it does not allow this namespace",
+        E::InvalidSignedPeerRecord => "it does not accept our peer record",
+        E::InvalidTtl => "it does not allow this time to live",
+        E::InvalidCookie => "it does not know the cookie",
+        E::NotAuthorized => "it does not allow us to",
+        E::InternalError => "it has an internal error",
+        E::Unavailable => "it did not answer, or has no room",
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}

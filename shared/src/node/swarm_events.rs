@@ -1,0 +1,332 @@
+//! What the swarm's events mean to the session.
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::ConnectedPoint,
+    identify, relay, rendezvous, request_response as rr,
+    swarm::{ConnectionId, SwarmEvent},
+};
+
+use super::{
+    event_loop::{Connection, EventLoop, MAX_OBSERVED},
+    reason,
+};
+use crate::{
+    address,
+    behaviour::{BehaviourEvent, is_compatible, is_relay},
+    event::{Event, Transport},
+    greet, msg,
+    session::Input,
+};
+
+/// An incompatible peer is shown with at most this many of its protocols.
+const MAX_SHOWN_PROTOCOLS: usize = 32;
+
+impl EventLoop {
+    pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
+            SwarmEvent::NewListenAddr {
+                listener_id,
+                address,
+            } => {
+                if !self.reservations.contains_key(&listener_id) {
+                    let me = *self.swarm.local_peer_id();
+                    self.hub.events.push(Event::Listening {
+                        address: address::with_peer(address, me),
+                    });
+                }
+                if self.listeners_due.remove(&listener_id) && self.listeners_due.is_empty() {
+                    self.input(Input::ListenersReady);
+                }
+            }
+            SwarmEvent::ListenerClosed {
+                listener_id,
+                reason,
+                ..
+            } => {
+                let reason = match reason {
+                    Ok(()) => "the relay ended it".into(),
+                    Err(e) => reason::of_io(&e),
+                };
+                self.listener_gone(listener_id, reason);
+            }
+            SwarmEvent::ListenerError { listener_id, error } => {
+                if self.reservations.contains_key(&listener_id) {
+                    self.listener_gone(listener_id, reason::of_io(&error));
+                } else {
+                    tracing::warn!("listener: {error}");
+                }
+            }
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            } => self.on_connected(peer_id, connection_id, &endpoint),
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                connection_id,
+                cause,
+                ..
+            } => {
+                self.connections.remove(&connection_id);
+                let reason = cause.map_or_else(
+                    || "the connection was closed".into(),
+                    |cause| cause.to_string(),
+                );
+                self.input(Input::Closed {
+                    peer: peer_id,
+                    conn: connection_id,
+                    reason,
+                });
+            }
+            SwarmEvent::OutgoingConnectionError {
+                connection_id,
+                error,
+                ..
+            } => {
+                if let Some(dial) = self.dials.remove(&connection_id) {
+                    self.input(Input::DialFailed {
+                        dial,
+                        reason: reason::of_dial(&error),
+                    });
+                } else {
+                    tracing::debug!("dial: {error}");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn listener_gone(&mut self, listener: libp2p::core::transport::ListenerId, reason: String) {
+        if let Some((relay, _)) = self.reservations.remove(&listener) {
+            self.swarm.remove_listener(listener);
+            self.input(Input::ReservationLost { relay, reason });
+        } else if self.listeners_due.remove(&listener) {
+            self.hub.events.push(Event::Error {
+                message: format!("a listener could not start: {reason}"),
+            });
+            if self.listeners_due.is_empty() {
+                self.input(Input::ListenersReady);
+            }
+        }
+    }
+
+    fn on_connected(&mut self, peer: PeerId, conn: ConnectionId, endpoint: &ConnectedPoint) {
+        let address = address::of_remote(endpoint);
+        self.connections.insert(
+            conn,
+            Connection {
+                address: address.clone(),
+                observed: None,
+            },
+        );
+        let dial = self.dials.remove(&conn);
+        self.input(Input::Connected {
+            peer,
+            conn,
+            transport: Transport::of(&address),
+            address,
+            outbound: endpoint.is_dialer(),
+            dial,
+        });
+    }
+
+    fn on_behaviour_event(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Identify(event) => self.on_identify(event),
+            BehaviourEvent::Relay(event) => self.on_relay(event),
+            BehaviourEvent::Rendezvous(event) => self.on_rendezvous(event),
+            BehaviourEvent::Greet(event) => self.on_greet(event),
+            BehaviourEvent::Msg(event) => self.on_msg(event),
+            BehaviourEvent::Dcutr(event) => match event.result {
+                Ok(_) => tracing::debug!(peer = %event.remote_peer_id, "hole punched"),
+                Err(e) => self.input(Input::UpgradeFailed {
+                    peer: event.remote_peer_id,
+                    reason: reason::of_chain(&e),
+                }),
+            },
+            BehaviourEvent::Ping(event) => {
+                if let Err(e) = event.result {
+                    tracing::debug!(peer = %event.peer, "ping: {e}");
+                }
+            }
+            BehaviourEvent::Limits(never) => match never {},
+        }
+    }
+
+    fn on_identify(&mut self, event: identify::Event) {
+        let identify::Event::Received {
+            connection_id,
+            peer_id,
+            info,
+        } = event
+        else {
+            return;
+        };
+        if let Some(connection) = self.connections.get_mut(&connection_id) {
+            connection.observed = Some(info.observed_addr.clone());
+        }
+        let relay = is_relay(&info.protocols);
+        if self.session.is_relay(&peer_id) {
+            self.observed_by_relay(info.observed_addr);
+        }
+        let compatible = is_compatible(&info.protocols);
+        let protocols = info.protocols.iter().take(MAX_SHOWN_PROTOCOLS);
+        self.input(Input::Identified {
+            peer: peer_id,
+            conn: connection_id,
+            compatible,
+            relay,
+            protocols: protocols.map(ToString::to_string).collect(),
+            listen_addresses: info.listen_addrs,
+        });
+    }
+
+    /// A configured relay told us where it sees us; others' claims are not for people to read.
+    fn observed_by_relay(&mut self, address: Multiaddr) {
+        if !self.observed.contains(&address) {
+            if self.observed.len() == MAX_OBSERVED {
+                self.observed.pop_front();
+            }
+            self.observed.push_back(address.clone());
+            self.hub.events.push(Event::ExternalAddress { address });
+        }
+    }
+
+    fn on_relay(&mut self, event: relay::client::Event) {
+        let relay::client::Event::ReservationReqAccepted { relay_peer_id, .. } = event else {
+            return;
+        };
+        let reservation = self.reservations.values().find(|(_, address)| {
+            address::without_circuit(address).and_then(|a| address::peer_of(&a))
+                == Some(relay_peer_id)
+        });
+        if let Some((relay, address)) = reservation.cloned() {
+            let me = *self.swarm.local_peer_id();
+            self.input(Input::ReservationAccepted {
+                relay,
+                address: address::with_peer(address, me),
+            });
+        }
+    }
+
+    fn on_rendezvous(&mut self, event: rendezvous::client::Event) {
+        use rendezvous::client::Event as E;
+        match event {
+            E::Registered {
+                rendezvous_node,
+                ttl,
+                ..
+            } => self.input(Input::Registered {
+                relay: rendezvous_node,
+                ttl,
+            }),
+            E::RegisterFailed {
+                rendezvous_node,
+                error,
+                ..
+            } => self.input(Input::RegisterFailed {
+                relay: rendezvous_node,
+                reason: reason::of_rendezvous(error).into(),
+            }),
+            E::Discovered {
+                rendezvous_node,
+                registrations,
+                cookie,
+            } => {
+                let peers = registrations
+                    .into_iter()
+                    .map(|r| (r.record.peer_id(), r.record.addresses().to_vec()))
+                    .collect();
+                self.input(Input::Discovered {
+                    relay: rendezvous_node,
+                    peers,
+                    cookie: cookie.into_wire_encoding(),
+                });
+            }
+            E::DiscoverFailed {
+                rendezvous_node,
+                error,
+                ..
+            } => self.input(Input::DiscoverFailed {
+                relay: rendezvous_node,
+                reason: reason::of_rendezvous(error).into(),
+            }),
+            E::Expired { .. } => {}
+        }
+    }
+
+    fn on_greet(&mut self, event: greet::Event) {
+        match event {
+            rr::Event::Message {
+                peer,
+                connection_id,
+                message:
+                    rr::Message::Request {
+                        request, channel, ..
+                    },
+            } => {
+                // Greetings are small talk: with a full queue they are not answered.
+                if !self.hub.events.has_room() {
+                    return;
+                }
+                let Some(connection) = self.connections.get(&connection_id) else {
+                    return;
+                };
+                let me = connection.observed.as_ref();
+                let message = me.map_or_else(
+                    || "Hello back".into(),
+                    |address| format!("Hello back from {address}"),
+                );
+                let response = greet::Response::new(message, &connection.address);
+                if self
+                    .swarm
+                    .behaviour_mut()
+                    .greet
+                    .send_response(channel, response)
+                    .is_err()
+                {
+                    tracing::debug!(%peer, "the greeter has gone");
+                }
+                self.input(Input::Greeting {
+                    peer,
+                    message: request.message,
+                });
+            }
+            rr::Event::Message {
+                peer,
+                message: rr::Message::Response { response, .. },
+                ..
+            } => match response.address() {
+                Some(address) => self.input(Input::GreetingReply {
+                    peer,
+                    message: response.message,
+                    address,
+                }),
+                None => tracing::warn!(%peer, "its greeting reply has no valid address"),
+            },
+            rr::Event::OutboundFailure { peer, error, .. } => {
+                tracing::debug!(%peer, "greeting not answered: {error}");
+            }
+            rr::Event::InboundFailure { peer, error, .. } => {
+                tracing::debug!(%peer, "greeting: {error}");
+            }
+            rr::Event::ResponseSent { .. } => {}
+        }
+    }
+
+    fn on_msg(&mut self, event: msg::behaviour::Event) {
+        match event {
+            msg::behaviour::Event::Path { peer, path, reason } => {
+                let connected = path.is_some();
+                self.input(Input::Path { peer, path, reason });
+                if connected {
+                    self.swarm.behaviour().msg.announce(&peer);
+                }
+            }
+            msg::behaviour::Event::Idle { peer, conn } => self.input(Input::Drained { peer, conn }),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Nodes on a transport in memory.
+
+mod harness;
+
+use self::harness::{TestNode, deliveries, messages};
+use crate::event::{DeliveryState, Event, Path};
+
+#[tokio::test]
+async fn messages_arrive_in_order_and_are_acked() {
+    let mut b = TestNode::listening().await;
+    let mut a = TestNode::dialling(&b.address).await;
+    a.until(|e| {
+        matches!(
+            e,
+            Event::Connected {
+                path: Path::Direct,
+                ..
+            }
+        )
+    })
+    .await;
+    b.until(|e| matches!(e, Event::Connected { .. })).await;
+    for i in 1..=100 {
+        assert_eq!(a.node.send(b.peer_id, format!("line {i}")), Ok(i));
+    }
+    a.node.drained().await;
+    assert_eq!(a.node.unacked(), 0);
+    let acked = deliveries(&mut a, DeliveryState::Acked, 100).await;
+    assert_eq!(acked, (1..=100).collect::<Vec<_>>());
+    let lines = messages(&mut b, 100).await;
+    assert_eq!(
+        lines,
+        (1..=100).map(|i| format!("line {i}")).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn a_stopped_node_takes_no_messages() {
+    let b = TestNode::listening().await;
+    let mut a = TestNode::dialling(&b.address).await;
+    a.until(|e| matches!(e, Event::Connected { .. })).await;
+    a.node.shutdown().await;
+    assert_eq!(
+        a.node.send(b.peer_id, "late"),
+        Err(crate::error::SendError::Stopped)
+    );
+    a.until_end().await;
+}

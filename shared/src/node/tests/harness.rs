@@ -1,0 +1,144 @@
+//! What tests of nodes start from.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use libp2p::{
+    Multiaddr, PeerId, Swarm, Transport,
+    core::{transport::MemoryTransport, upgrade::Version},
+    identity::Keypair,
+    noise, relay,
+    swarm::{Config, NetworkBehaviour},
+    yamux,
+};
+
+use crate::{
+    behaviour::Behaviour,
+    config::NodeConfig,
+    event::{DeliveryState, Event},
+    node::{Events, Node, assemble, prepare},
+};
+
+/// A test that waits longer than this is stuck.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A node in memory, and what it told.
+pub(crate) struct TestNode {
+    pub(crate) node: Node,
+    pub(crate) peer_id: PeerId,
+    pub(crate) address: Multiaddr,
+    pub(crate) events: Events,
+}
+
+impl TestNode {
+    /// A node that listens.
+    pub(crate) async fn listening() -> Self {
+        Self::start(NodeConfig::default()).await
+    }
+
+    /// A node that dials.
+    pub(crate) async fn dialling(address: &Multiaddr) -> Self {
+        Self::start(NodeConfig {
+            dial: vec![address.clone()],
+            ..NodeConfig::default()
+        })
+        .await
+    }
+
+    /// Any node; it also listens.
+    pub(crate) async fn start(mut config: NodeConfig) -> Self {
+        config.listen.push("/memory/0".parse().unwrap());
+        let key = Keypair::generate_ed25519();
+        let (hub, events) = prepare(&config).unwrap();
+        let swarm = memory_swarm(&key, |relay| Behaviour::new(&key, relay, hub.clone()));
+        let (node, events, event_loop) = assemble(config, swarm, hub, events).unwrap();
+        tokio::spawn(event_loop.run());
+        let mut this = Self {
+            peer_id: node.peer_id(),
+            node,
+            address: Multiaddr::empty(),
+            events,
+        };
+        if let Event::Listening { address } =
+            this.until(|e| matches!(e, Event::Listening { .. })).await
+        {
+            this.address = address;
+        }
+        this
+    }
+
+    /// Waits for an event.
+    pub(crate) async fn until(&mut self, mut wanted: impl FnMut(&Event) -> bool) -> Event {
+        let search = async {
+            while let Some(event) = self.events.next().await {
+                if wanted(&event) {
+                    return event;
+                }
+            }
+            panic!("the node stopped");
+        };
+        tokio::time::timeout(PATIENCE, search)
+            .await
+            .expect("an event that did not come")
+    }
+
+    /// Waits until the node has stopped.
+    pub(crate) async fn until_end(&mut self) {
+        let end = async { while self.events.next().await.is_some() {} };
+        tokio::time::timeout(PATIENCE, end)
+            .await
+            .expect("a node that did not stop");
+    }
+}
+
+/// The bodies of the next messages.
+pub(crate) async fn messages(node: &mut TestNode, count: usize) -> Vec<String> {
+    let mut bodies = Vec::new();
+    while bodies.len() < count {
+        if let Event::Message { body, .. } =
+            node.until(|e| matches!(e, Event::Message { .. })).await
+        {
+            bodies.push(body);
+        }
+    }
+    bodies
+}
+
+/// The ids of the next messages that reach a state.
+pub(crate) async fn deliveries(
+    node: &mut TestNode,
+    wanted: DeliveryState,
+    count: usize,
+) -> Vec<u64> {
+    let mut ids = Vec::new();
+    while ids.len() < count {
+        let event = node
+            .until(|e| matches!(e, Event::Delivery { state, .. } if *state == wanted))
+            .await;
+        if let Event::Delivery { id, .. } = event {
+            ids.push(id);
+        }
+    }
+    ids
+}
+
+/// A swarm whose only transports are memory and circuits.
+pub(crate) fn memory_swarm<B: NetworkBehaviour>(
+    key: &Keypair,
+    behaviour: impl FnOnce(relay::client::Behaviour) -> B,
+) -> Swarm<B> {
+    let me = PeerId::from(key.public());
+    let (circuits, relay) = relay::client::new(me);
+    let transport = MemoryTransport::default()
+        .or_transport(circuits)
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(key).unwrap())
+        .multiplex(yamux::Config::default())
+        .boxed();
+    Swarm::new(
+        transport,
+        behaviour(relay),
+        me,
+        Config::with_tokio_executor(),
+    )
+}

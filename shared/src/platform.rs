@@ -1,0 +1,11 @@
+//! The one place where native and browser differ: transports, and what follows from them.
+
+#[cfg(not(target_family = "wasm"))]
+mod native;
+#[cfg(target_family = "wasm")]
+mod wasm;
+
+#[cfg(not(target_family = "wasm"))]
+pub use native::{HOLE_PUNCH, build_swarm, default_listen};
+#[cfg(target_family = "wasm")]
+pub use wasm::{HOLE_PUNCH, build_swarm, default_listen};

@@ -1,0 +1,73 @@
+//! TCP, QUIC, DNS and WebSocket, on tokio.
+
+use libp2p::{
+    Multiaddr, Swarm, SwarmBuilder, identity::Keypair, noise, relay, swarm::NetworkBehaviour, tcp,
+    yamux,
+};
+
+use crate::{
+    config::{IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS},
+    error::StartError,
+};
+
+/// Direct connections can be made by dialling at the same moment.
+pub const HOLE_PUNCH: bool = true;
+
+/// QUIC and TCP on every interface, any port. QUIC first: it is dialled first, too.
+#[must_use]
+pub fn default_listen() -> Vec<Multiaddr> {
+    [
+        "/ip4/0.0.0.0/udp/0/quic-v1",
+        "/ip4/0.0.0.0/tcp/0",
+        "/ip6/::/udp/0/quic-v1",
+        "/ip6/::/tcp/0",
+    ]
+    .iter()
+    .filter_map(|address| address.parse().ok())
+    .collect()
+}
+
+/// Makes a swarm with every transport of a terminal.
+pub async fn build_swarm<B: NetworkBehaviour>(
+    key: Keypair,
+    behaviour: impl FnOnce(relay::client::Behaviour) -> B,
+) -> Result<Swarm<B>, StartError> {
+    let swarm = SwarmBuilder::with_existing_identity(key)
+        .with_tokio()
+        .with_tcp(
+            tcp::Config::new().nodelay(true),
+            noise::Config::new,
+            yamux::Config::default,
+        )
+        .map_err(|e| failed("TCP", &e))?
+        .with_quic_config(|mut config| {
+            config.handshake_timeout = HANDSHAKE_TIMEOUT;
+            config
+        })
+        .with_dns()
+        .map_err(|e| failed("DNS", &e))?
+        .with_websocket(noise::Config::new, yamux::Config::default)
+        .await
+        .map_err(|e| failed("WebSocket", &e))?
+        .with_relay_client(noise::Config::new, yamux::Config::default)
+        .map_err(|e| failed("the relay client", &e))?
+        .with_behaviour(|_, relay| behaviour(relay))
+        .map_err(|e| failed("the behaviour", &e))?
+        .with_swarm_config(|config| {
+            config
+                .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
+                .with_max_negotiating_inbound_streams(MAX_INBOUND_STREAMS)
+        })
+        .build();
+    Ok(swarm)
+}
+
+/// A hole punch needs a few lost packets sent again.
+const HANDSHAKE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+fn failed(what: &'static str, reason: &dyn std::fmt::Display) -> StartError {
+    StartError::Transport {
+        what,
+        reason: reason.to_string(),
+    }
+}
