@@ -145,15 +145,8 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_command() {
-        let error = Cmd::new("cargo no-such-subcommand-of-cargo")
-            .read()
-            .unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("cargo no-such-subcommand-of-cargo"),
-            "{error}"
-        );
+        let error = Cmd::new("false --anything").read().unwrap_err();
+        assert!(error.to_string().contains("false --anything"), "{error}");
     }
 
     #[test]
