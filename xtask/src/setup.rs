@@ -75,10 +75,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
 
 /// Installs what is missing, or only says what is.
 pub(crate) fn set_up(only_check: bool) -> Result<()> {
-    let missing: Vec<&Need> = NEEDS
-        .iter()
-        .filter(|need| !need.what.is_present())
-        .collect();
+    let missing = missing();
     if missing.is_empty() {
         println!("set-up: everything is here: {}", names(NEEDS.iter()));
         return Ok(());
@@ -94,7 +91,23 @@ pub(crate) fn set_up(only_check: bool) -> Result<()> {
         );
     }
     install_toolchain_parts(&missing)?;
-    install_debian_packages(&missing)
+    install_debian_packages(&missing)?;
+    verify()
+}
+
+fn missing() -> Vec<&'static Need> {
+    let missing = |need: &&Need| !need.what.is_present();
+    NEEDS.iter().filter(missing).collect()
+}
+
+/// An installer may succeed and yet not bring what it was asked for.
+fn verify() -> Result<()> {
+    let missing = missing();
+    if !missing.is_empty() {
+        let names = names(missing.into_iter());
+        bail!("still missing after the installation: {names}");
+    }
+    Ok(())
 }
 
 impl How {
@@ -143,7 +156,10 @@ fn has_target(target: &str) -> bool {
 fn install_toolchain_parts(missing: &[&Need]) -> Result<()> {
     for command in missing.iter().filter_map(|need| need.what.rustup()) {
         if run::find_program("rustup").is_none() {
-            bail!("rustup is not installed; with it, type\n    {command}");
+            bail!(
+                "rustup, which would install this, is not here; with it, type\n    {}",
+                by_hand(missing).join("\n    ")
+            );
         }
         println!("set-up: installing by rustup");
         command.run()?;
