@@ -1,7 +1,7 @@
 //! The check of all dependencies against deny.toml: licences and sources.
 //!
-//! deny.toml is cargo-deny's format, and cargo-deny reads it too. It takes longer to build than all
-//! of our tests to run, so the part that must never fail unnoticed is checked here.
+//! deny.toml is cargo-deny's format, and cargo-deny reads it too. But that takes minutes to build, so
+//! what must never go unnoticed is checked here.
 
 use std::collections::BTreeMap;
 
