@@ -1,2 +1,61 @@
-//! x
-fn main() {}
+//! What a person types to set up, try, test and measure Punchline: `cargo xtask …`.
+
+// A terminal is this program's output.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod demo;
+mod gates;
+mod policy;
+mod run;
+mod setup;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Set up, try, test and measure Punchline.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Install what the tests need and this machine lacks; says so before each.
+    Setup(setup::Args),
+    /// Show a relay and two peers that find each other, go direct and outlive the relay.
+    Demo(demo::Args),
+    /// Set up, then run every check that CI runs.
+    Test(test::Args),
+    /// As `test`, with CI's settings, whatever the environment says.
+    Ci(test::Args),
+    /// Measure messages between two peers, in a release build.
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    // Every path below is relative to the workspace, wherever the command was typed.
+    std::env::set_current_dir(run::workspace_root())?;
+    match task {
+        Task::Setup(args) => setup::main(&args),
+        Task::Demo(args) => demo::main(&args),
+        Task::Test(args) => test::main(&args, run::in_ci()),
+        Task::Ci(args) => test::main(&args, true),
+        Task::Bench(args) => bench::main(&args),
+    }
+}

@@ -1,0 +1,140 @@
+//! `cargo xtask test`: everything that CI checks, in the order in which it fails fastest.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+use crate::{
+    gates, policy,
+    run::{self, Cmd},
+    setup,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Run this step alone, without set-up.
+    #[arg(long, value_enum)]
+    only: Option<Step>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// Install what is missing.
+    Setup,
+    /// The code is formatted.
+    Fmt,
+    /// `cfg(target…)` stands only where it may.
+    Gates,
+    /// Licences and sources of all dependencies, as deny.toml allows them.
+    Policy,
+    /// No warnings, in any target of any crate.
+    Clippy,
+    /// The peer compiles for a browser, without warnings and without what browsers lack.
+    Wasm,
+    /// The documentation builds without warnings.
+    Doc,
+    /// The tests pass.
+    Test,
+}
+
+pub(crate) fn main(args: &Args, ci: bool) -> Result<()> {
+    let steps = match &args.only {
+        Some(step) => std::slice::from_ref(step),
+        None => Step::value_variants(),
+    };
+    let mut done = Vec::new();
+    for &step in steps {
+        println!("\n== {} ==", step.name());
+        let start = Instant::now();
+        let result = step.run(ci);
+        done.push((step, start.elapsed(), result.is_ok()));
+        if result.is_err() {
+            summary(&done, steps);
+            return result.with_context(|| format!("step `{}` failed", step.name()));
+        }
+    }
+    summary(&done, steps);
+    Ok(())
+}
+
+impl Step {
+    fn run(self, ci: bool) -> Result<()> {
+        match self {
+            Self::Setup => setup::set_up(false),
+            Self::Fmt => Cmd::new("cargo fmt --all --check").run(),
+            Self::Gates => gates::check(),
+            Self::Policy => policy::check(),
+            Self::Clippy => cargo("clippy --workspace --all-targets", ci)
+                .args(["--", "-D", "warnings"])
+                .run(),
+            Self::Wasm => wasm(ci),
+            Self::Doc => cargo("doc --workspace --no-deps", ci)
+                .env("RUSTDOCFLAGS", "-D warnings")
+                .run(),
+            Self::Test => cargo("test --workspace", ci).run(),
+        }
+    }
+
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().into())
+    }
+}
+
+/// Clippy includes all that `cargo check` finds.
+fn wasm(ci: bool) -> Result<()> {
+    let conf = run::workspace_root().join("xtask/clippy-wasm");
+    cargo(
+        "clippy --package shared --package web --target wasm32-unknown-unknown",
+        ci,
+    )
+    .args(["--", "-D", "warnings"])
+    .env("CLIPPY_CONF_DIR", conf.to_string_lossy())
+    .run()
+}
+
+/// CI builds exactly what is committed, and once: there is nothing to be incremental for.
+fn cargo(words: &str, ci: bool) -> Cmd {
+    let cmd = Cmd::new("cargo").args(words.split_whitespace());
+    if ci {
+        cmd.arg("--locked")
+            .env("CARGO_INCREMENTAL", "0")
+            .env("CARGO_TERM_PROGRESS_WHEN", "never")
+    } else {
+        cmd
+    }
+}
+
+fn summary(done: &[(Step, Duration, bool)], steps: &[Step]) {
+    println!("\n== summary ==");
+    for (step, took, passed) in done {
+        let verdict = if *passed { "ok" } else { "FAILED" };
+        println!(
+            "{:<8} {verdict:<8} {:>7.1} s",
+            step.name(),
+            took.as_secs_f64()
+        );
+    }
+    for step in &steps[done.len()..] {
+        println!("{:<8} not run", step.name());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ci_builds_what_is_committed() {
+        assert!(
+            cargo("test --workspace", true)
+                .to_string()
+                .ends_with("cargo test --workspace --locked")
+        );
+        assert_eq!(
+            cargo("test --workspace", false).to_string(),
+            "cargo test --workspace"
+        );
+    }
+}
