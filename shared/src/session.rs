@@ -4,9 +4,40 @@
 //! happened at, takes [`Output`]s until there are none, and calls [`Session::handle_timeout`] at
 //! [`Session::poll_timeout`].
 
+mod addr;
+mod backoff;
+mod conns;
+mod dials;
+mod greet;
+mod paths;
+mod peer;
+mod peers;
+mod relay;
+mod relay_dial;
+mod rendezvous;
+mod surplus;
+mod targets;
+mod upgrade;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
 use libp2p::{Multiaddr, PeerId};
+use rand::{SeedableRng, rngs::StdRng};
 use web_time::Instant;
 
+use self::{
+    conns::Conns,
+    dials::{Dial, Purpose},
+    peer::Peer,
+    relay::Relay,
+    targets::{Target, TargetId},
+};
 use crate::{
     config::{NodeConfig, RelayAddress},
     event::{Event, Path, Transport},
@@ -45,9 +76,9 @@ pub enum Input {
         peer: PeerId,
         /// The connection.
         conn: ConnId,
-        /// The remote's address.
+        /// The remote's address. A circuit that a remote dialled may show as `/p2p/PEER` alone.
         address: Multiaddr,
-        /// What it runs over.
+        /// What it runs over; `Circuit` is what makes it a relayed one.
         transport: Transport,
         /// Whether we dialled.
         outbound: bool,
@@ -85,7 +116,7 @@ pub enum Input {
         /// The circuit address that stands for it.
         address: Multiaddr,
     },
-    /// The reservation's listener ended, whatever the reason.
+    /// The listener of the last `Reserve` ended, without an `Unreserve` and whatever the reason.
     ReservationLost {
         /// The relay.
         relay: RelayId,
@@ -131,7 +162,8 @@ pub enum Input {
         /// Why, for a person.
         reason: String,
     },
-    /// A relayed connection has carried no message for a while, and none is waiting for it.
+    /// A connection, relayed or direct, has carried no message for a while, and none is waiting
+    /// for it.
     Drained {
         /// The peer.
         peer: PeerId,
@@ -199,12 +231,12 @@ pub enum Output {
         /// `…/p2p/RELAY/p2p-circuit`, to be listened on.
         address: Multiaddr,
     },
-    /// Give the reservation up.
+    /// Remove the listener of the last `Reserve`, if it still exists. Its end is not to be reported.
     Unreserve {
         /// The relay.
         relay: RelayId,
     },
-    /// Register in the namespace, for the default time.
+    /// Register in the namespace, for the default time. The session repeats it in time.
     Register {
         /// The rendezvous point.
         relay: PeerId,
@@ -228,7 +260,7 @@ pub enum Output {
         /// What to say.
         message: String,
     },
-    /// Close one connection.
+    /// Close one connection. It may be gone already.
     Close {
         /// The connection.
         conn: ConnId,
@@ -237,93 +269,209 @@ pub enum Output {
     Emit(Event),
 }
 
-// TEMPORARY stand-in
-/// x
+/// The state machine. It lives as long as its node.
 #[derive(Debug)]
 pub struct Session {
-    out: std::collections::VecDeque<Output>,
-    n: u64,
-    paths: std::collections::HashMap<PeerId, ActivePath>,
+    local: PeerId,
+    namespace: String,
+    greet_interval: Option<Duration>,
+    rng: StdRng,
+    /// The time of the input that is being handled.
+    now: Instant,
+    conns: Conns,
+    dials: BTreeMap<DialId, Dial>,
+    dial_count: u64,
+    relays: BTreeMap<RelayId, Relay>,
+    relay_count: u32,
+    peers: BTreeMap<PeerId, Peer>,
+    targets: BTreeMap<TargetId, Target>,
+    target_count: u64,
+    listeners_ready: bool,
+    ready: bool,
+    stopped: bool,
+    outputs: VecDeque<Output>,
 }
+
 impl Session {
-    /// x
-    pub fn new(config: &NodeConfig, _local: PeerId, _seed: u64, _now: Instant) -> Self {
-        let mut s = Self {
-            out: Default::default(),
-            n: 0,
-            paths: Default::default(),
+    /// A session that dials its relays once the listeners are ready, and the peers to dial at once.
+    ///
+    /// All its randomness comes from `seed`.
+    #[must_use]
+    pub fn new(config: &NodeConfig, local: PeerId, seed: u64, now: Instant) -> Self {
+        let mut session = Self {
+            local,
+            namespace: config.namespace.clone(),
+            greet_interval: config.greet_interval.filter(|every| !every.is_zero()),
+            rng: StdRng::seed_from_u64(seed),
+            now,
+            conns: Conns::default(),
+            dials: BTreeMap::new(),
+            dial_count: 0,
+            relays: BTreeMap::new(),
+            relay_count: 0,
+            peers: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            target_count: 0,
+            listeners_ready: false,
+            ready: false,
+            stopped: false,
+            outputs: VecDeque::new(),
         };
-        for a in &config.dial {
-            s.dial(a.clone());
+        for relay in &config.relays {
+            session.add_relay(relay, true, !config.listen.is_empty());
         }
-        s
+        for address in &config.dial {
+            session.order_dial(address.clone());
+        }
+        session.run();
+        session
     }
-    fn dial(&mut self, a: Multiaddr) {
-        self.n += 1;
-        self.out.push_back(Output::Dial {
-            dial: DialId(self.n),
-            peer: crate::address::peer_of(&a),
-            addresses: vec![a],
-        });
+
+    /// Takes in what happened at `now`.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        self.now = now;
+        if self.stopped {
+            return self.handle_stopped(input);
+        }
+        self.forget_peers();
+        self.dispatch(input);
+        self.run();
     }
-    /// x
-    pub fn handle(&mut self, _now: Instant, input: Input) {
-        match input {
-            Input::Dial(a) => self.dial(a),
-            Input::ListenersReady => self.out.push_back(Output::Emit(Event::Ready {})),
-            Input::Path {
-                peer,
-                path: Some(p),
-                ..
-            } => {
-                let e = match self.paths.insert(peer, p.clone()) {
-                    None => Event::Connected {
-                        peer,
-                        path: p.path,
-                        transport: p.transport,
-                        address: p.address,
-                    },
-                    Some(old) => Event::PathChanged {
-                        peer,
-                        from: old.path,
-                        to: p.path,
-                        transport: p.transport,
-                        address: p.address,
-                    },
-                };
-                self.out.push_back(Output::Emit(e));
-            }
-            Input::Path {
-                peer,
-                path: None,
-                reason,
-            } => {
-                self.paths.remove(&peer);
-                self.out
-                    .push_back(Output::Emit(Event::Disconnected { peer, reason }));
-            }
-            Input::DialFailed { reason, .. } => self
-                .out
-                .push_back(Output::Emit(Event::Error { message: reason })),
-            _ => {}
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        if !self.stopped {
+            self.forget_peers();
+            self.run();
         }
     }
-    /// x
-    pub fn handle_timeout(&mut self, _now: Instant) {}
-    /// x
+
+    /// When to call [`Self::handle_timeout`], if nothing happens before.
+    #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        if self.stopped {
+            return None;
+        }
+        let dials = self.dials.values().map(|dial| dial.until);
+        let relays = self.relays.values().filter_map(Relay::timeout);
+        let peers = self.peers.values().filter_map(Peer::timeout);
+        let targets = self.targets.values().filter_map(Target::timeout);
+        dials.chain(relays).chain(peers).chain(targets).min()
     }
-    /// x
+
+    /// The next thing to do. To be called until there is none, after every other call.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.out.pop_front()
+        self.outputs.pop_front()
     }
-    /// x
-    pub fn is_registered(&self) -> bool {
-        false
+
+    /// Whether [`Input::Shutdown`] was handled. What is left are outputs to take.
+    #[must_use]
+    pub const fn is_stopped(&self) -> bool {
+        self.stopped
     }
-    /// x
-    pub fn is_relay(&self, _p: &PeerId) -> bool {
-        false
+
+    /// Whether this peer is one of our relays.
+    #[must_use]
+    pub fn is_relay(&self, peer: PeerId) -> bool {
+        self.relay_of(peer).is_some()
     }
+
+    fn dispatch(&mut self, input: Input) {
+        match input {
+            Input::AddRelay(relay) => self.add_relay(&relay, false, false),
+            Input::Dial(address) => self.order_dial(address),
+            Input::ListenersReady => self.listeners_ready(),
+            Input::DialFailed { dial, reason } => self.dial_failed(dial, &reason),
+            Input::Connected { .. } => self.connected(input),
+            Input::Closed { conn, reason, .. } => self.closed(conn, &reason),
+            Input::Identified { .. } => self.identified(input),
+            Input::ReservationAccepted { relay, address } => {
+                self.reservation_accepted(relay, address);
+            }
+            Input::ReservationLost { relay, reason } => self.reservation_lost(relay, &reason),
+            Input::Registered { relay, ttl } => self.registered(relay, ttl),
+            Input::RegisterFailed { relay, reason } => self.register_failed(relay, &reason),
+            Input::Discovered {
+                relay,
+                peers,
+                cookie,
+            } => self.discovered(relay, peers, cookie),
+            Input::DiscoverFailed { relay, .. } => self.discover_failed(relay),
+            Input::Path { peer, path, reason } => self.path(peer, path, reason),
+            Input::Drained { peer, conn } => self.drained(peer, conn),
+            Input::UpgradeFailed { peer, .. } => self.upgrade_failed(peer),
+            Input::Greeting { peer, message } => self.greeted(peer, message),
+            Input::GreetingReply {
+                peer,
+                message,
+                address,
+            } => self.greeting_replied(peer, message, address),
+            Input::Wake => self.wake(),
+            Input::Shutdown => self.shutdown(),
+        }
+    }
+
+    /// Messages may still come and go while the node finishes; nothing else matters any more.
+    fn handle_stopped(&mut self, input: Input) {
+        if matches!(
+            input,
+            Input::Path { .. } | Input::Greeting { .. } | Input::GreetingReply { .. }
+        ) {
+            self.dispatch(input);
+        }
+    }
+
+    fn run(&mut self) {
+        self.expire_dials();
+        self.run_relays();
+        self.run_peers();
+        self.run_targets();
+        self.check_ready();
+    }
+
+    fn push(&mut self, output: Output) {
+        if !self.stopped || matches!(output, Output::Emit(_)) {
+            self.outputs.push_back(output);
+        }
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.push(Output::Emit(event));
+    }
+
+    fn error(&mut self, message: String) {
+        self.emit(Event::Error { message });
+    }
+
+    fn listeners_ready(&mut self) {
+        if !self.listeners_ready {
+            self.listeners_ready = true;
+            self.hurry_relays();
+        }
+    }
+
+    fn check_ready(&mut self) {
+        if self.listeners_ready && !self.ready && self.relays.values().all(Relay::lets_be_ready) {
+            self.ready = true;
+            self.emit(Event::Ready {});
+        }
+    }
+
+    fn wake(&mut self) {
+        self.hurry_relays();
+        self.hurry_peers();
+        self.hurry_targets();
+    }
+
+    fn shutdown(&mut self) {
+        self.leave_relays();
+        self.dials.clear();
+        self.stopped = true;
+    }
+}
+
+/// The earliest of the times there are.
+fn earliest(times: impl IntoIterator<Item = Option<Instant>>) -> Option<Instant> {
+    times.into_iter().flatten().min()
 }

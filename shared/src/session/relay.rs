@@ -1,0 +1,411 @@
+//! One supervisor for each relay: dial, identify, reserve; and again, whenever it is lost.
+
+use std::time::Duration;
+
+use libp2p::{Multiaddr, PeerId};
+use web_time::Instant;
+
+use super::{
+    ConnId, DialId, Output, Purpose, RelayId, Session, addr,
+    backoff::{Backoff, STABLE},
+    earliest,
+    relay_dial::Dialling,
+    rendezvous::Rendezvous,
+};
+use crate::{config::RelayAddress, event::Event};
+
+/// Relays of one node. Each costs a connection and a request every few seconds.
+pub(super) const MAX_RELAYS: usize = 16;
+/// Dialling relays before we listen would lose the reuse of ports, which hole punching needs; but
+/// a listener that never comes up must not keep us from our relays.
+pub(super) const LISTEN_WAIT: Duration = Duration::from_secs(2);
+pub(super) const IDENTIFY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const RESERVE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Something at the address is no relay: it may become one, but hardly soon.
+pub(super) const NO_RELAY_RETRY: Duration = Duration::from_secs(30);
+/// A relay that restarts is back at once, and so are all its peers: not in the same instant.
+const FIRST_RETRY: std::ops::Range<Duration> =
+    Duration::from_millis(200)..Duration::from_millis(500);
+
+#[derive(Debug)]
+pub(super) struct Relay {
+    /// The peer id it was configured with.
+    pub(super) pinned: Option<PeerId>,
+    /// That one, or else who answered last.
+    pub(super) peer: Option<PeerId>,
+    pub(super) addresses: Vec<Multiaddr>,
+    /// [`Event::Ready`] waits for it.
+    pub(super) at_start: bool,
+    pub(super) stage: Stage,
+    backoff: Backoff,
+    reported: Reported,
+    /// Where it listens, by its own word.
+    pub(super) claimed: Vec<Multiaddr>,
+    /// The dial to be observed over the other of QUIC and TCP, while it runs.
+    pub(super) other_kind: Option<DialId>,
+    pub(super) other_kind_tried: bool,
+    pub(super) rendezvous: Rendezvous,
+}
+
+#[derive(Debug)]
+pub(super) enum Stage {
+    Waiting(Instant),
+    Dialling(Dialling),
+    Identifying { conn: ConnId, until: Instant },
+    Reserving { conn: ConnId, until: Instant },
+    Standing { conn: ConnId, since: Instant },
+}
+
+/// What the application has been told and need not be told again before it was better.
+#[derive(Debug, Default)]
+struct Reported {
+    unreachable: bool,
+    no_relay: bool,
+    refused: bool,
+}
+
+/// How far an attempt got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    Unreachable,
+    Refused,
+}
+
+impl Relay {
+    fn new(pinned: Option<PeerId>, addresses: Vec<Multiaddr>, at_start: bool, at: Instant) -> Self {
+        Self {
+            pinned,
+            peer: pinned,
+            addresses,
+            at_start,
+            stage: Stage::Waiting(at),
+            backoff: Backoff::fast_first(FIRST_RETRY),
+            reported: Reported::default(),
+            claimed: Vec::new(),
+            other_kind: None,
+            other_kind_tried: false,
+            rendezvous: Rendezvous::default(),
+        }
+    }
+
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Waiting(at) => Some(*at),
+            Stage::Dialling(dialling) => dialling.next_at,
+            Stage::Identifying { until, .. } | Stage::Reserving { until, .. } => Some(*until),
+            Stage::Standing { .. } => earliest(self.rendezvous.timeouts()),
+        }
+    }
+
+    pub(super) const fn is_standing(&self) -> bool {
+        matches!(self.stage, Stage::Standing { .. })
+    }
+
+    pub(super) const fn lets_be_ready(&self) -> bool {
+        !self.at_start || (self.is_standing() && self.rendezvous.is_registered())
+    }
+
+    /// The connection that all is done on.
+    pub(super) const fn conn(&self) -> Option<ConnId> {
+        match self.stage {
+            Stage::Waiting(_) | Stage::Dialling(_) => None,
+            Stage::Identifying { conn, .. }
+            | Stage::Reserving { conn, .. }
+            | Stage::Standing { conn, .. } => Some(conn),
+        }
+    }
+
+    /// What a person knows it by.
+    pub(super) fn name(&self) -> String {
+        self.addresses.first().map_or_else(String::new, |address| {
+            self.pinned
+                .map_or_else(|| address.clone(), |peer| addr::with_peer(address, peer))
+                .to_string()
+        })
+    }
+}
+
+impl Session {
+    pub(super) fn add_relay(&mut self, relay: &RelayAddress, at_start: bool, wait: bool) {
+        let found = addr::of_relay(relay.peer, &relay.addresses, self.local);
+        let (peer, addresses) = match found {
+            Ok(good) => good,
+            Err(e) => {
+                let address = relay.addresses.first().map(ToString::to_string);
+                let address = address.unwrap_or_default();
+                return self.error(format!("cannot use relay {address}: {e}"));
+            }
+        };
+        if let Some(known) = peer.and_then(|peer| self.relay_of(peer)) {
+            return self.merge_relay(known, addresses, at_start);
+        }
+        if self.relays.len() >= MAX_RELAYS {
+            return self.error(format!("more than {MAX_RELAYS} relays are too many"));
+        }
+        let at = self.now + if wait { LISTEN_WAIT } else { Duration::ZERO };
+        let id = RelayId(self.relay_count);
+        self.relay_count += 1;
+        let relay = Relay::new(peer, addresses, at_start, at);
+        self.relays.insert(id, relay);
+    }
+
+    /// Two configured relays turned out to be one.
+    pub(super) fn merge_relay(&mut self, into: RelayId, addresses: Vec<Multiaddr>, at_start: bool) {
+        let now = self.now;
+        let Some(relay) = self.relays.get_mut(&into) else {
+            return;
+        };
+        relay.at_start |= at_start;
+        for address in addresses {
+            addr::push_new(&mut relay.addresses, address);
+        }
+        if let Stage::Waiting(at) = &mut relay.stage {
+            *at = now.min(*at);
+        }
+    }
+
+    pub(super) fn relay_of(&self, peer: PeerId) -> Option<RelayId> {
+        let mut relays = self.relays.iter();
+        relays
+            .find(|(_, relay)| relay.peer == Some(peer))
+            .map(|(id, _)| *id)
+    }
+
+    /// Where we are connected to a relay that stands: what others' circuits are dialled by.
+    pub(super) fn way_to_relay(&self, id: RelayId) -> Option<Multiaddr> {
+        let relay = self.relays.get(&id).filter(|relay| relay.is_standing())?;
+        let conn = self.conns.get(relay.conn()?)?;
+        Some(addr::circuit(&conn.address, conn.peer))
+    }
+
+    /// Whether a supervisor needs this connection.
+    pub(super) fn relay_needs(&self, id: ConnId) -> bool {
+        let kept = |purpose| matches!(purpose, Some(Purpose::OtherKind(_)));
+        self.relays.values().any(|relay| relay.conn() == Some(id))
+            || self.conns.get(id).is_some_and(|conn| kept(conn.purpose))
+    }
+
+    pub(super) fn run_relays(&mut self) {
+        let now = self.now;
+        let due = |relay: &Relay| relay.timeout().is_some_and(|at| at <= now);
+        let due: Vec<_> = self
+            .relays
+            .iter()
+            .filter(|(_, relay)| due(relay))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            self.run_relay(id);
+        }
+    }
+
+    fn run_relay(&mut self, id: RelayId) {
+        let Some(relay) = self.relays.get(&id) else {
+            return;
+        };
+        match relay.stage {
+            Stage::Waiting(_) => self.relay_start(id),
+            Stage::Dialling(_) => self.relay_dial_next(id),
+            Stage::Identifying { conn, .. } => {
+                self.relay_unanswered(id, conn, "it did not identify itself in time");
+            }
+            Stage::Reserving { conn, .. } => {
+                self.relay_unanswered(id, conn, "it did not answer the request for a reservation");
+            }
+            Stage::Standing { .. } => self.run_rendezvous(id),
+        }
+    }
+
+    /// A connection that answers nothing is not worth keeping.
+    pub(super) fn relay_unanswered(&mut self, id: RelayId, conn: ConnId, reason: &str) {
+        self.close_unless_in_use(conn);
+        self.relay_failed(id, reason, Trouble::Unreachable);
+    }
+
+    pub(super) fn relay_adopt(&mut self, id: RelayId, conn: ConnId) {
+        let is_relay = self.conns.get(conn).and_then(|conn| conn.is_relay);
+        let until = self.now + IDENTIFY_TIMEOUT;
+        let Some(relay) = self.relays.get_mut(&id) else {
+            return;
+        };
+        relay.other_kind_tried = false;
+        relay.stage = Stage::Identifying { conn, until };
+        match is_relay {
+            None => {}
+            Some(true) => self.reserve(id, conn),
+            Some(false) => self.no_relay(id, conn),
+        }
+    }
+
+    pub(super) fn relay_identified(&mut self, peer: PeerId, id: ConnId, claimed: Vec<Multiaddr>) {
+        let is_relay = self.conns.get(id).and_then(|conn| conn.is_relay) == Some(true);
+        let local = self.local;
+        let Some((relay_id, relay)) = self
+            .relay_of(peer)
+            .and_then(|id| Some((id, self.relays.get_mut(&id)?)))
+        else {
+            return;
+        };
+        relay.claimed = addr::fit_for(peer, claimed, local);
+        if !matches!(relay.stage, Stage::Identifying { conn, .. } if conn == id) {
+            return;
+        }
+        if is_relay {
+            self.reserve(relay_id, id);
+        } else {
+            self.no_relay(relay_id, id);
+        }
+    }
+
+    fn reserve(&mut self, id: RelayId, conn: ConnId) {
+        let until = self.now + RESERVE_TIMEOUT;
+        let address = self
+            .conns
+            .get(conn)
+            .map(|conn| addr::circuit(&conn.address, conn.peer));
+        let (Some(relay), Some(address)) = (self.relays.get_mut(&id), address) else {
+            return;
+        };
+        relay.reported.unreachable = false;
+        relay.reported.no_relay = false;
+        relay.stage = Stage::Reserving { conn, until };
+        self.push(Output::Reserve { relay: id, address });
+    }
+
+    fn no_relay(&mut self, id: RelayId, conn: ConnId) {
+        let until = self.now + NO_RELAY_RETRY;
+        let Some(relay) = self.relays.get_mut(&id) else {
+            return;
+        };
+        relay.stage = Stage::Waiting(until);
+        let told = std::mem::replace(&mut relay.reported.no_relay, true);
+        let name = relay.name();
+        if !told {
+            self.error(format!("{name} is no relay; check the address"));
+        }
+        self.close_unless_in_use(conn);
+    }
+
+    /// Closes what a supervisor dialled, unless messages have taken to it.
+    fn close_unless_in_use(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get(id) else {
+            return;
+        };
+        let path = self.peers.get(&conn.peer).and_then(|peer| peer.path());
+        let in_use = path.is_some_and(|path| path.conn == id);
+        let ours = !matches!(conn.purpose, Some(Purpose::Peer(_) | Purpose::Target(_)));
+        if ours && !in_use {
+            self.close(id);
+        }
+    }
+
+    pub(super) fn reservation_accepted(&mut self, id: RelayId, address: Multiaddr) {
+        let since = self.now;
+        let Some(relay) = self.relays.get_mut(&id) else {
+            return;
+        };
+        let (Stage::Reserving { conn, .. }, Some(peer)) = (&relay.stage, relay.peer) else {
+            return;
+        };
+        relay.stage = Stage::Standing { conn: *conn, since };
+        relay.reported.refused = false;
+        self.emit(Event::Reserved {
+            relay: peer,
+            address,
+        });
+        self.register(id);
+    }
+
+    pub(super) fn reservation_lost(&mut self, id: RelayId, reason: &str) {
+        let stage = self.relays.get(&id).map(|relay| &relay.stage);
+        if let Some(Stage::Reserving { .. } | Stage::Standing { .. }) = stage {
+            self.relay_failed(id, reason, Trouble::Refused);
+        }
+    }
+
+    pub(super) fn relay_conn_closed(&mut self, conn: ConnId, reason: &str) {
+        let mut relays = self.relays.iter();
+        let hit = relays.find(|(_, relay)| relay.conn() == Some(conn));
+        if let Some(id) = hit.map(|(id, _)| *id) {
+            let reason = format!("the connection was closed: {reason}");
+            self.relay_failed(id, &reason, Trouble::Unreachable);
+        }
+    }
+
+    /// One attempt, or what it had led to, is over: report it if it is news, and wait.
+    pub(super) fn relay_failed(&mut self, id: RelayId, reason: &str, trouble: Trouble) {
+        let Some(relay) = self.relays.get_mut(&id) else {
+            return;
+        };
+        let stood = match relay.stage {
+            Stage::Standing { since, .. } => Some(self.now.saturating_duration_since(since)),
+            _ => None,
+        };
+        if stood >= Some(STABLE) {
+            relay.backoff.reset();
+        }
+        let listening = matches!(
+            relay.stage,
+            Stage::Standing { .. } | Stage::Reserving { .. }
+        );
+        relay.stage = Stage::Waiting(self.now + relay.backoff.next(&mut self.rng));
+        relay.rendezvous.pause();
+        let (peer, name) = (relay.peer, relay.name());
+        let told = match trouble {
+            Trouble::Unreachable => &mut relay.reported.unreachable,
+            Trouble::Refused => &mut relay.reported.refused,
+        };
+        let is_news = stood.is_none() && !std::mem::replace(told, true);
+        if let (Some(_), Some(relay)) = (stood, peer) {
+            let reason = reason.into();
+            self.emit(Event::ReservationLost { relay, reason });
+        } else if is_news {
+            self.error(match trouble {
+                Trouble::Unreachable => format!("cannot reach relay {name}: {reason}; retrying"),
+                Trouble::Refused => format!("relay {name} gave no reservation: {reason}; retrying"),
+            });
+        }
+        if listening {
+            self.push(Output::Unreserve { relay: id });
+        }
+    }
+
+    pub(super) fn hurry_relays(&mut self) {
+        for relay in self.relays.values_mut() {
+            relay.backoff.reset();
+            relay.rendezvous.hurry(self.now);
+            match &mut relay.stage {
+                Stage::Waiting(at) => *at = self.now.min(*at),
+                Stage::Dialling(dialling) => {
+                    dialling.next_at = dialling.next_at.map(|at| self.now.min(at));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn leave_relays(&mut self) {
+        let standing: Vec<_> = self
+            .relays
+            .iter()
+            .filter(|(_, relay)| {
+                matches!(
+                    relay.stage,
+                    Stage::Standing { .. } | Stage::Reserving { .. }
+                )
+            })
+            .map(|(id, relay)| {
+                (
+                    *id,
+                    relay.peer.filter(|_| relay.rendezvous.may_be_registered()),
+                )
+            })
+            .collect();
+        for (relay, registered) in standing {
+            if let Some(peer) = registered {
+                self.push(Output::Unregister { relay: peer });
+            }
+            self.push(Output::Unreserve { relay });
+        }
+    }
+}
