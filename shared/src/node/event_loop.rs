@@ -52,6 +52,8 @@ pub struct EventLoop {
     pub(super) connections: HashMap<ConnectionId, Connection>,
     /// Where relays see us: what has been reported already.
     pub(super) observed: VecDeque<Multiaddr>,
+    /// A relay was told that we leave.
+    unregistered: bool,
 }
 
 /// Observed addresses that are remembered as reported.
@@ -92,6 +94,7 @@ impl EventLoop {
             dials: HashMap::new(),
             connections: HashMap::new(),
             observed: VecDeque::new(),
+            unregistered: false,
         })
     }
 
@@ -137,9 +140,8 @@ impl EventLoop {
     /// Tells the relays, waits for acks, closes every connection, ends the event stream.
     async fn stop(&mut self) {
         self.requests.close();
-        let unregistering = self.session.is_registered();
         self.input(Input::Shutdown);
-        let least = if unregistering {
+        let least = if self.unregistered {
             UNREGISTER_TIME
         } else {
             Default::default()
@@ -235,6 +237,7 @@ impl EventLoop {
                 }
             }
             Output::Unregister { relay } => {
+                self.unregistered = true;
                 behaviour
                     .rendezvous
                     .unregister(self.namespace.clone(), relay);

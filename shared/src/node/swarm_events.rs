@@ -169,7 +169,7 @@ impl EventLoop {
             connection.observed = Some(info.observed_addr.clone());
         }
         let relay = is_relay(&info.protocols);
-        if self.session.is_relay(&peer_id) {
+        if self.session.is_relay(peer_id) {
             self.observed_by_relay(info.observed_addr);
         }
         let compatible = is_compatible(&info.protocols);
