@@ -1,2 +1,86 @@
-//! x
-fn main() {}
+//! `punchline`: a libp2p peer for the terminal, and the relay that brings peers together.
+//!
+//! This file only parses, prepares the process and hands over to [`peer`] or [`relay`].
+
+mod cli;
+mod http;
+mod identity;
+mod os;
+mod output;
+mod peer;
+mod relay;
+mod signals;
+
+use std::{process::ExitCode, thread};
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::cli::{Invocation, UsageError};
+
+/// Exit status for anything that goes wrong once started.
+const EXIT_FAILURE: u8 = 1;
+/// Exit status for a wrong argument: nothing was started.
+const EXIT_USAGE: u8 = 2;
+
+/// What is logged unless `RUST_LOG` says otherwise. libp2p-webrtc names remote IP addresses in
+/// its error lines, which are ours to keep at debug.
+const DEFAULT_LOG: &str = "warn,libp2p_webrtc=off";
+
+fn main() -> ExitCode {
+    let invocation = match cli::parse(std::env::args_os()) {
+        Ok(Some(invocation)) => invocation,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(UsageError(line)) => return fail(&line, EXIT_USAGE),
+    };
+    prepare();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(e) => return fail(&format!("cannot start the runtime: {e}"), EXIT_FAILURE),
+    };
+    let outcome = runtime.block_on(run(invocation));
+    // A thread that is stuck in a read of stdin must not keep the process alive.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => match e.downcast_ref::<UsageError>() {
+            Some(UsageError(line)) => fail(line, EXIT_USAGE),
+            None => fail(&format!("{e:#}"), EXIT_FAILURE),
+        },
+    }
+}
+
+async fn run(invocation: Invocation) -> anyhow::Result<()> {
+    let stop = signals::install()?;
+    match invocation {
+        Invocation::Peer(args) => {
+            let key = identity::load(args.identity.as_deref(), args.secret_key_seed)?;
+            peer::run(args, key, stop).await
+        }
+        Invocation::Relay(settings) => relay::run(*settings, stop).await,
+    }
+}
+
+/// What has to happen once in a process, before any connection.
+fn prepare() {
+    // libp2p-webrtc panics at its first handshake without a default provider. The only way this
+    // fails is that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // QUIC's first random bytes take some 20 ms; drawn here, no connection waits for them.
+    let _ = thread::Builder::new()
+        .name("entropy".into())
+        .spawn(|| aws_lc_rs::rand::fill(&mut [0; 32]));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
+    fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+}
+
+fn fail(line: &str, status: u8) -> ExitCode {
+    output::complain(&format!("error: {line}"));
+    ExitCode::from(status)
+}

@@ -1,0 +1,149 @@
+//! The command line: what can be typed, and one clear line for what cannot.
+
+mod relay;
+mod values;
+
+use std::{ffi::OsString, io::Write, path::PathBuf};
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+use libp2p::Multiaddr;
+use shared::config::DEFAULT_NAMESPACE;
+
+pub(crate) use self::{
+    relay::{KeySource, RelayOptions, Settings},
+    values::{Period, Rate, RelaySpec},
+};
+
+/// A wrong argument, in one line. Nothing has been started.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(pub(crate) String);
+
+/// What to run.
+#[derive(Debug)]
+pub(crate) enum Invocation {
+    /// A peer.
+    Peer(PeerArgs),
+    /// A relay.
+    Relay(Box<Settings>),
+}
+
+/// Talk to another machine directly, through NATs.
+///
+/// Without an address the peer listens. Each address is dialled, and greeted every 10 s.
+/// A line on stdin is a message to every connected peer; /help lists what else can be typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "punchline",
+    version,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    after_help = PEER_EXAMPLES
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    peer: PeerArgs,
+}
+
+const PEER_EXAMPLES: &str = "\
+Examples:
+  punchline --relay http://relay.example:45680
+      Meet everyone who uses that relay.
+  punchline --relay http://relay.example:45680 --namespace our-room
+      Meet those who name the same namespace.
+  punchline /ip4/192.0.2.7/udp/45678/quic-v1
+      Dial a peer whose address you know.
+  punchline relay
+      Run a relay; `punchline relay --help` tells more.
+
+Logs go to stderr; RUST_LOG=debug shows more of them.
+Exit status: 0 stopped, 1 failed, 2 wrong argument (nothing was started).";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a relay: relay, rendezvous point, STUN server and web host in one.
+    Relay(Box<RelayOptions>),
+}
+
+/// The options of a peer.
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+pub(crate) struct PeerArgs {
+    /// Peers to dial, such as /ip4/192.0.2.7/udp/45678/quic-v1; without any, listen.
+    #[arg(value_name = "MULTIADDR", value_parser = values::dial_address)]
+    pub(crate) dial: Vec<Multiaddr>,
+
+    /// A relay to be reachable through and to meet others at: its multiaddr, or the http(s) URL
+    /// that it printed. May be given more than once.
+    #[arg(long, alias = "relay-address", value_name = "MULTIADDR|URL", value_parser = values::relay)]
+    pub(crate) relay: Vec<RelaySpec>,
+
+    /// Only peers that name the same namespace meet. At most 255 bytes.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_NAMESPACE, value_parser = values::namespace)]
+    pub(crate) namespace: String,
+
+    /// An address to listen on, such as /ip4/0.0.0.0/tcp/4001. May be given more than once.
+    /// Default: QUIC and TCP on every interface, any port, IPv4 and IPv6.
+    #[arg(long, value_name = "MULTIADDR", value_parser = values::listen_address)]
+    pub(crate) listen: Vec<Multiaddr>,
+
+    /// How often a dialled peer is greeted, such as 500ms, 10s or 1m; 0 = never.
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    pub(crate) greet_interval: Period,
+
+    /// Keep the key, and so the peer id, in this file. It is created if it does not exist.
+    /// Default: a fresh key each start.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
+
+    /// A fixed key that anyone can compute: for demos and tests only.
+    #[arg(long, value_name = "0-255", conflicts_with = "identity", value_parser = values::seed)]
+    pub(crate) secret_key_seed: Option<u8>,
+
+    /// Print one JSON object a line on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What the arguments ask for; `None` when they asked for help, which has been printed.
+pub(crate) fn parse(
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<Option<Invocation>, UsageError> {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(e) if is_help(&e) => {
+            let _ = write!(std::io::stdout(), "{e}");
+            return Ok(None);
+        }
+        Err(e) => return Err(UsageError(one_line(&e))),
+    };
+    Ok(Some(match cli.command {
+        Some(Command::Relay(options)) => Invocation::Relay(Box::new(Settings::resolve(*options)?)),
+        None => Invocation::Peer(cli.peer),
+    }))
+}
+
+fn is_help(error: &clap::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    )
+}
+
+/// The first paragraph of clap's message, as one line.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let paragraph = text.split("\n\n").next().unwrap_or(text);
+    let words: Vec<_> = paragraph.split_whitespace().collect();
+    let line: String = words
+        .join(" ")
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    format!("{line} (--help lists the options)")
+}
+
+#[cfg(test)]
+mod tests;

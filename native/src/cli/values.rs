@@ -1,0 +1,195 @@
+//! Values of options: each parser says in one line what it wants.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use axum::http::Uri;
+use libp2p::{Multiaddr, multiaddr::Protocol};
+use serde::{Deserialize, Deserializer, de::Error as _};
+use shared::config::MAX_NAMESPACE_BYTES;
+
+const EXAMPLE: &str = "/ip4/192.0.2.7/udp/45678/quic-v1";
+
+/// What `--relay` takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RelaySpec {
+    /// The relay's address.
+    Address(Multiaddr),
+    /// Where its `/bootstrap.json` is: scheme and authority, without a path.
+    Url(Uri),
+}
+
+/// A length of time; 0 stands for "off" or "unlimited", which is `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Period(pub(crate) Option<Duration>);
+
+/// A rate limit: a bucket of so many, and one more each interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate {
+    /// What may be used at once.
+    pub(crate) burst: std::num::NonZeroU32,
+    /// How long one more takes.
+    pub(crate) interval: Duration,
+}
+
+/// A multiaddr of any shape.
+pub(crate) fn multiaddr(text: &str) -> Result<Multiaddr, String> {
+    text.parse()
+        .map_err(|e| format!("no multiaddr ({e}); one looks like {EXAMPLE}"))
+}
+
+/// A multiaddr that can be dialled.
+pub(crate) fn dial_address(text: &str) -> Result<Multiaddr, String> {
+    if text == "relay" {
+        return Err("to run a relay put it first: punchline relay [OPTIONS]".into());
+    }
+    let address = multiaddr(text)?;
+    transport_of(&address, false)?;
+    Ok(address)
+}
+
+/// A multiaddr that can be listened on.
+pub(crate) fn listen_address(text: &str) -> Result<Multiaddr, String> {
+    let address = multiaddr(text)?;
+    if address.iter().any(|p| p == Protocol::P2pCircuit) {
+        return Err("to be reachable through a relay use --relay".into());
+    }
+    if !matches!(
+        address.iter().next(),
+        Some(Protocol::Ip4(_) | Protocol::Ip6(_))
+    ) {
+        return Err(
+            "an address to listen on starts with /ip4 or /ip6, as /ip4/0.0.0.0/tcp/4001".into(),
+        );
+    }
+    transport_of(&address, true)?;
+    Ok(address)
+}
+
+/// A relay's multiaddr or URL.
+pub(crate) fn relay(text: &str) -> Result<RelaySpec, String> {
+    if text.starts_with('/') {
+        let address = multiaddr(text)?;
+        transport_of(&address, false)?;
+        return Ok(RelaySpec::Address(address));
+    }
+    let wanted = || {
+        format!("neither a multiaddr, like {EXAMPLE}, nor a URL, like http://relay.example:45680")
+    };
+    let url: Uri = text.parse().map_err(|_| wanted())?;
+    match (url.scheme_str(), url.host()) {
+        (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(RelaySpec::Url(url)),
+        _ => Err(wanted()),
+    }
+}
+
+/// A rendezvous namespace.
+pub(crate) fn namespace(text: &str) -> Result<String, String> {
+    match text.len() {
+        0 => Err("a namespace has at least one byte".into()),
+        length if length > MAX_NAMESPACE_BYTES => Err(format!(
+            "the namespace has {length} bytes; at most {MAX_NAMESPACE_BYTES} are allowed"
+        )),
+        _ => Ok(text.into()),
+    }
+}
+
+/// A key seed.
+pub(crate) fn seed(text: &str) -> Result<u8, String> {
+    text.parse()
+        .map_err(|_| "a seed is a number from 0 to 255".into())
+}
+
+/// How many of something: at least one.
+pub(crate) fn count(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("a count is a whole number, at least 1".into()),
+    }
+}
+
+/// An address has to name a port of a transport that we have.
+fn transport_of(address: &Multiaddr, any_port: bool) -> Result<(), String> {
+    let mut parts = address.iter().skip(1);
+    let first = address.iter().next();
+    if matches!(first, Some(Protocol::Dnsaddr(_))) {
+        return Ok(());
+    }
+    let host = matches!(
+        first,
+        Some(
+            Protocol::Ip4(_)
+                | Protocol::Ip6(_)
+                | Protocol::Dns(_)
+                | Protocol::Dns4(_)
+                | Protocol::Dns6(_)
+        )
+    );
+    let port = match parts.next() {
+        Some(Protocol::Tcp(port)) if host => port,
+        Some(Protocol::Udp(port)) if host => match parts.next() {
+            Some(Protocol::QuicV1 | Protocol::WebRTCDirect) => port,
+            _ => return Err("after a udp port comes /quic-v1 or /webrtc-direct".into()),
+        },
+        _ => {
+            return Err(format!(
+                "no host and port in this multiaddr; one looks like {EXAMPLE}"
+            ));
+        }
+    };
+    if port == 0 && !any_port {
+        return Err("nothing can be dialled at port 0".into());
+    }
+    Ok(())
+}
+
+impl FromStr for Period {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim() == "0" {
+            return Ok(Self(None));
+        }
+        let duration = humantime::parse_duration(text)
+            .map_err(|_| "a duration is a number and a unit: 500ms, 10s, 5m, 1h; 0 = none")?;
+        Ok(Self((!duration.is_zero()).then_some(duration)))
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wanted = "a rate is BURST/INTERVAL, as 60/10s: 60 at once, and one more each 10 s";
+        let (burst, interval) = text.split_once('/').ok_or(wanted)?;
+        let interval = humantime::parse_duration(interval).map_err(|_| wanted)?;
+        // The limiter counts in microseconds.
+        if interval < Duration::from_micros(1) {
+            return Err(wanted.into());
+        }
+        Ok(Self {
+            burst: burst.trim().parse().map_err(|_| wanted)?,
+            interval,
+        })
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let interval = humantime::format_duration(self.interval);
+        write!(f, "{}/{interval}", self.burst)
+    }
+}
+
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,89 @@
+//! The relay's HTTP server: what a peer needs to join, and whether the relay is alive.
+//!
+//! The server bounds what a client can hold: connections, the time to send a request, the time of
+//! a whole connection.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use shared::config::Bootstrap;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    time,
+};
+
+/// A client that has not sent a whole request header by then is cut off.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// No connection lasts longer, however busy: a client that reads one byte a second must not hold
+/// one for ever.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
+/// After an error of `accept` that is not the client's, such as no file descriptor left.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// What is served.
+pub(crate) fn router(bootstrap: watch::Receiver<Bootstrap>) -> Router {
+    Router::new()
+        .route("/bootstrap.json", get(bootstrap_json))
+        .route("/healthz", get(async || "ok"))
+        .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
+        .with_state(bootstrap)
+}
+
+/// Serves until dropped. `slots` bounds the connections of all listeners together.
+pub(crate) async fn serve(listener: TcpListener, router: Router, slots: Arc<Semaphore>) {
+    loop {
+        // Waiting here leaves new connections in the system's queue, which is bounded too.
+        let Ok(slot) = slots.clone().acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                let router = router.clone();
+                tokio::spawn(async move {
+                    connection(stream, from, router).await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept an HTTP connection");
+                time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, from: SocketAddr, router: Router) {
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    match time::timeout(CONNECTION_TIMEOUT, served).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%from, %error, "HTTP connection"),
+        Err(_) => tracing::debug!(%from, "HTTP connection took too long"),
+    }
+}
+
+async fn bootstrap_json(State(bootstrap): State<watch::Receiver<Bootstrap>>) -> impl IntoResponse {
+    let headers = [
+        // A page that came from elsewhere may ask too: there is no secret in it.
+        (
+            header::ACCESS_CONTROL_ALLOW_ORIGIN,
+            HeaderValue::from_static("*"),
+        ),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, Json(bootstrap.borrow().clone()))
+}

@@ -1,0 +1,113 @@
+//! What differs between Unix and other systems: signals, file modes, the limit on open files.
+
+pub(crate) use imp::*;
+
+#[cfg(unix)]
+mod imp {
+    use std::{
+        fs::{self, DirBuilder, File},
+        io,
+        os::unix::fs::{DirBuilderExt, PermissionsExt},
+        path::Path,
+    };
+
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    /// Read and write for the owner.
+    const PRIVATE_FILE: u32 = 0o600;
+    /// The same for a directory.
+    const PRIVATE_DIR: u32 = 0o700;
+
+    /// SIGINT and SIGTERM.
+    #[derive(Debug)]
+    pub(crate) struct StopSignals {
+        interrupt: Signal,
+        terminate: Signal,
+    }
+
+    impl StopSignals {
+        pub(crate) fn install() -> io::Result<Self> {
+            Ok(Self {
+                interrupt: signal(SignalKind::interrupt())?,
+                terminate: signal(SignalKind::terminate())?,
+            })
+        }
+
+        /// Waits for the next of them.
+        pub(crate) async fn next(&mut self) {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
+        }
+    }
+
+    /// Creates a directory that only its owner can enter. One that exists is left as it is.
+    pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(PRIVATE_DIR)
+            .create(path)
+    }
+
+    /// Takes away what a group or others may do with a file. Returns whether there was anything.
+    pub(crate) fn make_private(file: &File) -> io::Result<bool> {
+        let mode = file.metadata()?.permissions().mode();
+        if mode & 0o077 == 0 {
+            return Ok(false);
+        }
+        file.set_permissions(fs::Permissions::from_mode(PRIVATE_FILE))?;
+        Ok(true)
+    }
+
+    /// Allows this process as many open files as it may have, and returns how many those are.
+    pub(crate) fn raise_open_files() -> Option<u64> {
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+        if soft >= hard || setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_err() {
+            return Some(soft);
+        }
+        Some(hard)
+    }
+}
+
+#[cfg(not(unix))]
+mod imp {
+    use std::{
+        fs::{self, File},
+        io,
+        path::Path,
+    };
+
+    /// Ctrl-C.
+    #[derive(Debug)]
+    pub(crate) struct StopSignals;
+
+    impl StopSignals {
+        pub(crate) fn install() -> io::Result<Self> {
+            Ok(Self)
+        }
+
+        /// Waits for the next of them.
+        pub(crate) async fn next(&mut self) {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Creates a directory; who may enter it is inherited here.
+    pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    /// Access is inherited from the directory here.
+    pub(crate) fn make_private(_: &File) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    /// There is no such limit here.
+    pub(crate) fn raise_open_files() -> Option<u64> {
+        None
+    }
+}

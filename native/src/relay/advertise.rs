@@ -1,0 +1,121 @@
+//! Which of the relay's addresses others are told.
+
+use std::net::IpAddr;
+
+use libp2p::{Multiaddr, multiaddr::Protocol};
+
+/// Addresses that are advertised. A peer puts each into its own identify message and registration
+/// with its own id behind it; identify has room for 4 KiB in all.
+const MAX_ADVERTISED: usize = 16;
+
+/// The addresses to advertise out of those listened on, best first.
+///
+/// Addresses of one IP stay together, so that each advertised IP can be reached by every
+/// transport; one loopback address is always among them, for peers on this machine.
+pub(crate) fn choose(listening: &[Multiaddr]) -> Vec<Multiaddr> {
+    let mut ips: Vec<IpAddr> = Vec::new();
+    for ip in listening.iter().filter_map(ip_of) {
+        if is_useful(ip) && !ips.contains(&ip) {
+            ips.push(ip);
+        }
+    }
+    ips.sort_by_key(|ip| rank(*ip));
+    let local = ips.iter().copied().find(IpAddr::is_loopback);
+    let reserved = local.map_or(0, |ip| of_ip(listening, ip).count());
+    let mut chosen = Vec::new();
+    for ip in ips.into_iter().filter(|ip| Some(*ip) != local) {
+        let addresses: Vec<_> = of_ip(listening, ip).cloned().collect();
+        if chosen.len() + addresses.len() + reserved <= MAX_ADVERTISED {
+            chosen.extend(addresses);
+        }
+    }
+    if let Some(ip) = local {
+        let room = MAX_ADVERTISED - chosen.len();
+        chosen.extend(of_ip(listening, ip).take(room).cloned());
+    }
+    chosen
+}
+
+/// Whether an address can be dialled by anyone: link-local ones need to name an interface.
+pub(crate) fn is_useful(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !ip.is_link_local() && !ip.is_unspecified(),
+        IpAddr::V6(ip) => !ip.is_unicast_link_local() && !ip.is_unspecified(),
+    }
+}
+
+/// The IP address that a multiaddr starts with.
+pub(crate) fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
+    match address.iter().next()? {
+        Protocol::Ip4(ip) => Some(ip.into()),
+        Protocol::Ip6(ip) => Some(ip.into()),
+        _ => None,
+    }
+}
+
+fn of_ip(addresses: &[Multiaddr], ip: IpAddr) -> impl Iterator<Item = &Multiaddr> {
+    addresses.iter().filter(move |a| ip_of(a) == Some(ip))
+}
+
+/// Addresses with the widest reach first, IPv4 before IPv6.
+fn rank(ip: IpAddr) -> u8 {
+    match ip {
+        IpAddr::V4(ip) if ip.is_loopback() => 4,
+        IpAddr::V6(ip) if ip.is_loopback() => 5,
+        IpAddr::V4(ip) if ip.is_private() => 2,
+        IpAddr::V6(ip) if ip.is_unique_local() => 3,
+        IpAddr::V4(_) => 0,
+        IpAddr::V6(_) => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listening(ips: &[&str]) -> Vec<Multiaddr> {
+        let transports = ["tcp/1", "udp/1/quic-v1", "tcp/2/ws", "udp/2/webrtc-direct"];
+        let of = |transport: &'static str| {
+            ips.iter().map(move |ip| {
+                let family = if ip.contains(':') { "ip6" } else { "ip4" };
+                format!("/{family}/{ip}/{transport}").parse().unwrap()
+            })
+        };
+        transports.into_iter().flat_map(of).collect()
+    }
+
+    fn ips(addresses: &[Multiaddr]) -> Vec<String> {
+        let mut ips: Vec<_> = addresses
+            .iter()
+            .map(|a| ip_of(a).unwrap().to_string())
+            .collect();
+        ips.dedup();
+        ips
+    }
+
+    #[test]
+    fn widest_reach_first_and_loopback_last() {
+        let chosen = choose(&listening(&["127.0.0.1", "::1", "10.0.0.2", "203.0.113.9"]));
+        assert_eq!(
+            ips(&chosen),
+            ["203.0.113.9", "10.0.0.2", "::1", "127.0.0.1"]
+        );
+        assert_eq!(chosen.len(), 16);
+    }
+
+    #[test]
+    fn many_interfaces_do_not_push_out_public_or_loopback() {
+        let many: Vec<_> = (0..30).map(|n| format!("172.17.{n}.1")).collect();
+        let mut all: Vec<_> = many.iter().map(String::as_str).collect();
+        all.extend(["2001:db8::5", "127.0.0.1"]);
+        let chosen = choose(&listening(&all));
+        assert_eq!(chosen.len(), MAX_ADVERTISED);
+        assert_eq!(ips(&chosen).first().unwrap(), "2001:db8::5");
+        assert_eq!(ips(&chosen).last().unwrap(), "127.0.0.1");
+    }
+
+    #[test]
+    fn link_local_addresses_are_left_out() {
+        assert!(choose(&listening(&["fe80::1", "169.254.3.4"])).is_empty());
+    }
+}

@@ -1,0 +1,109 @@
+//! Addresses that the operator announces, and the host that people are told.
+
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p_webrtc::tokio::Fingerprint;
+
+use super::advertise;
+use crate::cli::UsageError;
+
+/// Announced addresses without a peer id; WebRTC ones get our certhash if they lack it.
+pub(crate) fn resolve(
+    announced: &[Multiaddr],
+    own: PeerId,
+    certificate: &Fingerprint,
+) -> Result<Vec<Multiaddr>, UsageError> {
+    announced
+        .iter()
+        .map(|address| resolve_one(address.clone(), own, certificate))
+        .collect()
+}
+
+fn resolve_one(
+    mut address: Multiaddr,
+    own: PeerId,
+    certificate: &Fingerprint,
+) -> Result<Multiaddr, UsageError> {
+    if let Some(Protocol::P2p(peer)) = address.iter().last() {
+        if peer != own {
+            return Err(UsageError(format!(
+                "--announce {address} names another peer; this relay is {own}"
+            )));
+        }
+        address.pop();
+    }
+    if address.iter().last() == Some(Protocol::WebRTCDirect) {
+        address.push(Protocol::Certhash(certificate.to_multihash()));
+    }
+    Ok(address)
+}
+
+/// The host of the URL that peers join with: the first address that others can reach.
+pub(crate) fn host(advertised: &[Multiaddr]) -> String {
+    let of = |address: &Multiaddr| match address.iter().next()? {
+        Protocol::Ip4(ip) => Some(ip.to_string()),
+        Protocol::Ip6(ip) => Some(format!("[{ip}]")),
+        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => Some(name.into()),
+        _ => None,
+    };
+    let is_local =
+        |address: &&Multiaddr| advertise::ip_of(address).is_some_and(|ip| ip.is_loopback());
+    advertised
+        .iter()
+        .filter(|address| !is_local(address))
+        .find_map(of)
+        .unwrap_or_else(|| "127.0.0.1".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p_webrtc::tokio::Certificate;
+
+    use super::*;
+
+    fn address(text: &str) -> Multiaddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn announced_addresses_are_completed() {
+        let own = PeerId::random();
+        let certificate = Certificate::generate(&mut rand::rng())
+            .unwrap()
+            .fingerprint();
+        let announced = [
+            address(&format!("/ip4/203.0.113.5/tcp/1/p2p/{own}")),
+            address("/ip4/203.0.113.5/udp/2/webrtc-direct"),
+        ];
+        let resolved = resolve(&announced, own, &certificate).unwrap();
+        assert_eq!(resolved[0], address("/ip4/203.0.113.5/tcp/1"));
+        assert!(matches!(
+            resolved[1].iter().last(),
+            Some(Protocol::Certhash(_))
+        ));
+    }
+
+    #[test]
+    fn an_announced_address_of_another_peer_is_refused() {
+        let certificate = Certificate::generate(&mut rand::rng())
+            .unwrap()
+            .fingerprint();
+        let other = address(&format!("/ip4/203.0.113.5/tcp/1/p2p/{}", PeerId::random()));
+        let refused = resolve(&[other], PeerId::random(), &certificate).unwrap_err();
+        assert!(refused.to_string().contains("names another peer"));
+    }
+
+    #[test]
+    fn people_are_told_a_host_that_others_can_reach() {
+        let of = |addresses: &[&str]| {
+            let addresses: Vec<_> = addresses.iter().map(|a| address(a)).collect();
+            host(&addresses)
+        };
+        assert_eq!(of(&["/ip4/127.0.0.1/tcp/1"]), "127.0.0.1");
+        assert_eq!(
+            of(&["/ip4/127.0.0.1/tcp/1", "/ip4/10.0.0.2/tcp/1"]),
+            "10.0.0.2"
+        );
+        assert_eq!(of(&["/ip6/2001:db8::1/tcp/1"]), "[2001:db8::1]");
+        assert_eq!(of(&["/dns4/relay.example/tcp/443/wss"]), "relay.example");
+    }
+}

@@ -1,0 +1,230 @@
+//! Who is registered, who has a reservation and which circuits there are, as far as libp2p tells.
+//!
+//! libp2p's own events need reading with care, which is what this does. No I/O, no clock.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use libp2p::PeerId;
+
+use super::event::{Counts, RelayEvent};
+
+/// Registrations of one peer within [`RATE_WINDOW`]; beyond it the peer is disconnected.
+/// libp2p keeps each replaced registration until it would have expired.
+const MAX_REGISTRATIONS_PER_WINDOW: u32 = 64;
+const RATE_WINDOW: Duration = Duration::from_secs(60);
+/// Peers whose rate is remembered; what is older than the window goes first.
+const MAX_RATES: usize = 16_384;
+/// Timers fire a little early or late.
+const TIMER_SLACK: Duration = Duration::from_secs(2);
+
+/// The book itself.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    /// When each registration expires unless it is refreshed.
+    registrations: HashMap<(PeerId, String), Instant>,
+    /// How many connections of a peer hold a reservation.
+    reservations: HashMap<PeerId, u32>,
+    circuits: usize,
+    rates: HashMap<PeerId, (Instant, u32)>,
+}
+
+impl Book {
+    /// How much there is.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            registrations: self.registrations.len(),
+            reservations: self.reservations.len(),
+            circuits: self.circuits,
+        }
+    }
+
+    /// A registration, new or refreshed.
+    pub(crate) fn registered(
+        &mut self,
+        peer: PeerId,
+        namespace: String,
+        ttl: u64,
+        now: Instant,
+    ) -> RelayEvent {
+        let expiry = now + Duration::from_secs(ttl);
+        let before = self.registrations.insert((peer, namespace.clone()), expiry);
+        RelayEvent::PeerRegistered {
+            peer,
+            namespace,
+            ttl,
+            renewed: before.is_some(),
+        }
+    }
+
+    /// Whether a peer that registers just now does so far too often.
+    pub(crate) fn registers_too_often(&mut self, peer: PeerId, now: Instant) -> bool {
+        if self.rates.len() >= MAX_RATES {
+            self.rates
+                .retain(|_, (since, _)| now.duration_since(*since) < RATE_WINDOW);
+        }
+        if self.rates.len() >= MAX_RATES && !self.rates.contains_key(&peer) {
+            return true;
+        }
+        let (since, count) = self.rates.entry(peer).or_insert((now, 0));
+        if now.duration_since(*since) >= RATE_WINDOW {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        *count > MAX_REGISTRATIONS_PER_WINDOW
+    }
+
+    /// A peer withdrew its registration, if it had one.
+    pub(crate) fn unregistered(&mut self, peer: PeerId, namespace: String) -> Option<RelayEvent> {
+        let key = (peer, namespace);
+        self.registrations.remove(&key)?;
+        Some(RelayEvent::PeerUnregistered {
+            peer,
+            namespace: key.1,
+            expired: false,
+        })
+    }
+
+    /// libp2p says that a registration expired, which it also says of those that were refreshed.
+    pub(crate) fn expired(
+        &mut self,
+        peer: PeerId,
+        namespace: String,
+        now: Instant,
+    ) -> Option<RelayEvent> {
+        let key = (peer, namespace);
+        if *self.registrations.get(&key)? > now + TIMER_SLACK {
+            return None;
+        }
+        self.registrations.remove(&key);
+        Some(RelayEvent::PeerUnregistered {
+            peer,
+            namespace: key.1,
+            expired: true,
+        })
+    }
+
+    /// A reservation, new or renewed.
+    pub(crate) fn reserved(&mut self, peer: PeerId, renewed: bool) -> RelayEvent {
+        let connections = self.reservations.entry(peer).or_default();
+        let renewed = renewed && *connections > 0;
+        if !renewed {
+            *connections += 1;
+        }
+        RelayEvent::ReservationAccepted { peer, renewed }
+    }
+
+    /// One reservation of a peer was not renewed in time.
+    pub(crate) fn reservation_timed_out(&mut self, peer: PeerId) -> Option<RelayEvent> {
+        let left = self.reservations.get(&peer)?.saturating_sub(1);
+        self.at_most(peer, left)
+    }
+
+    /// A connection is gone, and its reservation with it. Which connections have one libp2p does
+    /// not say, only that there can't be more reservations than connections.
+    pub(crate) fn connection_closed(&mut self, peer: PeerId, remaining: u32) -> Option<RelayEvent> {
+        self.at_most(peer, remaining)
+    }
+
+    /// Two peers talk.
+    pub(crate) fn circuit_opened(&mut self, from: PeerId, to: PeerId) -> RelayEvent {
+        self.circuits += 1;
+        RelayEvent::CircuitOpened { from, to }
+    }
+
+    /// They no longer do.
+    pub(crate) fn circuit_closed(&mut self, from: PeerId, to: PeerId) -> RelayEvent {
+        self.circuits = self.circuits.saturating_sub(1);
+        RelayEvent::CircuitClosed { from, to }
+    }
+
+    fn at_most(&mut self, peer: PeerId, connections: u32) -> Option<RelayEvent> {
+        let held = self.reservations.get_mut(&peer)?;
+        *held = (*held).min(connections);
+        if *held > 0 {
+            return None;
+        }
+        self.reservations.remove(&peer);
+        Some(RelayEvent::ReservationEnded { peer })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    #[test]
+    fn a_refreshed_registration_does_not_expire_with_the_one_it_replaced() {
+        let (mut book, peer, start) = (Book::default(), PeerId::random(), Instant::now());
+        book.registered(peer, "room".into(), 7_200, start);
+        let again = book.registered(peer, "room".into(), 7_200, start + HOUR);
+        assert!(matches!(
+            again,
+            RelayEvent::PeerRegistered { renewed: true, .. }
+        ));
+        assert_eq!(book.counts().registrations, 1);
+        assert_eq!(book.expired(peer, "room".into(), start + 2 * HOUR), None);
+        let gone = book.expired(peer, "room".into(), start + 3 * HOUR);
+        assert!(matches!(
+            gone,
+            Some(RelayEvent::PeerUnregistered { expired: true, .. })
+        ));
+        assert_eq!(book.counts(), Counts::default());
+    }
+
+    #[test]
+    fn only_what_is_registered_can_be_unregistered() {
+        let (mut book, peer, now) = (Book::default(), PeerId::random(), Instant::now());
+        assert_eq!(book.unregistered(peer, "room".into()), None);
+        book.registered(peer, "room".into(), 60, now);
+        assert_eq!(book.unregistered(peer, "other".into()), None);
+        assert!(book.unregistered(peer, "room".into()).is_some());
+    }
+
+    #[test]
+    fn a_reservation_ends_with_the_last_connection() {
+        let (mut book, peer) = (Book::default(), PeerId::random());
+        assert_eq!(book.connection_closed(peer, 0), None);
+        book.reserved(peer, false);
+        book.reserved(peer, true);
+        assert_eq!(book.counts().reservations, 1);
+        assert_eq!(book.connection_closed(peer, 1), None);
+        assert_eq!(
+            book.connection_closed(peer, 0),
+            Some(RelayEvent::ReservationEnded { peer })
+        );
+        assert_eq!(book.connection_closed(peer, 0), None);
+    }
+
+    #[test]
+    fn a_reservation_ends_when_it_times_out() {
+        let (mut book, peer) = (Book::default(), PeerId::random());
+        book.reserved(peer, false);
+        book.reserved(peer, false);
+        assert_eq!(book.reservation_timed_out(peer), None);
+        assert!(book.reservation_timed_out(peer).is_some());
+        assert_eq!(book.reservation_timed_out(peer), None);
+    }
+
+    #[test]
+    fn circuits_never_count_below_zero() {
+        let (mut book, a, b) = (Book::default(), PeerId::random(), PeerId::random());
+        book.circuit_closed(a, b);
+        book.circuit_opened(a, b);
+        assert_eq!(book.counts().circuits, 1);
+    }
+
+    #[test]
+    fn a_flood_of_registrations_is_noticed_and_forgiven() {
+        let (mut book, peer, start) = (Book::default(), PeerId::random(), Instant::now());
+        for _ in 0..MAX_REGISTRATIONS_PER_WINDOW {
+            assert!(!book.registers_too_often(peer, start));
+        }
+        assert!(book.registers_too_often(peer, start));
+        assert!(!book.registers_too_often(peer, start + RATE_WINDOW));
+    }
+}

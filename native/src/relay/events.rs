@@ -1,0 +1,215 @@
+//! What the relay does about each event of its swarm.
+
+use std::time::Instant;
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::transport::ListenerId,
+    ping, relay, rendezvous,
+    swarm::{ConnectionId, SwarmEvent},
+};
+use shared::event::Event;
+
+use super::{Relay, advertise, behaviour::BehaviourEvent, event::Line, with_peer};
+
+/// Pings in a row without an answer after which a connection is dead: some two minutes. QUIC
+/// notices by itself, sooner.
+const MAX_PING_FAILURES: u32 = 3;
+
+impl Relay {
+    pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
+            SwarmEvent::NewListenAddr {
+                listener_id,
+                address,
+            } => self.on_new_address(listener_id, address),
+            SwarmEvent::ExpiredListenAddr { address, .. } => self.on_expired_address(&address),
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                connection_id,
+                num_established,
+                cause,
+                ..
+            } => {
+                tracing::debug!(peer = %peer_id, ?cause, "connection closed");
+                self.ping_failures.remove(&connection_id);
+                let ended = self.book.connection_closed(peer_id, num_established);
+                self.say_if(ended);
+            }
+            SwarmEvent::ListenerClosed {
+                addresses, reason, ..
+            } => {
+                for address in &addresses {
+                    self.on_expired_address(address);
+                }
+                if let Err(error) = reason {
+                    self.fault(format!("stopped listening on {addresses:?}: {error}"));
+                }
+            }
+            SwarmEvent::ListenerError { error, .. } => {
+                // Per connection in some transports: nothing an operator could act on.
+                tracing::debug!(%error, "listener");
+            }
+            SwarmEvent::IncomingConnectionError {
+                send_back_addr,
+                error,
+                ..
+            } => tracing::debug!(%send_back_addr, %error, "incoming connection failed"),
+            other => tracing::trace!(event = ?other, "swarm"),
+        }
+    }
+
+    fn on_new_address(&mut self, listener: ListenerId, address: Multiaddr) {
+        if let Some(webrtc) = &mut self.webrtc_on_ipv6 {
+            webrtc.on_new_address(&mut self.swarm, &address);
+        }
+        if advertise::ip_of(&address).is_some_and(advertise::is_useful)
+            && !self.listening.contains(&address)
+        {
+            let full = with_peer(&address, *self.swarm.local_peer_id());
+            self.say(Event::Listening { address: full });
+            self.listening.push(address);
+            self.advertise();
+        }
+        if let Some(awaited) = &mut self.awaited {
+            awaited.remove(&listener);
+        }
+    }
+
+    fn on_expired_address(&mut self, address: &Multiaddr) {
+        if let Some(webrtc) = &mut self.webrtc_on_ipv6 {
+            webrtc.on_expired_address(&mut self.swarm, address);
+        }
+        self.listening.retain(|a| a != address);
+        self.advertise();
+    }
+
+    fn on_behaviour_event(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Relay(event) => self.on_relay_event(event),
+            BehaviourEvent::Rendezvous(event) => self.on_rendezvous_event(event),
+            BehaviourEvent::Ping(ping::Event {
+                peer,
+                connection,
+                result,
+            }) => self.on_ping(peer, connection, result),
+            // What a remote says about itself, or about us, changes nothing here.
+            BehaviourEvent::Identify(event) => tracing::trace!(?event, "identify"),
+        }
+    }
+
+    fn on_relay_event(&mut self, event: relay::Event) {
+        let line = match event {
+            relay::Event::ReservationReqAccepted {
+                src_peer_id,
+                renewed,
+            } => Some(self.book.reserved(src_peer_id, renewed)),
+            relay::Event::ReservationTimedOut { src_peer_id } => {
+                self.book.reservation_timed_out(src_peer_id)
+            }
+            relay::Event::CircuitReqAccepted {
+                src_peer_id,
+                dst_peer_id,
+            } => Some(self.book.circuit_opened(src_peer_id, dst_peer_id)),
+            relay::Event::CircuitClosed {
+                src_peer_id,
+                dst_peer_id,
+                ..
+            } => Some(self.book.circuit_closed(src_peer_id, dst_peer_id)),
+            relay::Event::ReservationReqDenied {
+                src_peer_id: peer,
+                status,
+            } => {
+                tracing::info!(%peer, ?status, "reservation denied");
+                None
+            }
+            relay::Event::CircuitReqDenied {
+                src_peer_id: from,
+                dst_peer_id: to,
+                status,
+            } => {
+                tracing::info!(%from, %to, ?status, "circuit denied");
+                None
+            }
+            // Among them ReservationClosed, which comes for every connection that closes.
+            other => {
+                tracing::debug!(event = ?other, "relay");
+                None
+            }
+        };
+        self.say_if(line);
+    }
+
+    fn on_rendezvous_event(&mut self, event: rendezvous::server::Event) {
+        use rendezvous::server::Event as Rendezvous;
+        let now = Instant::now();
+        match event {
+            Rendezvous::PeerRegistered { peer, registration } => {
+                let namespace = registration.namespace.to_string();
+                let line = self.book.registered(peer, namespace, registration.ttl, now);
+                self.say(line);
+                if self.book.registers_too_often(peer, now) {
+                    tracing::warn!(%peer, "registers far too often: disconnected");
+                    let _ = self.swarm.disconnect_peer_id(peer);
+                }
+            }
+            Rendezvous::PeerUnregistered { peer, namespace } => {
+                let line = self.book.unregistered(peer, namespace.to_string());
+                self.say_if(line);
+            }
+            Rendezvous::RegistrationExpired(registration) => {
+                let peer = registration.record.peer_id();
+                let namespace = registration.namespace.to_string();
+                let line = self.book.expired(peer, namespace, now);
+                self.say_if(line);
+            }
+            Rendezvous::PeerNotRegistered {
+                peer,
+                namespace,
+                error,
+            } => tracing::info!(%peer, %namespace, ?error, "registration refused"),
+            Rendezvous::DiscoverServed {
+                enquirer,
+                registrations,
+            } => tracing::debug!(%enquirer, count = registrations.len(), "discovery"),
+            Rendezvous::DiscoverNotServed { enquirer, error } => {
+                tracing::debug!(%enquirer, ?error, "discovery refused");
+            }
+        }
+    }
+
+    /// libp2p's ping only reports; a connection whose other end is gone would stay for ever.
+    fn on_ping(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        result: Result<std::time::Duration, ping::Failure>,
+    ) {
+        if !matches!(result, Err(ping::Failure::Timeout)) {
+            self.ping_failures.remove(&connection);
+            return;
+        }
+        let failures = self.ping_failures.entry(connection).or_default();
+        *failures += 1;
+        if *failures >= MAX_PING_FAILURES {
+            tracing::info!(%peer, "no answer to pings: connection closed");
+            self.ping_failures.remove(&connection);
+            self.swarm.close_connection(connection);
+        }
+    }
+
+    fn say_if(&mut self, line: Option<impl Into<Line>>) {
+        if let Some(line) = line {
+            self.say(line);
+        }
+    }
+
+    /// Something that an operator should know of.
+    fn fault(&mut self, message: String) {
+        tracing::warn!("{message}");
+        if self.json {
+            self.say(Event::Error { message });
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Every bound of a relay, and the libp2p configuration that keeps it.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use libp2p::{connection_limits::ConnectionLimits, relay, rendezvous};
+
+use crate::cli::Rate;
+
+/// Reservations: a small room's worth is tens; this many cost some 100 MB, mostly connections.
+pub(crate) const MAX_RESERVATIONS: u32 = 4_096;
+/// A peer reserves on each transport it arrives by, and old connections linger after a change.
+pub(crate) const MAX_RESERVATIONS_PER_PEER: u32 = 8;
+/// Renewed by clients after three quarters of it.
+pub(crate) const RESERVATION_DURATION: Duration = Duration::from_secs(3_600);
+/// A client that loses and regains its connection again and again still gets its reservation.
+pub(crate) const RESERVATION_RATE_PER_PEER: Rate = rate(60, Duration::from_secs(10));
+/// After a restart all peers of an office come back at once from one address.
+pub(crate) const RESERVATION_RATE_PER_IP: Rate = rate(1_000, Duration::from_millis(200));
+
+/// Circuits that are open at a time.
+pub(crate) const MAX_CIRCUITS: u32 = 4_096;
+/// Everyone in a room of 64 may be reached through the relay.
+pub(crate) const MAX_CIRCUITS_PER_PEER: u32 = 64;
+/// "No limit". libp2p takes 0 for "ends at once", and the wire carries seconds that clients in
+/// JavaScript may hand to a timer, which holds 31 bits of milliseconds: not quite 25 days.
+pub(crate) const UNLIMITED_CIRCUIT: Duration = Duration::from_secs(24 * 24 * 3_600);
+/// Joining a room of 64 takes as many circuits, and hole punching may take each again.
+pub(crate) const CIRCUIT_RATE_PER_PEER: Rate = rate(240, Duration::from_secs(1));
+/// As many for a few rooms behind one address.
+pub(crate) const CIRCUIT_RATE_PER_IP: Rate = rate(4_000, Duration::from_millis(50));
+
+/// Connections of all peers: two for each reservation.
+pub(crate) const MAX_CONNECTIONS: u32 = 8_192;
+/// Twice the reservations of a peer.
+pub(crate) const MAX_CONNECTIONS_PER_PEER: u32 = 16;
+/// Handshakes under way. It also bounds what forged packets to the WebRTC port can hold.
+pub(crate) const MAX_PENDING_CONNECTIONS: u32 = 256;
+
+/// Registrations of all peers.
+pub(crate) const MAX_REGISTRATIONS: u32 = 4_096;
+/// Namespaces that one peer may register in.
+const MAX_REGISTRATIONS_PER_PEER: usize = 32;
+/// A registration may be short, so that what a vanished peer left is soon gone …
+const MIN_REGISTRATION_TTL: u64 = 60;
+/// … and is at most what a client gets that names no time: 2 h.
+const MAX_REGISTRATION_TTL: u64 = rendezvous::DEFAULT_TTL;
+/// A cookie remembers up to all registrations: the square of this bounds the memory.
+const MAX_COOKIES: usize = 4_096;
+
+/// HTTP connections that are open at a time.
+pub(crate) const MAX_HTTP_CONNECTIONS: u32 = 256;
+
+/// File descriptors beside those of connections.
+const SPARE_FILES: u64 = 128;
+
+/// The bounds of one relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) max_reservations: u32,
+    pub(crate) max_reservations_per_peer: u32,
+    pub(crate) reservation_duration: Duration,
+    pub(crate) reservation_rate_per_peer: Rate,
+    pub(crate) reservation_rate_per_ip: Rate,
+    pub(crate) max_circuits: u32,
+    pub(crate) max_circuits_per_peer: u32,
+    pub(crate) max_circuit_duration: Duration,
+    pub(crate) max_circuit_bytes: u64,
+    pub(crate) circuit_rate_per_peer: Rate,
+    pub(crate) circuit_rate_per_ip: Rate,
+    pub(crate) max_connections: u32,
+    pub(crate) max_connections_per_peer: u32,
+    pub(crate) max_pending_connections: u32,
+    pub(crate) max_registrations: u32,
+    pub(crate) max_http_connections: u32,
+}
+
+impl Limits {
+    /// For libp2p's relay.
+    pub(crate) fn relay(&self) -> relay::Config {
+        relay::Config {
+            max_reservations: self.max_reservations as usize,
+            // libp2p allows one more than it is told.
+            max_reservations_per_peer: self.max_reservations_per_peer as usize - 1,
+            reservation_duration: self.reservation_duration,
+            reservation_rate_limiters: Vec::new(),
+            max_circuits: self.max_circuits as usize,
+            max_circuits_per_peer: self.max_circuits_per_peer as usize - 1,
+            max_circuit_duration: self.max_circuit_duration,
+            max_circuit_bytes: self.max_circuit_bytes,
+            circuit_src_rate_limiters: Vec::new(),
+        }
+        .reservation_rate_per_peer(
+            self.reservation_rate_per_peer.burst,
+            self.reservation_rate_per_peer.interval,
+        )
+        .reservation_rate_per_ip(
+            self.reservation_rate_per_ip.burst,
+            self.reservation_rate_per_ip.interval,
+        )
+        .circuit_src_per_peer(
+            self.circuit_rate_per_peer.burst,
+            self.circuit_rate_per_peer.interval,
+        )
+        .circuit_src_per_ip(
+            self.circuit_rate_per_ip.burst,
+            self.circuit_rate_per_ip.interval,
+        )
+    }
+
+    /// For libp2p's rendezvous point.
+    pub(crate) fn rendezvous(&self) -> rendezvous::server::Config {
+        rendezvous::server::Config::default()
+            .with_min_ttl(MIN_REGISTRATION_TTL)
+            .with_max_ttl(MAX_REGISTRATION_TTL)
+            .with_max_registration_per_peer(MAX_REGISTRATIONS_PER_PEER)
+            .with_max_registration_total(self.max_registrations as usize)
+            .with_max_stored_cookies(MAX_COOKIES)
+    }
+
+    /// For every connection.
+    pub(crate) fn connections(&self) -> ConnectionLimits {
+        ConnectionLimits::default()
+            .with_max_pending_incoming(Some(self.max_pending_connections))
+            .with_max_established_incoming(Some(self.max_connections))
+            .with_max_established_per_peer(Some(self.max_connections_per_peer))
+    }
+
+    /// Open files that these bounds may need.
+    pub(crate) fn files(&self) -> u64 {
+        u64::from(self.max_connections)
+            + u64::from(self.max_pending_connections)
+            + u64::from(self.max_http_connections)
+            + SPARE_FILES
+    }
+}
+
+const fn rate(burst: u32, interval: Duration) -> Rate {
+    Rate {
+        burst: NonZeroU32::MIN.saturating_add(burst - 1),
+        interval,
+    }
+}
