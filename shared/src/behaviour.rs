@@ -7,7 +7,7 @@ use libp2p::{
     connection_limits::{self, ConnectionLimits},
     dcutr, identify,
     identity::Keypair,
-    ping, relay, rendezvous,
+    ping, relay,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 
@@ -18,7 +18,7 @@ use crate::{
     },
     greet,
     msg::{self, MSG_PROTOCOL, ONESHOT_PROTOCOL, hub::Hub},
-    platform,
+    platform, rendezvous,
 };
 
 /// The peer's behaviour. The limits come first: what they deny, the others need not see.
@@ -26,7 +26,7 @@ use crate::{
 pub(crate) struct Behaviour {
     limits: connection_limits::Behaviour,
     pub(crate) relay: relay::client::Behaviour,
-    pub(crate) rendezvous: rendezvous::client::Behaviour,
+    pub(crate) rendezvous: rendezvous::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     dcutr: Toggle<dcutr::Behaviour>,
@@ -43,7 +43,7 @@ impl Behaviour {
         Self {
             limits: connection_limits::Behaviour::new(limits()),
             relay,
-            rendezvous: rendezvous::client::Behaviour::new(key.clone()),
+            rendezvous: rendezvous::new(),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::default(),
             dcutr: platform::HOLE_PUNCH

@@ -60,6 +60,13 @@ pub const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Greetings of one connection that are answered at a time.
 pub const MAX_GREETING_STREAMS: usize = 16;
 
+/// The largest answer of a rendezvous point, as libp2p's own server limits it.
+pub const MAX_RENDEZVOUS_BYTES: usize = 1024 * 1024;
+/// Registrations asked for at a time; the cookie fetches the rest.
+pub const MAX_REGISTRATIONS: usize = 256;
+/// How long a rendezvous point may take for an answer.
+pub const RENDEZVOUS_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Connections that have not finished their handshake, each way.
 pub const MAX_PENDING_CONNECTIONS: u32 = 128;
 /// Connections of all peers together.

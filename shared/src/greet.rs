@@ -2,14 +2,17 @@
 
 use std::io;
 
-use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use futures::{AsyncRead, AsyncWrite};
 use libp2p::{
     Multiaddr, StreamProtocol,
     request_response::{self, ProtocolSupport},
 };
 use prost::Message;
 
-use crate::config::{GREETING_TIMEOUT, MAX_GREETING_BYTES, MAX_GREETING_STREAMS};
+use crate::{
+    config::{GREETING_TIMEOUT, MAX_GREETING_BYTES, MAX_GREETING_STREAMS},
+    wire,
+};
 
 /// The protocol's name.
 pub const GREET_PROTOCOL: StreamProtocol = StreamProtocol::new("/punchline/greet/1.0.0");
@@ -69,14 +72,14 @@ impl request_response::Codec for Codec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        read(stream).await
+        wire::read(stream, MAX_GREETING_BYTES).await
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, stream: &mut T) -> io::Result<Response>
     where
         T: AsyncRead + Unpin + Send,
     {
-        read(stream).await
+        wire::read(stream, MAX_GREETING_BYTES).await
     }
 
     async fn write_request<T>(
@@ -88,7 +91,7 @@ impl request_response::Codec for Codec {
     where
         T: AsyncWrite + Unpin + Send,
     {
-        write(stream, &request).await
+        wire::write(stream, &request).await
     }
 
     async fn write_response<T>(
@@ -100,31 +103,6 @@ impl request_response::Codec for Codec {
     where
         T: AsyncWrite + Unpin + Send,
     {
-        write(stream, &response).await
+        wire::write(stream, &response).await
     }
-}
-
-async fn read<M: Message + Default>(stream: &mut (impl AsyncRead + Unpin + Send)) -> io::Result<M> {
-    let mut bytes = Vec::new();
-    stream
-        .take(MAX_GREETING_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .await?;
-    if bytes.len() > MAX_GREETING_BYTES {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("a greeting of more than {MAX_GREETING_BYTES} bytes"),
-        ));
-    }
-    M::decode_length_delimited(bytes.as_slice())
-        .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
-}
-
-async fn write(
-    stream: &mut (impl AsyncWrite + Unpin + Send),
-    message: &impl Message,
-) -> io::Result<()> {
-    let bytes = message.encode_length_delimited_to_vec();
-    stream.write_all(&bytes).await?;
-    stream.close().await
 }

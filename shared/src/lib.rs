@@ -10,4 +10,6 @@ pub mod msg;
 pub mod node;
 pub mod platform;
 mod queue;
+mod rendezvous;
 pub mod session;
+mod wire;

@@ -69,7 +69,7 @@ pub async fn new(
         Behaviour::new(&key, relay, hub.clone())
     })
     .await?;
-    assemble(config, swarm, hub, events)
+    assemble(config, key, swarm, hub, events)
 }
 
 fn prepare(config: &NodeConfig) -> Result<(Arc<Hub>, Events), StartError> {
@@ -83,6 +83,7 @@ fn prepare(config: &NodeConfig) -> Result<(Arc<Hub>, Events), StartError> {
 
 fn assemble(
     config: NodeConfig,
+    key: Keypair,
     swarm: Swarm<Behaviour>,
     hub: Arc<Hub>,
     events: Events,
@@ -93,7 +94,7 @@ fn assemble(
         hub: hub.clone(),
         requests,
     };
-    let event_loop = EventLoop::new(swarm, config, hub, receiver)?;
+    let event_loop = EventLoop::new(swarm, key, config, hub, receiver)?;
     Ok((node, events, event_loop))
 }
 

@@ -30,6 +30,7 @@ pub struct Outbox {
 #[derive(Debug)]
 struct Entry {
     frame: Bytes,
+    body_len: usize,
     queued_at: Instant,
 }
 
@@ -72,13 +73,14 @@ impl Outbox {
     }
 
     /// Appends the frame of message [`Self::next_seq`].
-    pub fn push(&mut self, frame: Bytes, now: Instant) -> Result<(), Full> {
-        if !self.has_room(frame.len()) {
+    pub fn push(&mut self, frame: Bytes, body_len: usize, now: Instant) -> Result<(), Full> {
+        if !self.has_room(body_len) {
             return Err(Full);
         }
-        self.bytes += frame.len();
+        self.bytes += body_len;
         self.entries.push_back(Entry {
             frame,
+            body_len,
             queued_at: now,
         });
         Ok(())
@@ -185,7 +187,7 @@ impl Outbox {
 
     fn pop(&mut self) {
         if let Some(entry) = self.entries.pop_front() {
-            self.bytes -= entry.frame.len();
+            self.bytes -= entry.body_len;
             self.base += 1;
             self.cursor = self.cursor.saturating_sub(1);
             self.reported = self.reported.saturating_sub(1);

@@ -92,7 +92,8 @@ impl Hub {
         }
         let link = self.link(&to).ok_or(SendError::UnknownPeer(to))?;
         let mut state = link.lock();
-        if !state.outbox.has_room(body.len()) {
+        let len = body.len();
+        if !state.outbox.has_room(len) {
             return Err(SendError::OutboxFull(to));
         }
         let seq = state.outbox.next_seq();
@@ -105,7 +106,7 @@ impl Hub {
             body,
         })
         .into_frame();
-        if state.outbox.push(frame, Instant::now()).is_err() {
+        if state.outbox.push(frame, len, Instant::now()).is_err() {
             return Err(SendError::OutboxFull(to));
         }
         self.unacked.fetch_add(1, Ordering::Relaxed);

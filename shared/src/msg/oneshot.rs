@@ -7,18 +7,16 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures::{
-    AsyncReadExt, AsyncWriteExt, FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered,
-};
+use futures::{AsyncWriteExt, FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use futures_timer::Delay;
 use libp2p::Stream;
 use prost::Message;
 
 use super::codec::{Frame, Kind};
-use crate::config::{HELLO_TIMEOUT, MAX_ONESHOT_BYTES, MAX_ONESHOT_STREAMS};
-
-/// The longest length prefix of a packet that is not too long.
-const MAX_PREFIX_BYTES: usize = 2;
+use crate::{
+    config::{HELLO_TIMEOUT, MAX_ONESHOT_BYTES, MAX_ONESHOT_STREAMS},
+    wire,
+};
 
 /// Reads the packets of a connection's streams, in the order the streams were opened.
 #[derive(Default)]
@@ -111,34 +109,13 @@ async fn within_time<T>(work: impl Future<Output = io::Result<T>> + Send) -> io:
 }
 
 async fn receive(mut stream: Stream) -> io::Result<String> {
-    let len = read_prefix(&mut stream).await?;
-    let mut body = vec![0; len];
-    stream.read_exact(&mut body).await?;
+    let body = wire::read_bytes(&mut stream, MAX_ONESHOT_BYTES).await?;
     stream.close().await?;
     String::from_utf8(body).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
 }
 
-async fn read_prefix(stream: &mut Stream) -> io::Result<usize> {
-    let mut len = 0usize;
-    for at in 0..MAX_PREFIX_BYTES {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).await?;
-        len |= usize::from(byte[0] & 0x7f) << (7 * at);
-        if byte[0] & 0x80 == 0 {
-            if len > MAX_ONESHOT_BYTES {
-                break;
-            }
-            return Ok(len);
-        }
-    }
-    Err(io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("a packet of more than {MAX_ONESHOT_BYTES} bytes"),
-    ))
-}
-
 async fn send(mut stream: Stream, body: String) -> io::Result<()> {
-    let mut packet = Vec::with_capacity(body.len() + MAX_PREFIX_BYTES);
+    let mut packet = Vec::with_capacity(body.len() + 2);
     prost::encode_length_delimiter(body.len(), &mut packet).map_err(io::Error::other)?;
     packet.extend_from_slice(body.as_bytes());
     stream.write_all(&packet).await?;

@@ -11,8 +11,8 @@ use futures_timer::Delay;
 use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::transport::ListenerId,
+    identity::Keypair,
     multiaddr::Protocol,
-    rendezvous::{Cookie, Namespace},
     swarm::{
         ConnectionId,
         dial_opts::{DialOpts, PeerCondition},
@@ -24,14 +24,12 @@ use web_time::Instant;
 use super::{PeerInfo, Request};
 use crate::{
     behaviour::Behaviour,
-    config::{
-        CLOSE_TIMEOUT, MAX_NAMESPACE_BYTES, NodeConfig, OUTBOX_CHECK_INTERVAL, SHUTDOWN_TIMEOUT,
-        UNREGISTER_TIME,
-    },
+    config::{CLOSE_TIMEOUT, NodeConfig, OUTBOX_CHECK_INTERVAL, SHUTDOWN_TIMEOUT, UNREGISTER_TIME},
     error::StartError,
     event::Event,
     greet,
     msg::hub::Hub,
+    rendezvous,
     session::{DialId, Input, Output, RelayId, Session},
 };
 
@@ -40,7 +38,9 @@ pub struct EventLoop {
     pub(super) swarm: Swarm<Behaviour>,
     pub(super) session: Session,
     pub(super) hub: Arc<Hub>,
-    pub(super) namespace: Namespace,
+    pub(super) rendezvous: rendezvous::Client,
+    /// Signs what we register.
+    key: Keypair,
     requests: mpsc::Receiver<Request>,
     /// Configured listeners that are not up yet.
     pub(super) listeners_due: HashSet<ListenerId>,
@@ -69,13 +69,11 @@ pub(super) struct Connection {
 impl EventLoop {
     pub(super) fn new(
         mut swarm: Swarm<Behaviour>,
+        key: Keypair,
         config: NodeConfig,
         hub: Arc<Hub>,
         requests: mpsc::Receiver<Request>,
     ) -> Result<Self, StartError> {
-        let namespace = Namespace::new(config.namespace.clone())
-            .map_err(|_| StartError::Namespace(config.namespace.len()))?;
-        debug_assert!(config.namespace.len() <= MAX_NAMESPACE_BYTES);
         let listeners_due = listen(&mut swarm, &config.listen)?;
         let session = Session::new(
             &config,
@@ -87,7 +85,8 @@ impl EventLoop {
             swarm,
             session,
             hub,
-            namespace,
+            rendezvous: rendezvous::Client::new(config.namespace),
+            key,
             requests,
             listeners_due,
             reservations: HashMap::new(),
@@ -226,27 +225,14 @@ impl EventLoop {
             } => self.dial(dial, peer, addresses),
             Output::Reserve { relay, address } => self.reserve(relay, address),
             Output::Unreserve { relay } => self.unreserve(relay),
-            Output::Register { relay } => {
-                if let Err(e) = behaviour
-                    .rendezvous
-                    .register(self.namespace.clone(), relay, None)
-                {
-                    let reason = e.to_string();
-                    self.session
-                        .handle(Instant::now(), Input::RegisterFailed { relay, reason });
-                }
-            }
+            Output::Register { relay } => self.register(relay),
             Output::Unregister { relay } => {
                 self.unregistered = true;
-                behaviour
-                    .rendezvous
-                    .unregister(self.namespace.clone(), relay);
+                self.rendezvous.unregister(&mut behaviour.rendezvous, relay);
             }
             Output::Discover { relay, cookie } => {
-                let cookie = cookie.and_then(|cookie| Cookie::from_wire_encoding(cookie).ok());
-                behaviour
-                    .rendezvous
-                    .discover(Some(self.namespace.clone()), cookie, None, relay);
+                self.rendezvous
+                    .discover(&mut behaviour.rendezvous, cookie, relay);
             }
             Output::Greet { peer, message } => {
                 behaviour
@@ -279,6 +265,18 @@ impl EventLoop {
     fn dial_failed(&mut self, dial: DialId, reason: String) {
         self.session
             .handle(Instant::now(), Input::DialFailed { dial, reason });
+    }
+
+    fn register(&mut self, relay: PeerId) {
+        let addresses = self.swarm.external_addresses().cloned().collect();
+        let behaviour = &mut self.swarm.behaviour_mut().rendezvous;
+        if let Err(reason) = self
+            .rendezvous
+            .register(behaviour, &self.key, addresses, relay)
+        {
+            self.session
+                .handle(Instant::now(), Input::RegisterFailed { relay, reason });
+        }
     }
 
     fn reserve(&mut self, relay: RelayId, address: Multiaddr) {

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use libp2p::{TransportError, rendezvous, swarm::DialError};
+use libp2p::{TransportError, swarm::DialError};
 
 /// The innermost cause of an error, which is what a person can act on.
 pub(crate) fn of_chain(error: &(dyn Error + 'static)) -> String {
@@ -43,19 +43,6 @@ pub(crate) fn of_dial(error: &DialError) -> String {
         DialError::Aborted => "given up".into(),
         DialError::Denied { .. } => "too many connections".into(),
         DialError::DialPeerConditionFalse(_) => "it is connected already".into(),
-    }
-}
-
-pub(crate) const fn of_rendezvous(error: rendezvous::ErrorCode) -> &'static str {
-    use rendezvous::ErrorCode as E;
-    match error {
-        E::InvalidNamespace => "it does not allow this namespace",
-        E::InvalidSignedPeerRecord => "it does not accept our peer record",
-        E::InvalidTtl => "it does not allow this time to live",
-        E::InvalidCookie => "it does not know the cookie",
-        E::NotAuthorized => "it does not allow us to",
-        E::InternalError => "it has an internal error",
-        E::Unavailable => "it did not answer, or has no room",
     }
 }
 

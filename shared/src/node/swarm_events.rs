@@ -3,7 +3,7 @@
 use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
-    identify, relay, rendezvous, request_response as rr,
+    identify, relay, request_response as rr,
     swarm::{ConnectionId, SwarmEvent},
 };
 
@@ -137,7 +137,11 @@ impl EventLoop {
         match event {
             BehaviourEvent::Identify(event) => self.on_identify(event),
             BehaviourEvent::Relay(event) => self.on_relay(event),
-            BehaviourEvent::Rendezvous(event) => self.on_rendezvous(event),
+            BehaviourEvent::Rendezvous(event) => {
+                if let Some(input) = self.rendezvous.on_event(event) {
+                    self.input(input);
+                }
+            }
             BehaviourEvent::Greet(event) => self.on_greet(event),
             BehaviourEvent::Msg(event) => self.on_msg(event),
             BehaviourEvent::Dcutr(event) => match event.result {
@@ -209,52 +213,6 @@ impl EventLoop {
                 relay,
                 address: address::with_peer(address, me),
             });
-        }
-    }
-
-    fn on_rendezvous(&mut self, event: rendezvous::client::Event) {
-        use rendezvous::client::Event as E;
-        match event {
-            E::Registered {
-                rendezvous_node,
-                ttl,
-                ..
-            } => self.input(Input::Registered {
-                relay: rendezvous_node,
-                ttl,
-            }),
-            E::RegisterFailed {
-                rendezvous_node,
-                error,
-                ..
-            } => self.input(Input::RegisterFailed {
-                relay: rendezvous_node,
-                reason: reason::of_rendezvous(error).into(),
-            }),
-            E::Discovered {
-                rendezvous_node,
-                registrations,
-                cookie,
-            } => {
-                let peers = registrations
-                    .into_iter()
-                    .map(|r| (r.record.peer_id(), r.record.addresses().to_vec()))
-                    .collect();
-                self.input(Input::Discovered {
-                    relay: rendezvous_node,
-                    peers,
-                    cookie: cookie.into_wire_encoding(),
-                });
-            }
-            E::DiscoverFailed {
-                rendezvous_node,
-                error,
-                ..
-            } => self.input(Input::DiscoverFailed {
-                relay: rendezvous_node,
-                reason: reason::of_rendezvous(error).into(),
-            }),
-            E::Expired { .. } => {}
         }
     }
 

@@ -51,7 +51,7 @@ impl TestNode {
         let key = Keypair::generate_ed25519();
         let (hub, events) = prepare(&config).unwrap();
         let swarm = memory_swarm(&key, |relay| Behaviour::new(&key, relay, hub.clone()));
-        let (node, events, event_loop) = assemble(config, swarm, hub, events).unwrap();
+        let (node, events, event_loop) = assemble(config, key, swarm, hub, events).unwrap();
         tokio::spawn(event_loop.run());
         let mut this = Self {
             peer_id: node.peer_id(),

@@ -1,0 +1,59 @@
+//! Protobuf messages behind a length prefix, on streams that carry one message each way.
+
+use std::io;
+
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use prost::Message;
+
+/// Reads one message of at most `max` bytes.
+pub(crate) async fn read<M: Message + Default>(
+    stream: &mut (impl AsyncRead + Unpin + Send),
+    max: usize,
+) -> io::Result<M> {
+    let bytes = read_bytes(stream, max).await?;
+    M::decode(bytes.as_slice()).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+}
+
+/// Writes one message, and closes our side of the stream.
+pub(crate) async fn write(
+    stream: &mut (impl AsyncWrite + Unpin + Send),
+    message: &impl Message,
+) -> io::Result<()> {
+    let bytes = message.encode_length_delimited_to_vec();
+    stream.write_all(&bytes).await?;
+    stream.close().await
+}
+
+/// Reads an unsigned varint and as many bytes as it says, at most `max`.
+pub(crate) async fn read_bytes(
+    stream: &mut (impl AsyncRead + Unpin + Send),
+    max: usize,
+) -> io::Result<Vec<u8>> {
+    let len = read_len(stream, max).await?;
+    // Grows with what really comes: a prefix alone must not cost a remote's claim of memory.
+    let mut bytes = Vec::new();
+    let read = stream.take(len as u64).read_to_end(&mut bytes).await?;
+    if read < len {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(bytes)
+}
+
+async fn read_len(stream: &mut (impl AsyncRead + Unpin + Send), max: usize) -> io::Result<usize> {
+    let mut len = 0usize;
+    for shift in (0..28).step_by(7) {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).await?;
+        len |= usize::from(byte[0] & 0x7f) << shift;
+        if len > max {
+            break;
+        }
+        if byte[0] & 0x80 == 0 {
+            return Ok(len);
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("more than {max} bytes"),
+    ))
+}
