@@ -15,6 +15,7 @@ mod peers;
 mod relay;
 mod relay_dial;
 mod rendezvous;
+mod reservation;
 mod surplus;
 mod targets;
 mod upgrade;

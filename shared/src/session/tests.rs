@@ -4,6 +4,7 @@ mod hostile;
 mod peers;
 mod random;
 mod relays;
+mod rendezvous;
 mod surplus;
 mod targets;
 mod upgrades;
