@@ -15,6 +15,7 @@ mod peers;
 mod relay;
 mod relay_dial;
 mod rendezvous;
+mod reservation;
 mod surplus;
 mod targets;
 mod upgrade;
@@ -286,6 +287,8 @@ pub struct Session {
     peers: BTreeMap<PeerId, Peer>,
     targets: BTreeMap<TargetId, Target>,
     target_count: u64,
+    /// When those that wait for their turn to dial ask again.
+    next_turn: Instant,
     listeners_ready: bool,
     ready: bool,
     stopped: bool,
@@ -312,6 +315,7 @@ impl Session {
             peers: BTreeMap::new(),
             targets: BTreeMap::new(),
             target_count: 0,
+            next_turn: now,
             listeners_ready: false,
             ready: false,
             stopped: false,

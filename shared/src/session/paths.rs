@@ -138,7 +138,9 @@ impl Session {
         }
         peer.explicit.clear();
         peer.ordered = false;
-        peer.next = Next::Idle;
+        if !peer.next.is_dialling() {
+            peer.next = Next::Idle;
+        }
         self.give_up_targets(id);
         if is_relay {
             return;

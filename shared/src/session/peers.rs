@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use libp2p::{Multiaddr, PeerId};
-use rand::Rng;
 use web_time::Instant;
 
 use super::{
@@ -22,8 +21,8 @@ use crate::{
 pub(super) const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Dials of discovered peers at a time. The swarm's own limit on pending connections is above it.
 pub(super) const MAX_RUNNING_DIALS: usize = 32;
-/// What found that limit reached asks again after this time, or up to twice it.
-const TURN_WAIT: Duration = Duration::from_millis(500);
+/// What found that limit reached asks again after this time.
+const TURN_WAIT: Duration = Duration::from_secs(1);
 impl Session {
     /// Makes room for a peer, if need be at the cost of one that is only known by name.
     pub(super) fn admit(&mut self, peer: PeerId, evict: bool) -> Option<&mut Peer> {
@@ -165,28 +164,38 @@ impl Session {
 
     fn dial_peer(&mut self, id: PeerId) {
         let wanted = self.is_wanted(id);
-        let explicit = self.is_explicit(id);
         let full = self.running_dials() >= MAX_RUNNING_DIALS;
-        let turn = self.now + self.rng.gen_range(TURN_WAIT..=TURN_WAIT * 2);
-        let addresses = self.addresses_of(id);
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
         if !wanted || peer.active.is_some() {
             peer.next = Next::Idle;
-        } else if full && !explicit {
-            peer.next = Next::Waiting(turn);
-        } else if addresses.is_empty() {
-            peer.next = Next::Waiting(self.now + peer.backoff.next(&mut self.rng));
+        } else if full && !self.is_explicit(id) {
+            self.wait_for_turn(id);
         } else {
+            let addresses = self.addresses_of(id);
             self.dial_peer_at(id, addresses);
         }
     }
 
-    fn dial_peer_at(&mut self, id: PeerId, addresses: Vec<Multiaddr>) {
-        let dial = self.dial(Purpose::Peer(id), Some(id), addresses);
+    /// All that wait do so until the same moment: a thousand must not mean a thousand timers.
+    fn wait_for_turn(&mut self, id: PeerId) {
+        if self.next_turn <= self.now {
+            self.next_turn = self.now + TURN_WAIT;
+        }
         if let Some(peer) = self.peers.get_mut(&id) {
-            peer.next = Next::Dialling(dial);
+            peer.next = Next::Waiting(self.next_turn);
+        }
+    }
+
+    fn dial_peer_at(&mut self, id: PeerId, addresses: Vec<Multiaddr>) {
+        let dial =
+            (!addresses.is_empty()).then(|| self.dial(Purpose::Peer(id), Some(id), addresses));
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.next = match dial {
+                Some(dial) => Next::Dialling(dial),
+                None => Next::Waiting(self.now + peer.backoff.next(&mut self.rng)),
+            };
         }
     }
 

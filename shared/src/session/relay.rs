@@ -19,10 +19,6 @@ pub(super) const MAX_RELAYS: usize = 16;
 /// Dialling relays before we listen would lose the reuse of ports, which hole punching needs; but
 /// a listener that never comes up must not keep us from our relays.
 pub(super) const LISTEN_WAIT: Duration = Duration::from_secs(2);
-pub(super) const IDENTIFY_TIMEOUT: Duration = Duration::from_secs(10);
-pub(super) const RESERVE_TIMEOUT: Duration = Duration::from_secs(15);
-/// Something at the address is no relay: it may become one, but hardly soon.
-pub(super) const NO_RELAY_RETRY: Duration = Duration::from_secs(30);
 /// A relay that restarts is back at once, and so are all its peers: not in the same instant.
 const FIRST_RETRY: std::ops::Range<Duration> =
     Duration::from_millis(200)..Duration::from_millis(500);
@@ -38,7 +34,7 @@ pub(super) struct Relay {
     pub(super) at_start: bool,
     pub(super) stage: Stage,
     backoff: Backoff,
-    reported: Reported,
+    pub(super) reported: Reported,
     /// Where it listens, by its own word.
     pub(super) claimed: Vec<Multiaddr>,
     /// The dial to be observed over the other of QUIC and TCP, while it runs.
@@ -58,10 +54,10 @@ pub(super) enum Stage {
 
 /// What the application has been told and need not be told again before it was better.
 #[derive(Debug, Default)]
-struct Reported {
-    unreachable: bool,
-    no_relay: bool,
-    refused: bool,
+pub(super) struct Reported {
+    pub(super) unreachable: bool,
+    pub(super) no_relay: bool,
+    pub(super) refused: bool,
 }
 
 /// How far an attempt got.
@@ -220,107 +216,6 @@ impl Session {
     pub(super) fn relay_unanswered(&mut self, id: RelayId, conn: ConnId, reason: &str) {
         self.close_unless_in_use(conn);
         self.relay_failed(id, reason, Trouble::Unreachable);
-    }
-
-    pub(super) fn relay_adopt(&mut self, id: RelayId, conn: ConnId) {
-        let is_relay = self.conns.get(conn).and_then(|conn| conn.is_relay);
-        let until = self.now + IDENTIFY_TIMEOUT;
-        let Some(relay) = self.relays.get_mut(&id) else {
-            return;
-        };
-        relay.other_kind_tried = false;
-        relay.stage = Stage::Identifying { conn, until };
-        match is_relay {
-            None => {}
-            Some(true) => self.reserve(id, conn),
-            Some(false) => self.no_relay(id, conn),
-        }
-    }
-
-    pub(super) fn relay_identified(&mut self, peer: PeerId, id: ConnId, claimed: Vec<Multiaddr>) {
-        let is_relay = self.conns.get(id).and_then(|conn| conn.is_relay) == Some(true);
-        let local = self.local;
-        let Some((relay_id, relay)) = self
-            .relay_of(peer)
-            .and_then(|id| Some((id, self.relays.get_mut(&id)?)))
-        else {
-            return;
-        };
-        relay.claimed = addr::fit_for(peer, claimed, local);
-        if !matches!(relay.stage, Stage::Identifying { conn, .. } if conn == id) {
-            return;
-        }
-        if is_relay {
-            self.reserve(relay_id, id);
-        } else {
-            self.no_relay(relay_id, id);
-        }
-    }
-
-    fn reserve(&mut self, id: RelayId, conn: ConnId) {
-        let until = self.now + RESERVE_TIMEOUT;
-        let address = self
-            .conns
-            .get(conn)
-            .map(|conn| addr::circuit(&conn.address, conn.peer));
-        let (Some(relay), Some(address)) = (self.relays.get_mut(&id), address) else {
-            return;
-        };
-        relay.reported.unreachable = false;
-        relay.reported.no_relay = false;
-        relay.stage = Stage::Reserving { conn, until };
-        self.push(Output::Reserve { relay: id, address });
-    }
-
-    fn no_relay(&mut self, id: RelayId, conn: ConnId) {
-        let until = self.now + NO_RELAY_RETRY;
-        let Some(relay) = self.relays.get_mut(&id) else {
-            return;
-        };
-        relay.stage = Stage::Waiting(until);
-        let told = std::mem::replace(&mut relay.reported.no_relay, true);
-        let name = relay.name();
-        if !told {
-            self.error(format!("{name} is no relay; check the address"));
-        }
-        self.close_unless_in_use(conn);
-    }
-
-    /// Closes what a supervisor dialled, unless messages have taken to it.
-    fn close_unless_in_use(&mut self, id: ConnId) {
-        let Some(conn) = self.conns.get(id) else {
-            return;
-        };
-        let path = self.peers.get(&conn.peer).and_then(|peer| peer.path());
-        let in_use = path.is_some_and(|path| path.conn == id);
-        let ours = !matches!(conn.purpose, Some(Purpose::Peer(_) | Purpose::Target(_)));
-        if ours && !in_use {
-            self.close(id);
-        }
-    }
-
-    pub(super) fn reservation_accepted(&mut self, id: RelayId, address: Multiaddr) {
-        let since = self.now;
-        let Some(relay) = self.relays.get_mut(&id) else {
-            return;
-        };
-        let (Stage::Reserving { conn, .. }, Some(peer)) = (&relay.stage, relay.peer) else {
-            return;
-        };
-        relay.stage = Stage::Standing { conn: *conn, since };
-        relay.reported.refused = false;
-        self.emit(Event::Reserved {
-            relay: peer,
-            address,
-        });
-        self.register(id);
-    }
-
-    pub(super) fn reservation_lost(&mut self, id: RelayId, reason: &str) {
-        let stage = self.relays.get(&id).map(|relay| &relay.stage);
-        if let Some(Stage::Reserving { .. } | Stage::Standing { .. }) = stage {
-            self.relay_failed(id, reason, Trouble::Refused);
-        }
     }
 
     pub(super) fn relay_conn_closed(&mut self, conn: ConnId, reason: &str) {

@@ -68,7 +68,10 @@ impl Session {
         let Some(Stage::Dialling(dialling)) = stage else {
             return;
         };
-        dialling.running.retain(|running| *running != dial);
+        let Some(which) = dialling.running.iter().position(|d| *d == dial) else {
+            return;
+        };
+        dialling.running.swap_remove(which);
         dialling.reasons.push(reason.into());
         if !dialling.running.is_empty() {
             return;

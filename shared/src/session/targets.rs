@@ -200,7 +200,9 @@ impl Session {
         for target in self.targets.values_mut() {
             if target.wants(peer) {
                 target.off = Some(self.now);
-                target.next = Next::Idle;
+                if !target.next.is_dialling() {
+                    target.next = Next::Idle;
+                }
             }
         }
     }

@@ -176,9 +176,9 @@ impl Session {
     pub(super) fn upgrade_dialled(&mut self, id: PeerId, dial: DialId) {
         let at = self.now + PUNCH_TIMEOUT;
         self.peer_dialled(id, dial);
-        match self.peers.get_mut(&id).map(|peer| &mut peer.upgrade.stage) {
-            Some(Stage::Punching(until)) => *until = at,
-            _ => {}
+        let stage = self.peers.get_mut(&id).map(|peer| &mut peer.upgrade.stage);
+        if let Some(Stage::Punching(until)) = stage {
+            *until = at;
         }
     }
 

@@ -1,0 +1,408 @@
+//! Dialling relays and reserving there; and everything that ends it.
+
+use super::*;
+use crate::session::{
+    relay::LISTEN_WAIT,
+    relay_dial::HEAD_START,
+    reservation::{IDENTIFY_TIMEOUT, NO_RELAY_RETRY, RESERVE_TIMEOUT},
+};
+
+fn reserve(address: &str) -> Output {
+    Output::Reserve {
+        relay: RelayId(0),
+        address: addr::circuit(&a(address), id(RELAY)),
+    }
+}
+
+fn lost(reason: &str) -> Event {
+    Event::ReservationLost {
+        relay: id(RELAY),
+        reason: reason.into(),
+    }
+}
+
+#[test]
+fn a_relay_is_dialled_identified_reserved_registered_and_asked() {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    rig.input(Input::ListenersReady);
+    let (dial, peer, addresses) = rig.dials().remove(0);
+    assert_eq!((peer, addresses), (Some(id(RELAY)), vec![a(QUIC)]));
+    rig.take();
+
+    let conn = rig.connect(id(RELAY), QUIC, Some(dial));
+    assert_eq!(rig.take(), []);
+    rig.identify_relay(conn);
+    assert_eq!(rig.take(), [reserve(QUIC)]);
+    rig.accept();
+    assert_eq!(
+        rig.take(),
+        [
+            Output::Emit(Event::Reserved {
+                relay: id(RELAY),
+                address: circuit(QUIC, id(LOCAL))
+            }),
+            Output::Register { relay: id(RELAY) }
+        ]
+    );
+    rig.input(Input::Registered {
+        relay: id(RELAY),
+        ttl: 7_200,
+    });
+    assert_eq!(
+        rig.take(),
+        [
+            Output::Emit(Event::Registered {
+                relay: id(RELAY),
+                namespace: "rendezvous".into(),
+                ttl: 7_200
+            }),
+            Output::Discover {
+                relay: id(RELAY),
+                cookie: None
+            },
+            Output::Emit(Event::Ready {})
+        ]
+    );
+}
+
+#[test]
+fn relays_wait_for_the_listeners_but_not_for_ever() {
+    let mut config = config(&[QUIC]);
+    config.listen = vec![a("/ip4/0.0.0.0/tcp/0")];
+    let mut rig = Rig::new(&config);
+    assert_eq!(rig.dials(), []);
+    assert_eq!(rig.wait_for(secs(5), is_dial), LISTEN_WAIT);
+
+    let mut rig = Rig::new(&config);
+    rig.input(Input::ListenersReady);
+    assert_eq!(rig.dials().len(), 1);
+}
+
+#[test]
+fn ready_is_told_once_and_only_when_every_first_relay_stands() {
+    let (mut rig, conn) = Rig::with_relay();
+    rig.input(Input::AddRelay(RelayAddress {
+        peer: Some(id(2)),
+        addresses: vec![a("/ip4/10.0.0.2/tcp/1")],
+    }));
+    rig.close(id(RELAY), conn);
+    rig.wait_for(
+        secs(1),
+        |out| matches!(out, Output::Dial { peer, .. } if *peer == Some(id(1))),
+    );
+    rig.relay_up(QUIC);
+    rig.input(Input::ListenersReady);
+    assert!(!rig.events().contains(&Event::Ready {}));
+}
+
+#[test]
+fn quic_has_a_head_start_then_tcp_then_the_rest() {
+    let mut rig = Rig::new(&config(&[WS, TCP, QUIC]));
+    let mut dialled = vec![rig.dials().remove(0).2];
+    rig.take();
+    for _ in 0..2 {
+        assert_eq!(rig.wait_for(secs(1), is_dial), HEAD_START);
+        dialled.push(rig.dials().remove(0).2);
+        rig.take();
+    }
+    assert_eq!(dialled, [[a(QUIC)], [a(TCP)], [a(WS)]]);
+}
+
+#[test]
+fn a_transport_that_fails_at_once_does_not_keep_its_head_start() {
+    let mut rig = Rig::new(&config(&[QUIC, WS]));
+    let dial = rig.last_dial();
+    rig.fail(dial);
+    assert_eq!(rig.dials().last().unwrap().2, [a(WS)]);
+    assert_eq!(rig.errors(), Vec::<String>::new());
+}
+
+#[test]
+fn extra_relay_connections_are_closed() {
+    let mut rig = Rig::new(&config(&[QUIC, TCP]));
+    rig.advance(secs(1));
+    let dials = rig.dials();
+    assert_eq!(dials.len(), 2);
+    let first = rig.connect(id(RELAY), TCP, Some(dials[1].0));
+    let extra = rig.connect(id(RELAY), QUIC, Some(dials[0].0));
+    assert_eq!(rig.closes(), [extra]);
+    rig.identify_relay(first);
+    assert_eq!(rig.take(), [reserve(TCP)]);
+}
+
+#[test]
+fn what_is_no_relay_is_told_once_and_tried_slowly() {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    for round in 0..3 {
+        let dial = rig.last_dial();
+        let conn = rig.connect(id(RELAY), QUIC, Some(dial));
+        rig.take();
+        rig.identify(id(RELAY), conn, false);
+        let out = rig.take();
+        assert!(out.contains(&Output::Close { conn }));
+        let told = out.iter().any(|o| {
+            matches!(o, Output::Emit(Event::Error { message }) if message.contains("is no relay; check the address"))
+        });
+        assert_eq!(told, round == 0);
+        rig.close(id(RELAY), conn);
+        assert_eq!(rig.wait_for(secs(40), is_dial), NO_RELAY_RETRY);
+    }
+}
+
+#[test]
+fn a_relay_that_does_not_identify_itself_is_dropped() {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    let dial = rig.last_dial();
+    let conn = rig.connect(id(RELAY), QUIC, Some(dial));
+    rig.take();
+    rig.advance(IDENTIFY_TIMEOUT);
+    assert!(rig.out.contains(&Output::Close { conn }));
+    assert_eq!(rig.errors().len(), 1);
+    rig.close(id(RELAY), conn);
+    rig.wait_for(millis(500), is_dial);
+}
+
+#[test]
+fn a_reservation_that_is_not_answered_is_asked_for_on_a_new_connection() {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    let dial = rig.last_dial();
+    let conn = rig.connect(id(RELAY), QUIC, Some(dial));
+    rig.identify_relay(conn);
+    rig.take();
+    rig.advance(RESERVE_TIMEOUT);
+    let out = rig.take();
+    assert!(out.contains(&Output::Close { conn }));
+    assert!(out.contains(&Output::Unreserve { relay: RelayId(0) }));
+    rig.wait_for(millis(500), is_dial);
+}
+
+#[test]
+fn a_refused_reservation_is_told_once_and_retried_on_the_same_connection() {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    let dial = rig.last_dial();
+    let conn = rig.connect(id(RELAY), QUIC, Some(dial));
+    rig.identify_relay(conn);
+    rig.take();
+    for round in 0..3 {
+        rig.input(Input::ReservationLost {
+            relay: RelayId(0),
+            reason: "full".into(),
+        });
+        assert_eq!(rig.errors().len(), usize::from(round == 0));
+        rig.wait_for(secs(30), |out| *out == reserve(QUIC));
+        assert_eq!(rig.dials(), []);
+        rig.take();
+    }
+}
+
+#[test]
+fn one_loss_is_handled_once_in_whatever_order_it_shows() {
+    let reservation = |rig: &mut Rig| {
+        rig.input(Input::ReservationLost {
+            relay: RelayId(0),
+            reason: "gone".into(),
+        });
+    };
+    for reservation_first in [true, false] {
+        let (mut rig, conn) = Rig::with_relay();
+        if reservation_first {
+            reservation(&mut rig);
+            rig.close(id(RELAY), conn);
+        } else {
+            rig.close(id(RELAY), conn);
+            reservation(&mut rig);
+        }
+        reservation(&mut rig);
+        let reason = if reservation_first {
+            "gone"
+        } else {
+            "the connection was closed: reset"
+        };
+        assert_eq!(rig.events(), [lost(reason)]);
+        let first = rig.wait_for(secs(1), is_dial);
+        assert!((millis(200)..=millis(500)).contains(&first), "{first:?}");
+    }
+}
+
+#[test]
+fn retries_start_fast_and_slow_down_to_half_a_minute_for_ever() {
+    let (mut rig, conn) = Rig::with_relay_at(&[QUIC]);
+    rig.advance(secs(60));
+    rig.take();
+    rig.close(id(RELAY), conn);
+    let mut waits = Vec::new();
+    for _ in 0..40 {
+        waits.push(rig.wait_for(secs(30), is_dial));
+        let dial = rig.last_dial();
+        rig.take();
+        rig.fail(dial);
+    }
+    assert!((millis(200)..=millis(500)).contains(&waits[0]));
+    assert!((secs(1)..=secs(2)).contains(&waits[1]));
+    assert!(waits[1..].iter().all(|w| (secs(1)..=secs(30)).contains(w)));
+    assert!(waits[6..].iter().all(|w| *w >= secs(15)));
+    let distinct: std::collections::BTreeSet<_> = waits.iter().collect();
+    assert!(distinct.len() > 30, "no jitter");
+}
+
+#[test]
+fn an_unreachable_relay_is_told_once_until_it_was_reached_again() {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    for round in 0..5 {
+        let dial = rig.last_dial();
+        rig.fail(dial);
+        let errors = rig.errors();
+        assert_eq!(errors.len(), usize::from(round == 0));
+        if let Some(error) = errors.first() {
+            let address = at(QUIC, id(RELAY)).to_string();
+            assert!(
+                error.contains(&address) && error.contains("refused"),
+                "{error}"
+            );
+            assert!(error.contains("retrying"));
+        }
+        rig.wait_for(secs(30), is_dial);
+    }
+    let conn = rig.relay_up(QUIC);
+    rig.close(id(RELAY), conn);
+    assert_eq!(rig.errors(), Vec::<String>::new());
+    rig.wait_for(secs(30), is_dial);
+    let dial = rig.last_dial();
+    rig.fail(dial);
+    assert_eq!(rig.errors().len(), 1);
+}
+
+#[test]
+fn a_dial_that_is_never_answered_counts_as_failed() {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    rig.take();
+    rig.advance(secs(61));
+    assert_eq!(rig.errors().len(), 1);
+}
+
+#[test]
+fn another_standing_connection_is_used_again() {
+    let (mut rig, first) = Rig::with_relay();
+    let other = rig.connect_as(id(RELAY), a(TCP), true, None);
+    assert_eq!(rig.take(), []);
+    rig.identify_relay(other);
+    rig.close(id(RELAY), first);
+    assert!(rig.out.contains(&Output::Unreserve { relay: RelayId(0) }));
+    rig.wait_for(secs(1), |out| *out == reserve(TCP));
+    assert_eq!(rig.dials(), []);
+}
+
+#[test]
+fn an_inbound_or_relayed_connection_is_not_used_for_a_reservation() {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    rig.take();
+    let conn = rig.inbound(id(RELAY), "/ip4/10.0.0.1/udp/55555/quic-v1");
+    rig.identify_relay(conn);
+    let relayed = circuit("/ip4/10.0.0.7/tcp/1", id(RELAY));
+    let conn = rig.connect_as(id(RELAY), relayed, true, None);
+    rig.identify_relay(conn);
+    assert_eq!(rig.take(), []);
+}
+
+#[test]
+fn a_relay_without_peer_id_learns_it_and_may_change_it() {
+    let mut unnamed = config(&[QUIC]);
+    unnamed.relays[0].peer = None;
+    let mut rig = Rig::new(&unnamed);
+    assert_eq!(rig.dials()[0].1, None);
+    let conn = rig.relay_up(QUIC);
+    assert!(rig.out.contains(&reserve(QUIC)));
+    assert!(rig.session.is_relay(id(RELAY)));
+
+    rig.close(id(RELAY), conn);
+    rig.take();
+    rig.wait_for(secs(1), is_dial);
+    assert_eq!(rig.dials()[0].1, None);
+    let dial = rig.last_dial();
+    rig.connect(id(2), QUIC, Some(dial));
+    assert!(rig.session.is_relay(id(2)) && !rig.session.is_relay(id(RELAY)));
+}
+
+#[test]
+fn a_peer_id_in_the_address_counts() {
+    let named = NodeConfig {
+        relays: vec![RelayAddress {
+            peer: None,
+            addresses: vec![at(QUIC, id(RELAY))],
+        }],
+        ..NodeConfig::default()
+    };
+    let rig = Rig::new(&named);
+    let (_, peer, addresses) = rig.dials().remove(0);
+    assert_eq!((peer, addresses), (Some(id(RELAY)), vec![a(QUIC)]));
+}
+
+#[test]
+fn two_addresses_of_one_relay_become_one_supervisor() {
+    let mut twice = config(&[QUIC]);
+    twice.relays.push(RelayAddress {
+        peer: None,
+        addresses: vec![a(TCP)],
+    });
+    let mut rig = Rig::new(&twice);
+    rig.input(Input::ListenersReady);
+    let dials = rig.dials();
+    let conn = rig.connect(id(RELAY), QUIC, Some(dials[0].0));
+    rig.identify_relay(conn);
+    rig.accept();
+    rig.answer();
+    assert!(!rig.out.contains(&Output::Emit(Event::Ready {})));
+    let extra = rig.connect(id(RELAY), TCP, Some(dials[1].0));
+    let out = rig.take();
+    assert!(out.contains(&Output::Close { conn: extra }));
+    assert!(out.contains(&Output::Emit(Event::Ready {})));
+}
+
+#[test]
+fn relays_can_be_added_later_and_are_supervised_the_same() {
+    let mut rig = Rig::alone();
+    rig.input(Input::ListenersReady);
+    rig.input(Input::AddRelay(relay(&[QUIC])));
+    let dial = rig.last_dial();
+    let conn = rig.connect(id(RELAY), QUIC, Some(dial));
+    rig.identify_relay(conn);
+    assert!(rig.out.contains(&reserve(QUIC)));
+    rig.input(Input::AddRelay(relay(&[QUIC])));
+    assert_eq!(rig.dials().len(), 1, "it was known");
+}
+
+#[test]
+fn a_renewed_reservation_is_silent() {
+    let (mut rig, _) = Rig::with_relay();
+    rig.accept();
+    assert_eq!(rig.take(), []);
+}
+
+#[test]
+fn wake_retries_at_once() {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    for _ in 0..8 {
+        let dial = rig.last_dial();
+        rig.take();
+        rig.fail(dial);
+        rig.wait_for(secs(30), is_dial);
+    }
+    let dial = rig.last_dial();
+    rig.fail(dial);
+    rig.take();
+    rig.input(Input::Wake);
+    assert_eq!(rig.dials().len(), 1);
+}
+
+#[test]
+fn flapping_reservations_do_not_retry_fast_for_ever() {
+    let (mut rig, mut conn) = Rig::with_relay();
+    let mut waits = Vec::new();
+    for _ in 0..5 {
+        rig.close(id(RELAY), conn);
+        rig.take();
+        waits.push(rig.wait_for(secs(30), is_dial));
+        conn = rig.relay_up(QUIC);
+    }
+    assert!(waits[4] >= secs(4), "{waits:?}");
+}
