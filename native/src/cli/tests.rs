@@ -367,6 +367,15 @@ fn a_file_says_the_same_as_flags_and_flags_win() {
 }
 
 #[test]
+fn zero_needs_no_unit_in_a_file() {
+    let settings = configured("max-circuit-duration = 0", &[]).unwrap();
+    assert_eq!(
+        settings.limits.max_circuit_duration,
+        limits::UNLIMITED_CIRCUIT
+    );
+}
+
+#[test]
 fn what_is_wrong_in_a_file_is_named() {
     for (text, expected) in [
         ("prot = 1", "line 1: unknown field `prot`"),
@@ -381,6 +390,7 @@ fn what_is_wrong_in_a_file_is_named() {
         ("namespace = \"\"", "namespace: a namespace has at least"),
         ("max-circuits = 0", "max-circuits: at least 1"),
         ("max-circuit-duration = \"x\"", "line 1: a duration is"),
+        ("max-circuit-duration = 5", "line 1: a duration is"),
         ("reservation-duration = \"1s\"", "between 1m"),
         ("circuit-rate-per-ip = \"1\"", "BURST/INTERVAL"),
         ("port = ", "line 1:"),
