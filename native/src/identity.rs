@@ -131,3 +131,106 @@ fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.persist_noclobber(path)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(unix)]
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn seed_zero_is_who_it_always_was() {
+        assert_eq!(
+            from_seed(0).unwrap().public().to_peer_id().to_string(),
+            "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
+        );
+    }
+
+    #[test]
+    fn seeds_differ() {
+        assert_ne!(
+            from_seed(1).unwrap().public(),
+            from_seed(2).unwrap().public()
+        );
+    }
+
+    #[test]
+    fn a_key_is_fresh_without_file_and_seed() {
+        let peer_id = || load(None, None).unwrap().public().to_peer_id();
+        assert_ne!(peer_id(), peer_id());
+    }
+
+    #[test]
+    fn a_key_file_is_created_and_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        let key = from_file(&path).unwrap();
+        assert_eq!(from_file(&path).unwrap().public(), key.public());
+        #[cfg(unix)]
+        assert_eq!(mode(&path), 0o600);
+        let left: Vec<_> = fs::read_dir(directory.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_others_could_read_they_no_longer_can() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        let key = from_file(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(from_file(&path).unwrap().public(), key.public());
+        assert_eq!(mode(&path), 0o600);
+    }
+
+    #[test]
+    fn what_is_no_key_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        for (bytes, expected) in [
+            (vec![], "it has 0 bytes"),
+            (vec![7; 67], "it has 67 bytes"),
+            (vec![7; 68], "it has 68 bytes"),
+            (vec![7; 20_000], "more than 16384 bytes"),
+        ] {
+            fs::write(&path, bytes).unwrap();
+            let complaint = from_file(&path).unwrap_err().to_string();
+            assert!(complaint.contains(expected), "{complaint}");
+            assert!(complaint.contains(path.to_str().unwrap()), "{complaint}");
+            assert!(!complaint.contains('\n'), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_no_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let complaint = from_file(directory.path()).unwrap_err().to_string();
+        assert!(complaint.contains("is a directory"), "{complaint}");
+    }
+
+    #[test]
+    fn a_missing_directory_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("no").join("key");
+        let complaint = format!("{:#}", from_file(&path).unwrap_err());
+        assert!(complaint.contains("cannot create"), "{complaint}");
+        assert!(complaint.contains(path.to_str().unwrap()), "{complaint}");
+    }
+
+    #[test]
+    fn whoever_comes_second_takes_the_firsts_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        let bytes = read_or_create(&path, || {
+            fs::write(&path, "the other's").unwrap();
+            Ok(b"ours".to_vec())
+        });
+        assert_eq!(bytes.unwrap(), b"the other's");
+    }
+
+    #[cfg(unix)]
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+}

@@ -22,9 +22,9 @@ const EXIT_FAILURE: u8 = 1;
 /// Exit status for a wrong argument: nothing was started.
 const EXIT_USAGE: u8 = 2;
 
-/// What is logged unless `RUST_LOG` says otherwise. libp2p-webrtc names remote IP addresses in
-/// its error lines, which are ours to keep at debug.
-const DEFAULT_LOG: &str = "warn,libp2p_webrtc=off";
+/// What is logged unless `RUST_LOG` says otherwise. libp2p-webrtc names remote IP addresses in its
+/// error lines, which are ours to keep at debug; libp2p-rendezvous warns of every unregistration.
+const DEFAULT_LOG: &str = "warn,libp2p_webrtc=off,libp2p_rendezvous=error";
 
 fn main() -> ExitCode {
     let invocation = match cli::parse(std::env::args_os()) {

@@ -182,7 +182,17 @@ impl fmt::Display for Rate {
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        /// A bare 0 needs no unit, in a file as on the command line.
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Value {
+            Number(u64),
+            Text(String),
+        }
+        let text = match Value::deserialize(deserializer)? {
+            Value::Number(number) => number.to_string(),
+            Value::Text(text) => text,
+        };
         text.parse().map_err(D::Error::custom)
     }
 }

@@ -207,9 +207,6 @@ impl Relay {
 
     /// Something that an operator should know of.
     fn fault(&mut self, message: String) {
-        tracing::warn!("{message}");
-        if self.json {
-            self.say(Event::Error { message });
-        }
+        self.say(Event::Error { message });
     }
 }

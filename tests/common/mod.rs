@@ -1,0 +1,326 @@
+//! Runs the real binary and listens to what it says.
+//!
+//! No test sleeps: it waits for an event, for a line or for the end of a process, with a
+//! deadline that names what did not come and shows what the process said until then.
+
+#![allow(dead_code, reason = "each test uses what it needs")]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(unreachable_pub, reason = "public to the test that includes it")]
+
+use std::{
+    ffi::OsStr,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, RecvTimeoutError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+/// How long anything may take. Far more than it does: machines that run tests are busy.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+/// How often something is looked at that the system offers no wait with a deadline for.
+const POLL: Duration = Duration::from_millis(10);
+/// Lines of a process that wait to be looked at.
+const QUEUE_LEN: usize = 65_536;
+
+/// A process under test. It is killed when dropped.
+#[derive(Debug)]
+pub struct Proc {
+    name: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    events: Receiver<Value>,
+    /// Every line of stdout, for the report of a failure.
+    transcript: Arc<Mutex<Vec<String>>>,
+    stderr: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
+    /// Events that a wait has passed over; later waits look at them first.
+    passed: Vec<Value>,
+}
+
+/// What a process that has ended left behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// All it wrote to stdout.
+    pub stdout: String,
+    /// All it wrote to stderr.
+    pub stderr: String,
+}
+
+impl Proc {
+    /// Starts `punchline` with those arguments.
+    pub fn start<S: AsRef<OsStr>>(name: &str, args: &[S]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_punchline"));
+        command.args(args);
+        Self::spawn(name, command)
+    }
+
+    /// Starts a command that was prepared elsewhere: in a network namespace, with an environment.
+    pub fn spawn(name: &str, mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{name} cannot be started: {e}"));
+        let (events_tx, events) = sync_channel(QUEUE_LEN);
+        let transcript = Arc::new(Mutex::new(Vec::new()));
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let stdout = child.stdout.take().unwrap();
+        let lines = transcript.clone();
+        let read_stdout = thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                // What is no JSON is for people; the transcript has it.
+                if let Ok(event) = serde_json::from_str(&line) {
+                    let _ = events_tx.try_send(event);
+                }
+                lines.lock().unwrap().push(line);
+            }
+        });
+        let errors = child.stderr.take().unwrap();
+        let text = stderr.clone();
+        let read_stderr = thread::spawn(move || {
+            for line in BufReader::new(errors).lines().map_while(Result::ok) {
+                let mut text = text.lock().unwrap();
+                text.push_str(&line);
+                text.push('\n');
+            }
+        });
+        Self {
+            name: name.into(),
+            stdin: child.stdin.take(),
+            child,
+            events,
+            transcript,
+            stderr,
+            readers: vec![read_stdout, read_stderr],
+            passed: Vec::new(),
+        }
+    }
+
+    /// Waits for an event that `wanted` is true of, and takes it out of the queue. Events before
+    /// it stay there for other waits.
+    pub fn wait_for(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        if let Some(position) = self.passed.iter().position(&wanted) {
+            return self.passed.remove(position);
+        }
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.events.recv_timeout(left) {
+                Ok(event) if wanted(&event) => return event,
+                Ok(event) => self.passed.push(event),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("no {what} within {DEADLINE:?}\n{}", self.report())
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("ended before {what}\n{}", self.report())
+                }
+            }
+        }
+    }
+
+    /// Waits for the next event of that name.
+    pub fn wait_event(&mut self, name: &str) -> Value {
+        self.wait_for(name, |event| event["event"] == name)
+    }
+
+    /// Waits for a line of text that starts like that.
+    pub fn wait_line(&self, start: &str) -> String {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(line) = self.lines().into_iter().find(|l| l.starts_with(start)) {
+                return line;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "no line {start:?} within {DEADLINE:?}\n{}",
+                self.report()
+            );
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Every event that no wait has taken so far.
+    pub fn pending_events(&mut self) -> &[Value] {
+        self.passed.extend(self.events.try_iter());
+        &self.passed
+    }
+
+    /// Types a line.
+    pub fn type_line(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("stdin has been closed");
+        writeln!(stdin, "{line}").unwrap_or_else(|e| panic!("{} does not read: {e}", self.name));
+    }
+
+    /// Closes its stdin, as Ctrl-D does.
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// What a shell would call `kill -SIGNAL`.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        kill(pid, signal).unwrap_or_else(|e| panic!("{} cannot be signalled: {e}", self.name));
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The lines that it wrote to stdout so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.transcript.lock().unwrap().clone()
+    }
+
+    /// What it wrote to stderr so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    /// Waits until it has ended, and for the last it said.
+    pub fn finish(mut self) -> Finished {
+        let status = self.wait_exit();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+        let mut stdout = self.transcript.lock().unwrap().join("\n");
+        if !stdout.is_empty() {
+            stdout.push('\n');
+        }
+        Finished {
+            code: status.code(),
+            stdout,
+            stderr: self.stderr(),
+        }
+    }
+
+    fn wait_exit(&mut self) -> ExitStatus {
+        match wait_exit(&mut self.child) {
+            Some(status) => status,
+            None => panic!("did not end within {DEADLINE:?}\n{}", self.report()),
+        }
+    }
+
+    fn report(&self) -> String {
+        format!(
+            "--- stdout of {name}:\n{}\n--- stderr of {name}:\n{}",
+            self.transcript.lock().unwrap().join("\n"),
+            self.stderr(),
+            name = self.name
+        )
+    }
+}
+
+impl Drop for Proc {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A relay on free ports, ready.
+#[derive(Debug)]
+pub struct Relay {
+    /// The process.
+    pub proc: Proc,
+    /// Its peer id.
+    pub peer_id: String,
+    /// Where its HTTP server is, on the loopback interface.
+    pub http: SocketAddr,
+    /// What it listens on, `/p2p/…` included.
+    pub addresses: Vec<String>,
+}
+
+impl Relay {
+    /// Starts one with `--port 0 --json` and these arguments, and waits until it is ready.
+    pub fn start<S: AsRef<OsStr>>(args: &[S]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_punchline"));
+        command.args(["relay", "--port", "0", "--json"]).args(args);
+        Self::ready(Proc::spawn("relay", command))
+    }
+
+    /// Waits until a relay that was started with `--json` is ready.
+    pub fn ready(mut proc: Proc) -> Self {
+        let started = proc.wait_event("started");
+        let http = proc.wait_event("http");
+        proc.wait_event("ready");
+        let addresses = proc
+            .pending_events()
+            .iter()
+            .filter(|event| event["event"] == "listening")
+            .map(|event| text(event, "address"))
+            .collect();
+        let url = text(&http, "url");
+        Self {
+            proc,
+            peer_id: text(&started, "peer_id"),
+            http: url.strip_prefix("http://").unwrap().parse().unwrap(),
+            addresses,
+        }
+    }
+
+    /// Its address on the IPv4 loopback interface for that transport: `/tcp/` and the like.
+    pub fn local_address(&self, start: &str, contains: &str) -> String {
+        self.addresses
+            .iter()
+            .find(|a| a.starts_with(&format!("/ip4/127.0.0.1/{start}/")) && a.contains(contains))
+            .unwrap_or_else(|| panic!("no {start} {contains} in {:?}", self.addresses))
+            .clone()
+    }
+
+    /// What `--relay` takes.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.http)
+    }
+}
+
+/// How a process ended; `None` if it has not by the deadline.
+pub fn wait_exit(child: &mut Child) -> Option<ExitStatus> {
+    let deadline = Instant::now() + DEADLINE;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        thread::sleep(POLL);
+    }
+    let _ = child.kill();
+    None
+}
+
+/// A string field of an event.
+pub fn text(event: &Value, field: &str) -> String {
+    event[field]
+        .as_str()
+        .unwrap_or_else(|| panic!("no {field} in {event}"))
+        .to_owned()
+}
+
+/// Status code and body of a GET, over a plain socket.
+pub fn http_get(server: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: {server}\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
+}

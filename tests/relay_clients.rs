@@ -1,0 +1,288 @@
+//! The relay as a libp2p client meets it, on every transport: reserve, register, be discovered, be
+//! called through a circuit, leave or vanish.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod common;
+
+use futures::{StreamExt, future::Either};
+use libp2p::{
+    Multiaddr, PeerId, Swarm, SwarmBuilder, identify,
+    multiaddr::Protocol,
+    noise, ping, relay, rendezvous,
+    swarm::{NetworkBehaviour, SwarmEvent},
+    tcp, yamux,
+};
+use libp2p_webrtc::tokio::{Certificate, Transport as WebRtc};
+use tokio::time;
+
+use common::{DEADLINE, Relay, text};
+
+const NO_ARGS: &[&str] = &[];
+const NAMESPACE: &str = "test room";
+
+fn namespace() -> rendezvous::Namespace {
+    rendezvous::Namespace::from_static(NAMESPACE)
+}
+
+#[derive(NetworkBehaviour)]
+struct Client {
+    relay: relay::client::Behaviour,
+    rendezvous: rendezvous::client::Behaviour,
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+}
+
+/// A client; it listens for WebRTC, since libp2p-webrtc dials from a listener's socket only.
+async fn client() -> Swarm<Client> {
+    let mut swarm = SwarmBuilder::with_new_identity()
+        .with_tokio()
+        .with_tcp(
+            tcp::Config::default().nodelay(true),
+            noise::Config::new,
+            yamux::Config::default,
+        )
+        .unwrap()
+        .with_quic()
+        .with_other_transport(|key| {
+            let certificate = Certificate::generate(&mut rand::rng()).unwrap();
+            WebRtc::new(key.clone(), certificate)
+        })
+        .unwrap()
+        .with_dns()
+        .unwrap()
+        .with_websocket(noise::Config::new, yamux::Config::default)
+        .await
+        .unwrap()
+        .with_relay_client(noise::Config::new, yamux::Config::default)
+        .unwrap()
+        .with_behaviour(|key, relay| Client {
+            relay,
+            rendezvous: rendezvous::client::Behaviour::new(key.clone()),
+            identify: identify::Behaviour::new(identify::Config::new("/x".into(), key.public())),
+            ping: ping::Behaviour::default(),
+        })
+        .unwrap()
+        .build();
+    swarm
+        .listen_on("/ip4/127.0.0.1/udp/0/webrtc-direct".parse().unwrap())
+        .unwrap();
+    swarm
+}
+
+/// Runs a swarm until `wanted` finds what it looks for.
+async fn until<T>(
+    swarm: &mut Swarm<Client>,
+    what: &str,
+    mut wanted: impl FnMut(SwarmEvent<ClientEvent>) -> Option<T>,
+) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = wanted(swarm.select_next_some().await) {
+                return found;
+            }
+        }
+    };
+    time::timeout(DEADLINE, found)
+        .await
+        .unwrap_or_else(|_| panic!("no {what} within {DEADLINE:?}"))
+}
+
+async fn reserve(swarm: &mut Swarm<Client>, relay: &Multiaddr) {
+    swarm
+        .listen_on(relay.clone().with(Protocol::P2pCircuit))
+        .unwrap();
+    let mut known = false;
+    let mut reserved = false;
+    until(swarm, "reservation", |event| {
+        match event {
+            SwarmEvent::ExternalAddrConfirmed { .. } => known = true,
+            SwarmEvent::Behaviour(ClientEvent::Relay(
+                relay::client::Event::ReservationReqAccepted { .. },
+            )) => reserved = true,
+            SwarmEvent::ListenerClosed { reason, .. } => panic!("{reason:?}"),
+            _ => {}
+        }
+        (known && reserved).then_some(())
+    })
+    .await;
+}
+
+async fn register(swarm: &mut Swarm<Client>, relay: PeerId) {
+    swarm
+        .behaviour_mut()
+        .rendezvous
+        .register(namespace(), relay, None)
+        .unwrap();
+    until(swarm, "registration", |event| match event {
+        SwarmEvent::Behaviour(ClientEvent::Rendezvous(rendezvous::client::Event::Registered {
+            ..
+        })) => Some(()),
+        SwarmEvent::Behaviour(ClientEvent::Rendezvous(other)) => panic!("{other:?}"),
+        _ => None,
+    })
+    .await;
+}
+
+async fn discover(swarm: &mut Swarm<Client>, relay: PeerId) -> Vec<(PeerId, Vec<Multiaddr>)> {
+    swarm
+        .behaviour_mut()
+        .rendezvous
+        .discover(Some(namespace()), None, None, relay);
+    until(swarm, "answer to discover", |event| match event {
+        SwarmEvent::Behaviour(ClientEvent::Rendezvous(rendezvous::client::Event::Discovered {
+            registrations,
+            ..
+        })) => Some(
+            registrations
+                .iter()
+                .map(|r| (r.record.peer_id(), r.record.addresses().to_vec()))
+                .collect(),
+        ),
+        _ => None,
+    })
+    .await
+}
+
+/// The whole life of a peer at the relay, over one transport, as it should end.
+async fn life_of_a_peer(start: &str, contains: &str) {
+    let mut relay = Relay::start(NO_ARGS);
+    let address: Multiaddr = relay.local_address(start, contains).parse().unwrap();
+    let relay_id: PeerId = relay.peer_id.parse().unwrap();
+
+    let mut callee = client().await;
+    let callee_id = *callee.local_peer_id();
+    reserve(&mut callee, &address).await;
+    let event = relay.proc.wait_event("reservation_accepted");
+    assert_eq!(text(&event, "peer"), callee_id.to_string());
+    assert_eq!(event["renewed"], false);
+
+    register(&mut callee, relay_id).await;
+    let event = relay.proc.wait_event("peer_registered");
+    assert_eq!(text(&event, "peer"), callee_id.to_string());
+    assert_eq!(text(&event, "namespace"), NAMESPACE);
+    assert_eq!(event["ttl"], 7_200);
+
+    let mut caller = client().await;
+    let caller_id = *caller.local_peer_id();
+    caller.dial(address.clone()).unwrap();
+    until(&mut caller, "connection to the relay", |event| {
+        matches!(event, SwarmEvent::ConnectionEstablished { .. }).then_some(())
+    })
+    .await;
+    let found = discover(&mut caller, relay_id).await;
+    let [(peer, addresses)] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!(*peer, callee_id);
+    let circuit = address
+        .with(Protocol::P2pCircuit)
+        .with(Protocol::P2p(callee_id));
+    assert!(addresses.contains(&circuit), "{circuit} in {addresses:?}");
+
+    call(&mut caller, &mut callee, circuit).await;
+    let opened = relay.proc.wait_event("circuit_opened");
+    assert_eq!(text(&opened, "from"), caller_id.to_string());
+    assert_eq!(text(&opened, "to"), callee_id.to_string());
+
+    // Both sides are driven: the relay closes a circuit when its ends are read.
+    caller.disconnect_peer_id(relay_id).unwrap();
+    let both = async { futures::join!(drive(&mut caller), drive(&mut callee)) };
+    let relay = said_during(relay, "circuit_closed", both).await;
+
+    callee
+        .behaviour_mut()
+        .rendezvous
+        .unregister(namespace(), relay_id);
+    let relay = said_during(relay, "peer_unregistered", drive(&mut callee)).await;
+
+    callee.disconnect_peer_id(relay_id).unwrap();
+    said_during(relay, "reservation_ended", drive(&mut callee)).await;
+}
+
+/// Waits for an event of the relay while something else goes on.
+async fn said_during<T>(
+    mut relay: Relay,
+    event: &'static str,
+    other: impl Future<Output = T>,
+) -> Relay {
+    let said = tokio::task::spawn_blocking(move || {
+        relay.proc.wait_event(event);
+        relay
+    });
+    match futures::future::select(said, Box::pin(other)).await {
+        Either::Left((relay, _)) => relay.unwrap(),
+        Either::Right(_) => unreachable!("a swarm has no end"),
+    }
+}
+
+/// A reserved peer is gone without a word: its process was killed, its machine lost power.
+fn vanishes(start: &str, contains: &str) {
+    let mut relay = Relay::start(NO_ARGS);
+    let address = relay.local_address(start, contains).parse().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let swarm = runtime.block_on(async {
+        let mut swarm = client().await;
+        reserve(&mut swarm, &address).await;
+        swarm
+    });
+    relay.proc.wait_event("reservation_accepted");
+    runtime.shutdown_background();
+    // Dropping it would say good-bye, if it still could.
+    std::mem::forget(swarm);
+    relay.proc.wait_event("reservation_ended");
+}
+
+/// Dials through the relay and waits until a ping has come back over the circuit.
+async fn call(caller: &mut Swarm<Client>, callee: &mut Swarm<Client>, circuit: Multiaddr) {
+    let callee_id = *callee.local_peer_id();
+    caller.dial(circuit).unwrap();
+    let answered = until(caller, "ping through the circuit", |event| match event {
+        SwarmEvent::Behaviour(ClientEvent::Ping(ping::Event { peer, result, .. })) => {
+            (peer == callee_id && result.is_ok()).then_some(())
+        }
+        SwarmEvent::OutgoingConnectionError { error, .. } => panic!("{error}"),
+        _ => None,
+    });
+    match futures::future::select(Box::pin(answered), Box::pin(drive(callee))).await {
+        Either::Left(_) => {}
+        Either::Right(_) => unreachable!("a swarm has no end"),
+    }
+}
+
+async fn drive(swarm: &mut Swarm<Client>) {
+    loop {
+        swarm.select_next_some().await;
+    }
+}
+
+#[tokio::test]
+async fn over_tcp() {
+    life_of_a_peer("tcp", "/p2p/").await;
+}
+
+#[tokio::test]
+async fn over_quic() {
+    life_of_a_peer("udp", "/quic-v1/").await;
+}
+
+#[tokio::test]
+async fn over_websocket() {
+    life_of_a_peer("tcp", "/ws/").await;
+}
+
+#[tokio::test]
+async fn over_webrtc_direct() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    life_of_a_peer("udp", "/webrtc-direct/").await;
+}
+
+#[test]
+fn a_peer_that_vanishes_over_tcp_is_noticed() {
+    vanishes("tcp", "/p2p/");
+}
+
+#[test]
+fn a_peer_that_vanishes_over_quic_is_noticed() {
+    vanishes("udp", "/quic-v1/");
+}
