@@ -14,11 +14,11 @@ use libp2p::{
 use crate::{
     config::{
         AGENT_VERSION, IDENTIFY_PROTOCOL, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_PEER,
-        MAX_PENDING_CONNECTIONS,
+        MAX_PENDING_CONNECTIONS, NodeConfig,
     },
     greet,
     msg::{self, MSG_PROTOCOL, ONESHOT_PROTOCOL, hub::Hub},
-    platform, rendezvous,
+    rendezvous,
 };
 
 /// The peer's behaviour. The limits come first: what they deny, the others need not see.
@@ -35,7 +35,12 @@ pub(crate) struct Behaviour {
 }
 
 impl Behaviour {
-    pub(crate) fn new(key: &Keypair, relay: relay::client::Behaviour, hub: Arc<Hub>) -> Self {
+    pub(crate) fn new(
+        config: &NodeConfig,
+        key: &Keypair,
+        relay: relay::client::Behaviour,
+        hub: Arc<Hub>,
+    ) -> Self {
         let me = PeerId::from(key.public());
         let identify = identify::Config::new(IDENTIFY_PROTOCOL.into(), key.public())
             .with_agent_version(AGENT_VERSION.into())
@@ -46,9 +51,7 @@ impl Behaviour {
             rendezvous: rendezvous::new(),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::default(),
-            dcutr: platform::HOLE_PUNCH
-                .then(|| dcutr::Behaviour::new(me))
-                .into(),
+            dcutr: config.hole_punch.then(|| dcutr::Behaviour::new(me)).into(),
             greet: greet::new(),
             msg: msg::behaviour::Behaviour::new(hub),
         }

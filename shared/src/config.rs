@@ -107,6 +107,8 @@ pub struct NodeConfig {
     pub greet_interval: Option<Duration>,
     /// When an unacked message fails.
     pub message_timeout: Duration,
+    /// Whether to try for a direct path when there is only a circuit.
+    pub hole_punch: bool,
 }
 
 impl Default for NodeConfig {
@@ -118,6 +120,7 @@ impl Default for NodeConfig {
             dial: Vec::new(),
             greet_interval: Some(DEFAULT_GREET_INTERVAL),
             message_timeout: DEFAULT_MESSAGE_TIMEOUT,
+            hole_punch: crate::platform::HOLE_PUNCH,
         }
     }
 }

@@ -66,7 +66,7 @@ pub async fn new(
 ) -> Result<(Node, Events, EventLoop), StartError> {
     let (hub, events) = prepare(&config)?;
     let swarm = platform::build_swarm(key.clone(), |relay| {
-        Behaviour::new(&key, relay, hub.clone())
+        Behaviour::new(&config, &key, relay, hub.clone())
     })
     .await?;
     assemble(config, key, swarm, hub, events)

@@ -5,6 +5,7 @@
 
 mod msg;
 mod plain;
+mod relay;
 mod report;
 
 use std::time::Duration;
@@ -15,27 +16,27 @@ use self::report::{Figures, Row};
 
 /// What a run measures.
 #[derive(Debug, Clone, Copy)]
-pub struct Load {
+pub(crate) struct Load {
     /// Messages of 64 B with [`WINDOW`] outstanding.
-    pub small: u64,
+    pub(crate) small: u64,
     /// Round trips of one message of 64 B.
-    pub trips: u64,
+    pub(crate) trips: u64,
     /// Messages of 64 KiB with [`WINDOW`] outstanding.
-    pub large: u64,
+    pub(crate) large: u64,
 }
 
 /// Messages that are outstanding at a time.
-pub const WINDOW: u64 = 64;
+pub(crate) const WINDOW: u64 = 64;
 /// A small body.
-pub const SMALL: usize = 64;
+pub(crate) const SMALL: usize = 64;
 /// The largest body.
-pub const LARGE: usize = 64 * 1024;
+pub(crate) const LARGE: usize = 64 * 1024;
 /// A run that takes longer than this is stuck.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the bytes travel over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Over {
+pub(crate) enum Over {
     /// Direct QUIC.
     Quic,
     /// Direct TCP.

@@ -6,50 +6,63 @@ use anyhow::{Context, Result, bail};
 use futures::{FutureExt, StreamExt};
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use shared::{
-    config::NodeConfig,
+    address,
+    config::{NodeConfig, RelayAddress},
     event::{DeliveryState, Event},
     node::{self, Events, Node},
 };
 
 use super::{
     LARGE, Load, Over, SMALL, WINDOW,
+    relay::Relay,
     report::{Figures, median},
 };
 
 /// Measures msg.
-pub async fn run(over: Over, load: Load) -> Result<Figures> {
-    let listen = match over {
-        Over::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",
-        Over::Tcp => "/ip4/127.0.0.1/tcp/0",
-        Over::Relay => bail!("not yet"),
+pub(crate) async fn run(over: Over, load: Load) -> Result<Figures> {
+    let (relay, config) = match over {
+        Over::Quic => (None, listening_on("/ip4/127.0.0.1/udp/0/quic-v1")?),
+        Over::Tcp => (None, listening_on("/ip4/127.0.0.1/tcp/0")?),
+        Over::Relay => {
+            let relay = Relay::start().await?;
+            let config = reserving_on(&relay.address)?;
+            (Some(relay), config)
+        }
     };
-    let (receiver, mut received) = start(NodeConfig {
-        listen: vec![listen.parse()?],
-        ..NodeConfig::default()
-    })
-    .await?;
-    let address = listening(&mut received).await?;
+    let (receiver, mut received) = start(config.clone()).await?;
+    let address = dialable(&mut received, over).await?;
     let drain = tokio::spawn(async move { while received.next().await.is_some() {} });
     let (sender, mut events) = start(NodeConfig {
-        listen: vec![listen.parse()?],
         dial: vec![address],
-        greet_interval: None,
-        ..NodeConfig::default()
+        ..config
     })
     .await?;
     let to = connected(&mut events).await?;
     let mut pair = Pair { sender, events, to };
-    pair.send(SMALL, load.small / 10, WINDOW).await?;
-    let small = pair.send(SMALL, load.small, WINDOW).await?;
-    let p50 = pair.round_trips(load.trips).await?;
-    let large = pair.send(LARGE, load.large, WINDOW).await?;
+    let figures = pair.measure(load).await?;
     pair.sender.shutdown().await;
     receiver.shutdown().await;
     drain.await?;
-    Ok(Figures {
-        rate: load.small as f64 / small.as_secs_f64(),
-        p50,
-        bytes: (load.large * LARGE as u64) as f64 / large.as_secs_f64(),
+    drop(relay);
+    Ok(figures)
+}
+
+fn listening_on(address: &str) -> Result<NodeConfig> {
+    Ok(NodeConfig {
+        listen: vec![address.parse()?],
+        greet_interval: None,
+        hole_punch: false,
+        ..NodeConfig::default()
+    })
+}
+
+fn reserving_on(relay: &Multiaddr) -> Result<NodeConfig> {
+    Ok(NodeConfig {
+        relays: vec![RelayAddress {
+            peer: address::peer_of(relay),
+            addresses: vec![address::without_peer(relay.clone())],
+        }],
+        ..listening_on("/ip4/127.0.0.1/udp/0/quic-v1")?
     })
 }
 
@@ -59,10 +72,12 @@ async fn start(config: NodeConfig) -> Result<(Node, Events)> {
     Ok((node, events))
 }
 
-async fn listening(events: &mut Events) -> Result<Multiaddr> {
+async fn dialable(events: &mut Events, over: Over) -> Result<Multiaddr> {
     while let Some(event) = events.next().await {
-        if let Event::Listening { address } = event {
-            return Ok(address);
+        match event {
+            Event::Listening { address } if over != Over::Relay => return Ok(address),
+            Event::Reserved { address, .. } => return Ok(address),
+            _ => {}
         }
     }
     bail!("the node stopped")
@@ -86,6 +101,14 @@ struct Pair {
 }
 
 impl Pair {
+    async fn measure(&mut self, load: Load) -> Result<Figures> {
+        self.send(SMALL, load.small / 10, WINDOW).await?;
+        let small = self.send(SMALL, load.small, WINDOW).await?;
+        let p50 = self.round_trips(load.trips).await?;
+        let large = self.send(LARGE, load.large, WINDOW).await?;
+        Ok(Figures::new(load, small, p50, large))
+    }
+
     /// Sends `count` messages, `window` at a time, and returns when the last is acked.
     async fn send(&mut self, size: usize, count: u64, window: u64) -> Result<Duration> {
         let body = "x".repeat(size);

@@ -6,96 +6,106 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::{
-    Multiaddr, PeerId, Stream, StreamProtocol, Swarm, SwarmBuilder, noise, swarm::SwarmEvent, tcp,
-    yamux,
+    Multiaddr, PeerId, Stream, StreamProtocol, Swarm, SwarmBuilder,
+    multiaddr::Protocol,
+    noise, relay,
+    swarm::{NetworkBehaviour, SwarmEvent},
+    tcp, yamux,
 };
 
 use super::{
-    LARGE, Load, Over, SMALL, WINDOW,
+    LARGE, Load, Over, PATIENCE, SMALL, WINDOW,
+    relay::Relay,
     report::{Figures, median},
 };
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/punchline-bench/plain/1");
 const BUFFER: usize = 128 * 1024;
 
+#[derive(NetworkBehaviour)]
+struct Behaviour {
+    relay: relay::client::Behaviour,
+    stream: libp2p_stream::Behaviour,
+}
+
 /// Measures a plain stream.
-pub async fn run(over: Over, load: Load) -> Result<Figures> {
-    let listen: Multiaddr = match over {
-        Over::Quic => "/ip4/127.0.0.1/udp/0/quic-v1".parse()?,
-        Over::Tcp => "/ip4/127.0.0.1/tcp/0".parse()?,
-        Over::Relay => bail!("not yet"),
-    };
-    let mut receiver = swarm()?;
-    receiver.listen_on(listen)?;
-    let address = loop {
-        if let SwarmEvent::NewListenAddr { address, .. } = receiver.select_next_some().await {
-            break address;
+pub(crate) async fn run(over: Over, load: Load) -> Result<Figures> {
+    let (relay, listen) = match over {
+        Over::Quic => (None, "/ip4/127.0.0.1/udp/0/quic-v1".parse()?),
+        Over::Tcp => (None, "/ip4/127.0.0.1/tcp/0".parse()?),
+        Over::Relay => {
+            let relay = Relay::start().await?;
+            let listen = relay.address.clone().with(Protocol::P2pCircuit);
+            (Some(relay), listen)
         }
     };
+    let mut receiver = swarm()?;
+    let address = dialable(&mut receiver, listen).await?;
     let to = *receiver.local_peer_id();
-    let mut incoming = receiver.behaviour().new_control().accept(PROTOCOL)?;
+    let mut incoming = receiver.behaviour().stream.new_control().accept(PROTOCOL)?;
     let serve = tokio::spawn(async move {
         if let Some((_, stream)) = incoming.next().await {
             // Ends with an error when the sender closes.
             let _ = ack_all(stream).await;
         }
     });
-    let drive = tokio::spawn(async move {
-        loop {
-            receiver.select_next_some().await;
-        }
-    });
+    let drive = tokio::spawn(drive(receiver));
     let mut sender = swarm()?;
     sender.dial(address)?;
-    let stream = open(sender, to).await?;
     let mut pair = Pair {
-        stream,
+        stream: open(sender, to).await?,
         buffer: vec![0; BUFFER],
         out: Vec::new(),
     };
-    pair.send(SMALL, load.small / 10, WINDOW).await?;
-    let small = pair.send(SMALL, load.small, WINDOW).await?;
-    let mut times = Vec::new();
-    for _ in 0..load.trips {
-        times.push(pair.send(SMALL, 1, 1).await?);
-    }
-    let large = pair.send(LARGE, load.large, WINDOW).await?;
+    let figures = pair.measure(load).await?;
     drop(pair);
     serve.await?;
     drive.abort();
-    Ok(Figures {
-        rate: load.small as f64 / small.as_secs_f64(),
-        p50: median(times),
-        bytes: (load.large * LARGE as u64) as f64 / large.as_secs_f64(),
-    })
+    drop(relay);
+    Ok(figures)
 }
 
-fn swarm() -> Result<Swarm<libp2p_stream::Behaviour>> {
+async fn drive(mut swarm: Swarm<Behaviour>) {
+    loop {
+        swarm.select_next_some().await;
+    }
+}
+
+fn swarm() -> Result<Swarm<Behaviour>> {
+    let tcp = tcp::Config::new().nodelay(true);
     Ok(SwarmBuilder::with_new_identity()
         .with_tokio()
-        .with_tcp(
-            tcp::Config::new().nodelay(true),
-            noise::Config::new,
-            yamux::Config::default,
-        )?
+        .with_tcp(tcp, noise::Config::new, yamux::Config::default)?
         .with_quic()
-        .with_behaviour(|_| libp2p_stream::Behaviour::new())?
-        .with_swarm_config(|c| c.with_idle_connection_timeout(Duration::from_secs(3600)))
+        .with_relay_client(noise::Config::new, yamux::Config::default)?
+        .with_behaviour(|_, relay| Behaviour {
+            relay,
+            stream: libp2p_stream::Behaviour::new(),
+        })?
+        .with_swarm_config(|c| c.with_idle_connection_timeout(PATIENCE))
         .build())
 }
 
-async fn open(mut sender: Swarm<libp2p_stream::Behaviour>, to: PeerId) -> Result<Stream> {
-    let mut control = sender.behaviour().new_control();
+async fn dialable(swarm: &mut Swarm<Behaviour>, listen: Multiaddr) -> Result<Multiaddr> {
+    let me = *swarm.local_peer_id();
+    swarm.listen_on(listen)?;
     loop {
-        if let SwarmEvent::ConnectionEstablished { .. } = sender.select_next_some().await {
-            break;
+        if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+            return Ok(address.with_p2p(me).unwrap_or_else(|address| address));
         }
     }
-    tokio::spawn(async move {
-        loop {
-            sender.select_next_some().await;
+}
+
+async fn open(mut sender: Swarm<Behaviour>, to: PeerId) -> Result<Stream> {
+    let mut control = sender.behaviour().stream.new_control();
+    loop {
+        match sender.select_next_some().await {
+            SwarmEvent::ConnectionEstablished { peer_id, .. } if peer_id == to => break,
+            SwarmEvent::OutgoingConnectionError { error, .. } => bail!(error),
+            _ => {}
         }
-    });
+    }
+    tokio::spawn(drive(sender));
     control.open_stream(to, PROTOCOL).await.context("no stream")
 }
 
@@ -106,6 +116,17 @@ struct Pair {
 }
 
 impl Pair {
+    async fn measure(&mut self, load: Load) -> Result<Figures> {
+        self.send(SMALL, load.small / 10, WINDOW).await?;
+        let small = self.send(SMALL, load.small, WINDOW).await?;
+        let mut times = Vec::new();
+        for _ in 0..load.trips {
+            times.push(self.send(SMALL, 1, 1).await?);
+        }
+        let large = self.send(LARGE, load.large, WINDOW).await?;
+        Ok(Figures::new(load, small, median(times), large))
+    }
+
     /// Sends `count` frames, `window` at a time, and returns when the last is acked.
     async fn send(&mut self, size: usize, count: u64, window: u64) -> Result<Duration> {
         let body = vec![b'x'; size];

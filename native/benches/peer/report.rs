@@ -2,31 +2,43 @@
 
 use std::time::Duration;
 
+use super::{LARGE, Load};
+
 /// What was measured.
 #[derive(Debug, Clone, Copy)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// Acked messages of 64 B a second.
-    pub rate: f64,
+    pub(crate) rate: f64,
     /// The median round trip of one message.
-    pub p50: Duration,
+    pub(crate) p50: Duration,
     /// Acked bytes of 64 KiB messages a second.
-    pub bytes: f64,
+    pub(crate) bytes: f64,
+}
+
+impl Figures {
+    pub(crate) fn new(load: Load, small: Duration, p50: Duration, large: Duration) -> Self {
+        Self {
+            rate: load.small as f64 / small.as_secs_f64(),
+            p50,
+            bytes: (load.large * LARGE as u64) as f64 / large.as_secs_f64(),
+        }
+    }
 }
 
 /// A line of the table.
 #[derive(Debug)]
-pub struct Row {
+pub(crate) struct Row {
     /// The transport.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// msg.
-    pub ours: Figures,
+    pub(crate) ours: Figures,
     /// A plain stream.
-    pub plain: Figures,
+    pub(crate) plain: Figures,
 }
 
 /// Prints the head of the table.
 #[allow(clippy::print_stdout)]
-pub fn head() {
+pub(crate) fn head() {
     println!("64 B: acked messages a second, 64 outstanding. p50: one message and its ack.");
     println!(
         "64 KiB: acked bytes a second, 64 outstanding. plain: a libp2p stream with framed acks."
@@ -40,7 +52,7 @@ pub fn head() {
 
 /// Prints one line.
 #[allow(clippy::print_stdout)]
-pub fn row(row: &Row) {
+pub(crate) fn row(row: &Row) {
     let Row { name, ours, plain } = row;
     println!(
         "{name:<7}{:>10.0}/s{:>10.0}/s{:>7.2}{:>8} µs{:>8} µs{:>7.0} MB/s{:>7.0} MB/s{:>7.2}",
@@ -56,7 +68,7 @@ pub fn row(row: &Row) {
 }
 
 /// The median.
-pub fn median(mut times: Vec<Duration>) -> Duration {
+pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()
 }

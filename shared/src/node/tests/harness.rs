@@ -50,7 +50,9 @@ impl TestNode {
         config.listen.push("/memory/0".parse().unwrap());
         let key = Keypair::generate_ed25519();
         let (hub, events) = prepare(&config).unwrap();
-        let swarm = memory_swarm(&key, |relay| Behaviour::new(&key, relay, hub.clone()));
+        let swarm = memory_swarm(&key, |relay| {
+            Behaviour::new(&config, &key, relay, hub.clone())
+        });
         let (node, events, event_loop) = assemble(config, key, swarm, hub, events).unwrap();
         tokio::spawn(event_loop.run());
         let mut this = Self {

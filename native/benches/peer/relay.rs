@@ -1,0 +1,48 @@
+//! The relay that a measured circuit runs through: the real binary, in its own process.
+
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use libp2p::Multiaddr;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+/// A running relay. It is killed when this is dropped.
+pub(crate) struct Relay {
+    /// Its QUIC address, peer id included.
+    pub(crate) address: Multiaddr,
+    _process: Child,
+}
+
+impl Relay {
+    /// Starts one on free ports.
+    pub(crate) async fn start() -> Result<Self> {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_punchline"))
+            .args(["relay", "--port", "0", "--json", "--no-webrtc-direct"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("the relay does not start")?;
+        let stdout = process.stdout.take().context("no stdout")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let address = loop {
+            let Some(line) = lines.next_line().await? else {
+                bail!("the relay stopped");
+            };
+            let event: serde_json::Value = serde_json::from_str(&line)?;
+            let address = event["address"].as_str().unwrap_or_default();
+            if address.starts_with("/ip4/127.0.0.1/udp/") && address.contains("/quic-v1/") {
+                break address.parse()?;
+            }
+        };
+        // The relay must not wait for a reader.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(Self {
+            address,
+            _process: process,
+        })
+    }
+}
