@@ -73,6 +73,8 @@ pub const MAX_PENDING_CONNECTIONS: u32 = 128;
 pub const MAX_CONNECTIONS: u32 = 1_024;
 /// Connections of one peer: every transport, relayed and direct, old and new, and some spare.
 pub const MAX_CONNECTIONS_PER_PEER: u32 = 12;
+/// The largest WebSocket frame: it is buffered whole, and libp2p's 256 MB come before any handshake.
+pub const MAX_WEBSOCKET_FRAME: usize = 1024 * 1024;
 /// Streams of one connection that are being negotiated at a time.
 pub const MAX_INBOUND_STREAMS: usize = 128;
 /// A connection that nothing uses is closed after this time.

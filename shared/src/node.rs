@@ -60,15 +60,11 @@ enum Request {
 }
 
 /// Makes a node. Its listeners are bound already; the rest happens while the [`EventLoop`] runs.
-pub async fn new(
-    config: NodeConfig,
-    key: Keypair,
-) -> Result<(Node, Events, EventLoop), StartError> {
+pub fn new(config: NodeConfig, key: Keypair) -> Result<(Node, Events, EventLoop), StartError> {
     let (hub, events) = prepare(&config)?;
     let swarm = platform::build_swarm(key.clone(), |relay| {
         Behaviour::new(&config, &key, relay, hub.clone())
-    })
-    .await?;
+    })?;
     assemble(config, key, swarm, hub, events)
 }
 

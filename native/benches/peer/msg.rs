@@ -29,14 +29,13 @@ pub(crate) async fn run(over: Over, load: Load) -> Result<Figures> {
             (Some(relay), config)
         }
     };
-    let (receiver, mut received) = start(config.clone()).await?;
+    let (receiver, mut received) = start(config.clone())?;
     let address = dialable(&mut received, over).await?;
     let drain = tokio::spawn(async move { while received.next().await.is_some() {} });
     let (sender, mut events) = start(NodeConfig {
         dial: vec![address],
         ..config
-    })
-    .await?;
+    })?;
     let to = connected(&mut events).await?;
     let mut pair = Pair { sender, events, to };
     let figures = pair.measure(load).await?;
@@ -66,8 +65,8 @@ fn reserving_on(relay: &Multiaddr) -> Result<NodeConfig> {
     })
 }
 
-async fn start(config: NodeConfig) -> Result<(Node, Events)> {
-    let (node, events, event_loop) = node::new(config, Keypair::generate_ed25519()).await?;
+fn start(config: NodeConfig) -> Result<(Node, Events)> {
+    let (node, events, event_loop) = node::new(config, Keypair::generate_ed25519())?;
     tokio::spawn(event_loop.run());
     Ok((node, events))
 }

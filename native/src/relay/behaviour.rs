@@ -13,7 +13,9 @@ use libp2p::{
     tcp, websocket, yamux,
 };
 use libp2p_webrtc::tokio::{Certificate, Transport as WebRtc};
-use shared::config::{AGENT_VERSION, IDENTIFY_PROTOCOL, IDLE_CONNECTION_TIMEOUT};
+use shared::config::{
+    AGENT_VERSION, IDENTIFY_PROTOCOL, IDLE_CONNECTION_TIMEOUT, MAX_WEBSOCKET_FRAME,
+};
 
 use super::limits::Limits;
 
@@ -25,9 +27,6 @@ const MAX_STREAMS: u32 = 256;
 const QUIC_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// The same for one stream.
 const QUIC_STREAM_WINDOW: u32 = 1024 * 1024;
-/// The largest WebSocket frame. It is buffered whole, and libp2p's 256 MB come before any
-/// handshake; frames carry one write of Noise or Yamux, which is far below.
-const MAX_WEBSOCKET_FRAME: usize = 1024 * 1024;
 /// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -1,12 +1,12 @@
 //! TCP, QUIC, DNS and WebSocket, on tokio.
 
 use libp2p::{
-    Multiaddr, Swarm, SwarmBuilder, identity::Keypair, noise, relay, swarm::NetworkBehaviour, tcp,
-    yamux,
+    Multiaddr, Swarm, SwarmBuilder, Transport as _, core::upgrade::Version, dns, identity::Keypair,
+    noise, relay, swarm::NetworkBehaviour, tcp, websocket, yamux,
 };
 
 use crate::{
-    config::{IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS},
+    config::{IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS, MAX_WEBSOCKET_FRAME},
     error::StartError,
 };
 
@@ -28,27 +28,30 @@ pub fn default_listen() -> Vec<Multiaddr> {
 }
 
 /// Makes a swarm with every transport of a terminal.
-pub async fn build_swarm<B: NetworkBehaviour>(
+pub fn build_swarm<B: NetworkBehaviour>(
     key: Keypair,
     behaviour: impl FnOnce(relay::client::Behaviour) -> B,
 ) -> Result<Swarm<B>, StartError> {
     let swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
-        .with_tcp(
-            tcp::Config::new().nodelay(true),
-            noise::Config::new,
-            yamux::Config::default,
-        )
+        .with_tcp(tcp_config(), noise::Config::new, yamux::Config::default)
         .map_err(|e| failed("TCP", &e))?
         .with_quic_config(|mut config| {
             config.handshake_timeout = HANDSHAKE_TIMEOUT;
             config
         })
+        .with_other_transport(|key| {
+            let tcp = tcp::tokio::Transport::new(tcp_config());
+            let mut config = websocket::Config::new(dns::tokio::Transport::system(tcp)?);
+            config.set_max_data_size(MAX_WEBSOCKET_FRAME);
+            Ok(config
+                .upgrade(Version::V1Lazy)
+                .authenticate(noise::Config::new(key)?)
+                .multiplex(yamux::Config::default()))
+        })
+        .map_err(|e| failed("WebSocket", &e))?
         .with_dns()
         .map_err(|e| failed("DNS", &e))?
-        .with_websocket(noise::Config::new, yamux::Config::default)
-        .await
-        .map_err(|e| failed("WebSocket", &e))?
         .with_relay_client(noise::Config::new, yamux::Config::default)
         .map_err(|e| failed("the relay client", &e))?
         .with_behaviour(|_, relay| behaviour(relay))
@@ -64,6 +67,10 @@ pub async fn build_swarm<B: NetworkBehaviour>(
 
 /// A hole punch needs a few lost packets sent again.
 const HANDSHAKE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+fn tcp_config() -> tcp::Config {
+    tcp::Config::new().nodelay(true)
+}
 
 fn failed(what: &'static str, reason: &dyn std::fmt::Display) -> StartError {
     StartError::Transport {

@@ -24,7 +24,7 @@ pub const fn default_listen() -> Vec<Multiaddr> {
 }
 
 /// Makes a swarm with every transport of a browser tab.
-pub async fn build_swarm<B: NetworkBehaviour>(
+pub fn build_swarm<B: NetworkBehaviour>(
     key: Keypair,
     behaviour: impl FnOnce(relay::client::Behaviour) -> B,
 ) -> Result<Swarm<B>, StartError> {
