@@ -1,8 +1,9 @@
 //! What msg costs: acked messages a second, round trips and bytes a second between two peers on
 //! loopback, each beside the same figure of a plain libp2p stream with framed acks.
 //!
-//! `cargo xtask bench`; `-- --quick` for a short run, `-- quic`, `tcp` or `relay` for one transport.
+//! `cargo xtask bench`; `-- --quick` for a short run, `-- quic`, `tcp`, `relay` or `idle` for a part.
 
+mod idle;
 mod msg;
 mod plain;
 mod relay;
@@ -49,7 +50,7 @@ pub(crate) enum Over {
 async fn main() -> Result<()> {
     let args: Vec<_> = std::env::args().skip(1).collect();
     let chosen = |name: &str| {
-        let named = ["quic", "tcp", "relay"];
+        let named = ["quic", "tcp", "relay", "idle"];
         args.iter().any(|a| a == name) || !args.iter().any(|a| named.contains(&a.as_str()))
     };
     let load = if args.iter().any(|a| a == "--quick") {
@@ -77,6 +78,9 @@ async fn main() -> Result<()> {
         let ours: Figures = tokio::time::timeout(PATIENCE, msg::run(over, load)).await??;
         let plain = tokio::time::timeout(PATIENCE, plain::run(over, load)).await??;
         report::row(&Row { name, ours, plain });
+    }
+    if chosen("idle") {
+        report::idle(&tokio::time::timeout(PATIENCE, idle::run()).await??);
     }
     Ok(())
 }

@@ -55,7 +55,8 @@ fn listening_on(address: &str) -> Result<NodeConfig> {
     })
 }
 
-fn reserving_on(relay: &Multiaddr) -> Result<NodeConfig> {
+/// A node that reserves on this relay.
+pub(crate) fn reserving_on(relay: &Multiaddr) -> Result<NodeConfig> {
     Ok(NodeConfig {
         relays: vec![RelayAddress {
             peer: address::peer_of(relay),

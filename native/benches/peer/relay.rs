@@ -13,7 +13,7 @@ use tokio::{
 pub(crate) struct Relay {
     /// Its QUIC address, peer id included.
     pub(crate) address: Multiaddr,
-    _process: Child,
+    process: Child,
 }
 
 impl Relay {
@@ -40,9 +40,11 @@ impl Relay {
         };
         // The relay must not wait for a reader.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self {
-            address,
-            _process: process,
-        })
+        Ok(Self { address, process })
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> Result<u32> {
+        self.process.id().context("the relay stopped")
     }
 }

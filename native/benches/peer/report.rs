@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LARGE, Load};
+use super::{LARGE, Load, idle::Idle};
 
 /// What was measured.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +64,21 @@ pub(crate) fn row(row: &Row) {
         ours.bytes / 1e6,
         plain.bytes / 1e6,
         ours.bytes / plain.bytes,
+    );
+}
+
+/// Prints what idling costs.
+#[allow(clippy::print_stdout)]
+pub(crate) fn idle(idle: &Idle) {
+    println!();
+    println!(
+        "idle peer: {:.1} MB resident, {:.2} % of a core",
+        idle.peer_bytes as f64 / 1e6,
+        idle.peer_core * 100.0
+    );
+    println!(
+        "relay, for each idle reserved client: {:.0} KiB resident",
+        idle.client_bytes as f64 / 1024.0
     );
 }
 
