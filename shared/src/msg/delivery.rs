@@ -23,6 +23,8 @@ pub struct Outbox {
     base: u64,
     /// Entries before this one have been written to the present path.
     cursor: usize,
+    /// Entries before this one have been written to an earlier path, at least in part.
+    written: usize,
     /// Entries before this one have been reported as sent.
     reported: usize,
 }
@@ -52,6 +54,7 @@ impl Default for Outbox {
             bytes: 0,
             base: 1,
             cursor: 0,
+            written: 0,
             reported: 0,
         }
     }
@@ -115,10 +118,10 @@ impl Outbox {
         Some(&entry.frame)
     }
 
-    /// Whether some message has been written to an earlier path and may have arrived.
+    /// Whether some message has been written to a path and may have arrived.
     #[must_use]
     pub const fn has_unacked_writes(&self) -> bool {
-        self.reported > 0
+        self.cursor > 0 || self.written > 0
     }
 
     /// The messages that were written for the first time since the last call.
@@ -130,7 +133,7 @@ impl Outbox {
 
     /// The other side has everything before `next`. Returns the messages that are acked by it now.
     pub fn ack(&mut self, next: u64) -> Result<Range<u64>, BogusAck> {
-        let sent = self.base + self.cursor.max(self.reported) as u64;
+        let sent = self.base + self.cursor.max(self.written) as u64;
         if next > sent {
             return Err(BogusAck {
                 claimed: next,
@@ -147,12 +150,13 @@ impl Outbox {
     /// The other side wants to go on at `next`, on a path that has just begun.
     pub fn resume(&mut self, next: u64) -> Result<Range<u64>, BogusAck> {
         let acked = self.ack(next)?;
-        self.cursor = 0;
+        self.rewind();
         Ok(acked)
     }
 
     /// The present path is gone: nothing is written to the next one yet.
     pub fn rewind(&mut self) {
+        self.written = self.written.max(self.cursor);
         self.cursor = 0;
     }
 
@@ -188,6 +192,7 @@ impl Outbox {
             self.bytes -= entry.frame.len();
             self.base += 1;
             self.cursor = self.cursor.saturating_sub(1);
+            self.written = self.written.saturating_sub(1);
             self.reported = self.reported.saturating_sub(1);
         }
     }
