@@ -13,8 +13,8 @@ use crate::config::{MAX_OUTBOX_BYTES, MAX_OUTBOX_MESSAGES, MAX_SESSIONS_PER_PEER
 
 /// The messages to one peer that are not acked yet.
 ///
-/// Sequence numbers start at 1 and count the messages of this process to this peer; they are the
-/// ids that applications see.
+/// Sequence numbers start at 1, or after those of outboxes that have been forgotten, and count the
+/// messages of this process to this peer; they are the ids that applications see.
 #[derive(Debug)]
 pub struct Outbox {
     entries: VecDeque<Entry>,
@@ -61,6 +61,15 @@ impl Default for Outbox {
 }
 
 impl Outbox {
+    /// An outbox whose first message has this sequence number.
+    #[must_use]
+    pub fn starting_at(seq: u64) -> Self {
+        Self {
+            base: seq,
+            ..Self::default()
+        }
+    }
+
     /// Whether a message of this size has room.
     #[must_use]
     pub fn has_room(&self, len: usize) -> bool {

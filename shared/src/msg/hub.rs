@@ -9,7 +9,7 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Waker},
     time::Duration,
@@ -40,6 +40,9 @@ pub(crate) struct Hub {
     message_timeout: Duration,
     links: Mutex<HashMap<PeerId, Arc<Link>>>,
     unacked: AtomicUsize,
+    /// Where new outboxes start: after what has been sent to any peer that was forgotten since. A
+    /// peer that returns remembers our session, and expects no number twice.
+    first_seq: AtomicU64,
     stopped: AtomicBool,
     /// Notified when messages leave an outbox.
     left_outbox: Notify,
@@ -77,6 +80,7 @@ impl Hub {
             message_timeout,
             links: Mutex::default(),
             unacked: AtomicUsize::new(0),
+            first_seq: AtomicU64::new(1),
             stopped: AtomicBool::new(false),
             left_outbox: Notify::new(),
         }
@@ -159,9 +163,13 @@ impl Hub {
         links
             .entry(peer)
             .or_insert_with(|| {
+                let state = LinkState {
+                    outbox: Outbox::starting_at(self.first_seq.load(Ordering::Relaxed)),
+                    ..LinkState::default()
+                };
                 Arc::new(Link {
                     peer,
-                    state: Mutex::default(),
+                    state: Mutex::new(state),
                 })
             })
             .clone()
@@ -188,7 +196,15 @@ impl Hub {
             }
         }
         self.links.lock().retain(|_, link| {
-            Arc::strong_count(link) > 1 || !link.lock().is_forgettable(now, self.message_timeout)
+            if Arc::strong_count(link) > 1 {
+                return true;
+            }
+            let state = link.lock();
+            let forget = state.is_forgettable(now, self.message_timeout);
+            if forget {
+                self.forgotten(&state);
+            }
+            !forget
         });
     }
 
@@ -240,8 +256,15 @@ impl Hub {
         let Some(link) = longest_away.and_then(|(_, _, peer)| links.remove(&peer)) else {
             return;
         };
-        let failed = link.lock().outbox.clear();
+        let mut state = link.lock();
+        let failed = state.outbox.clear();
+        self.forgotten(&state);
         self.failed(link.peer, failed, "too many other peers came since it left");
+    }
+
+    fn forgotten(&self, state: &LinkState) {
+        self.first_seq
+            .fetch_max(state.outbox.next_seq(), Ordering::Relaxed);
     }
 
     fn left(&self, to: PeerId, ids: Range<u64>, state: DeliveryState, reason: Option<&str>) {
