@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::{
-    AsyncReadExt, AsyncWriteExt, FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered,
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered,
 };
 use futures_timer::Delay;
 use libp2p::Stream;
@@ -54,6 +54,8 @@ impl OneshotReceiver {
 pub(crate) struct OneshotSender {
     /// The body that waits for its stream.
     waiting: VecDeque<String>,
+    /// The sequence number of the message that waits or is written.
+    seq: u64,
     writing: Option<BoxFuture<'static, io::Result<()>>>,
 }
 
@@ -65,7 +67,10 @@ impl OneshotSender {
     /// Takes the message of a frame. The caller asks for a stream then.
     pub(crate) fn start(&mut self, frame: &[u8]) -> io::Result<()> {
         let body = match Frame::decode_length_delimited(frame).map(|frame| frame.kind) {
-            Ok(Some(Kind::Data(data))) => data.body,
+            Ok(Some(Kind::Data(data))) => {
+                self.seq = data.seq;
+                data.body
+            }
             _ => return Err(io::ErrorKind::InvalidData.into()),
         };
         if body.len() > MAX_ONESHOT_BYTES {
@@ -76,6 +81,11 @@ impl OneshotSender {
         }
         self.waiting.push_back(body);
         Ok(())
+    }
+
+    /// The message that was started last.
+    pub(crate) const fn seq(&self) -> u64 {
+        self.seq
     }
 
     /// The stream is there.
@@ -110,34 +120,41 @@ async fn within_time<T>(work: impl Future<Output = io::Result<T>> + Send) -> io:
     }
 }
 
-async fn receive(mut stream: Stream) -> io::Result<String> {
+async fn receive(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<String> {
     let len = read_prefix(&mut stream).await?;
     let mut body = vec![0; len];
     stream.read_exact(&mut body).await?;
-    stream.close().await?;
+    // The packet is complete: how the stream ends does not matter any more.
+    let _ = stream.close().await;
     String::from_utf8(body).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
 }
 
-async fn read_prefix(stream: &mut Stream) -> io::Result<usize> {
+async fn read_prefix(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
     let mut len = 0usize;
     for at in 0..MAX_PREFIX_BYTES {
         let mut byte = [0];
         stream.read_exact(&mut byte).await?;
         len |= usize::from(byte[0] & 0x7f) << (7 * at);
         if byte[0] & 0x80 == 0 {
+            if at > 0 && byte[0] == 0 {
+                return Err(invalid("invalid length prefix".into()));
+            }
             if len > MAX_ONESHOT_BYTES {
                 break;
             }
             return Ok(len);
         }
     }
-    Err(io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("a packet of more than {MAX_ONESHOT_BYTES} bytes"),
-    ))
+    Err(invalid(format!(
+        "a packet of more than {MAX_ONESHOT_BYTES} bytes"
+    )))
 }
 
-async fn send(mut stream: Stream, body: String) -> io::Result<()> {
+fn invalid(what: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+async fn send(mut stream: impl AsyncWrite + Unpin, body: String) -> io::Result<()> {
     let mut packet = Vec::with_capacity(body.len() + MAX_PREFIX_BYTES);
     prost::encode_length_delimiter(body.len(), &mut packet).map_err(io::Error::other)?;
     packet.extend_from_slice(body.as_bytes());
