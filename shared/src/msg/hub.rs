@@ -67,6 +67,9 @@ pub(crate) struct LinkState {
     pub(crate) epoch: u64,
     /// The application knows that this peer is connected, so it may be shown messages.
     pub(crate) announced: bool,
+    /// Messages in the order of their acceptance, on their way to the application. Two connections
+    /// share them: what one has accepted must not be overtaken by what the other accepts next.
+    pub(crate) shown: Vec<Event>,
     /// Since when no path has been active; `None` while one is.
     left_at: Option<Instant>,
     wakers: Vec<(ConnectionId, Waker)>,
@@ -327,6 +330,11 @@ impl LinkState {
     /// The connection is gone.
     pub(crate) fn unregister(&mut self, conn: ConnectionId) {
         self.wakers.retain(|(id, _)| *id != conn);
+    }
+
+    /// Passes the accepted messages on.
+    pub(crate) fn show(&mut self, events: &EventSender) {
+        events.extend(std::mem::take(&mut self.shown));
     }
 
     fn take_active_waker(&mut self) -> Option<Waker> {
