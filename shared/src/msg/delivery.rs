@@ -4,6 +4,9 @@
 //! lets each message of one peer through once and in order. Neither knows of paths: a handler that
 //! (re)starts sending on a path asks the other side where to resume and rewinds the outbox to that.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::VecDeque, ops::Range, time::Duration};
 
 use bytes::Bytes;

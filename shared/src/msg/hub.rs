@@ -4,6 +4,9 @@
 //! that may write it; a received one goes from the handler straight into the event queue. Neither
 //! passes through the swarm, which would cost more than everything else together.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashMap,
     ops::Range,

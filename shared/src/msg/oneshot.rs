@@ -1,5 +1,8 @@
 //! The older form of msg: a stream for each message, one length-prefixed packet, no ack.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::VecDeque,
     io,
@@ -8,7 +11,8 @@ use std::{
 };
 
 use futures::{
-    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered,
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt, StreamExt, future::BoxFuture,
+    stream::FuturesOrdered,
 };
 use futures_timer::Delay;
 use libp2p::Stream;
