@@ -1,5 +1,8 @@
 //! Multiaddrs: who is where.
 
+#[cfg(test)]
+mod tests;
+
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol};
 
 use crate::event::Transport;

@@ -3,6 +3,9 @@
 //! [`Event`] is the same object in Rust, as a line of NDJSON and in JavaScript. [`Command`] is a
 //! typed line: the terminal and the page read it with the same parser.
 
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, str::FromStr};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};

@@ -1,5 +1,8 @@
 //! The greet protocol: a greeting, answered by one that says where the greeter is seen.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 
 use futures::{AsyncRead, AsyncWrite};

@@ -4,6 +4,9 @@
 //! so a slow application slows its peers down instead of filling memory. Events of the node itself
 //! always get in: their number is bounded by what causes them.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::VecDeque,
     pin::Pin,

@@ -49,11 +49,16 @@ async fn read_len(stream: &mut (impl AsyncRead + Unpin + Send), max: usize) -> i
             break;
         }
         if byte[0] & 0x80 == 0 {
+            // Only the shortest form of a number is valid.
+            if shift > 0 && byte[0] == 0 {
+                return Err(invalid("invalid length prefix".into()));
+            }
             return Ok(len);
         }
     }
-    Err(io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("more than {max} bytes"),
-    ))
+    Err(invalid(format!("more than {max} bytes")))
+}
+
+fn invalid(what: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }

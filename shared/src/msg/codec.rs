@@ -1,5 +1,8 @@
 //! The frames of `/punchline/msg/1.0.0`, and buffers that read and write them.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     io,
     pin::Pin,

@@ -4,6 +4,9 @@
 //! lets each message of one peer through once and in order. Neither knows of paths: a handler that
 //! (re)starts sending on a path asks the other side where to resume and rewinds the outbox to that.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::VecDeque, ops::Range, time::Duration};
 
 use bytes::Bytes;
@@ -13,8 +16,8 @@ use crate::config::{MAX_OUTBOX_BYTES, MAX_OUTBOX_MESSAGES, MAX_SESSIONS_PER_PEER
 
 /// The messages to one peer that are not acked yet.
 ///
-/// Sequence numbers start at 1 and count the messages of this process to this peer; they are the
-/// ids that applications see.
+/// Sequence numbers start at 1, or after those of outboxes that have been forgotten, and count the
+/// messages of this process to this peer; they are the ids that applications see.
 #[derive(Debug)]
 pub struct Outbox {
     entries: VecDeque<Entry>,
@@ -23,6 +26,8 @@ pub struct Outbox {
     base: u64,
     /// Entries before this one have been written to the present path.
     cursor: usize,
+    /// Entries before this one have been written to an earlier path, at least in part.
+    written: usize,
     /// Entries before this one have been reported as sent.
     reported: usize,
 }
@@ -53,12 +58,22 @@ impl Default for Outbox {
             bytes: 0,
             base: 1,
             cursor: 0,
+            written: 0,
             reported: 0,
         }
     }
 }
 
 impl Outbox {
+    /// An outbox whose first message has this sequence number.
+    #[must_use]
+    pub fn starting_at(seq: u64) -> Self {
+        Self {
+            base: seq,
+            ..Self::default()
+        }
+    }
+
     /// Whether a message of this size has room.
     #[must_use]
     pub fn has_room(&self, len: usize) -> bool {
@@ -117,10 +132,10 @@ impl Outbox {
         Some(&entry.frame)
     }
 
-    /// Whether some message has been written to an earlier path and may have arrived.
+    /// Whether some message has been written to a path and may have arrived.
     #[must_use]
     pub const fn has_unacked_writes(&self) -> bool {
-        self.reported > 0
+        self.cursor > 0 || self.written > 0
     }
 
     /// The messages that were written for the first time since the last call.
@@ -132,7 +147,7 @@ impl Outbox {
 
     /// The other side has everything before `next`. Returns the messages that are acked by it now.
     pub fn ack(&mut self, next: u64) -> Result<Range<u64>, BogusAck> {
-        let sent = self.base + self.cursor.max(self.reported) as u64;
+        let sent = self.base + self.cursor.max(self.written) as u64;
         if next > sent {
             return Err(BogusAck {
                 claimed: next,
@@ -149,12 +164,13 @@ impl Outbox {
     /// The other side wants to go on at `next`, on a path that has just begun.
     pub fn resume(&mut self, next: u64) -> Result<Range<u64>, BogusAck> {
         let acked = self.ack(next)?;
-        self.cursor = 0;
+        self.rewind();
         Ok(acked)
     }
 
     /// The present path is gone: nothing is written to the next one yet.
     pub fn rewind(&mut self) {
+        self.written = self.written.max(self.cursor);
         self.cursor = 0;
     }
 
@@ -190,6 +206,7 @@ impl Outbox {
             self.bytes -= entry.body_len;
             self.base += 1;
             self.cursor = self.cursor.saturating_sub(1);
+            self.written = self.written.saturating_sub(1);
             self.reported = self.reported.saturating_sub(1);
         }
     }

@@ -285,10 +285,14 @@ impl Handler {
         }
     }
 
-    /// The first message of the outbox was written, or cannot be.
+    /// The message that was started was written, or cannot be.
     fn oneshot_done(&self, state: &mut super::hub::LinkState, result: std::io::Result<()>) {
-        let next = state.outbox.base() + 1;
-        let Ok(ids) = state.outbox.ack(next) else {
+        let seq = self.oneshot_sender.seq();
+        if seq != state.outbox.base() {
+            // Given up, or written by another connection.
+            return;
+        }
+        let Ok(ids) = state.outbox.ack(seq + 1) else {
             return;
         };
         match result {

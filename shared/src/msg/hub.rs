@@ -4,12 +4,15 @@
 //! that may write it; a received one goes from the handler straight into the event queue. Neither
 //! passes through the swarm, which would cost more than everything else together.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashMap,
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Waker},
     time::Duration,
@@ -40,6 +43,9 @@ pub(crate) struct Hub {
     message_timeout: Duration,
     links: Mutex<HashMap<PeerId, Arc<Link>>>,
     unacked: AtomicUsize,
+    /// Where new outboxes start: after what has been sent to any peer that was forgotten since. A
+    /// peer that returns remembers our session, and expects no number twice.
+    first_seq: AtomicU64,
     stopped: AtomicBool,
     /// Notified when messages leave an outbox.
     left_outbox: Notify,
@@ -64,6 +70,9 @@ pub(crate) struct LinkState {
     pub(crate) epoch: u64,
     /// The application knows that this peer is connected, so it may be shown messages.
     pub(crate) announced: bool,
+    /// Messages in the order of their acceptance, on their way to the application. Two connections
+    /// share them: what one has accepted must not be overtaken by what the other accepts next.
+    pub(crate) shown: Vec<Event>,
     /// Since when no path has been active; `None` while one is.
     left_at: Option<Instant>,
     wakers: Vec<(ConnectionId, Waker)>,
@@ -77,6 +86,7 @@ impl Hub {
             message_timeout,
             links: Mutex::default(),
             unacked: AtomicUsize::new(0),
+            first_seq: AtomicU64::new(1),
             stopped: AtomicBool::new(false),
             left_outbox: Notify::new(),
         }
@@ -160,9 +170,13 @@ impl Hub {
         links
             .entry(peer)
             .or_insert_with(|| {
+                let state = LinkState {
+                    outbox: Outbox::starting_at(self.first_seq.load(Ordering::Relaxed)),
+                    ..LinkState::default()
+                };
                 Arc::new(Link {
                     peer,
-                    state: Mutex::default(),
+                    state: Mutex::new(state),
                 })
             })
             .clone()
@@ -189,7 +203,15 @@ impl Hub {
             }
         }
         self.links.lock().retain(|_, link| {
-            Arc::strong_count(link) > 1 || !link.lock().is_forgettable(now, self.message_timeout)
+            if Arc::strong_count(link) > 1 {
+                return true;
+            }
+            let state = link.lock();
+            let forget = state.is_forgettable(now, self.message_timeout);
+            if forget {
+                self.forgotten(&state);
+            }
+            !forget
         });
     }
 
@@ -241,8 +263,15 @@ impl Hub {
         let Some(link) = longest_away.and_then(|(_, _, peer)| links.remove(&peer)) else {
             return;
         };
-        let failed = link.lock().outbox.clear();
+        let mut state = link.lock();
+        let failed = state.outbox.clear();
+        self.forgotten(&state);
         self.failed(link.peer, failed, "too many other peers came since it left");
+    }
+
+    fn forgotten(&self, state: &LinkState) {
+        self.first_seq
+            .fetch_max(state.outbox.next_seq(), Ordering::Relaxed);
     }
 
     fn left(&self, to: PeerId, ids: Range<u64>, state: DeliveryState, reason: Option<&str>) {
@@ -305,6 +334,11 @@ impl LinkState {
     /// The connection is gone.
     pub(crate) fn unregister(&mut self, conn: ConnectionId) {
         self.wakers.retain(|(id, _)| *id != conn);
+    }
+
+    /// Passes the accepted messages on.
+    pub(crate) fn show(&mut self, events: &EventSender) {
+        events.extend(std::mem::take(&mut self.shown));
     }
 
     fn take_active_waker(&mut self) -> Option<Waker> {

@@ -14,10 +14,15 @@ use super::{
     delivery::{OutOfPlace, Verdict},
     handler::Context as Connection,
 };
-use crate::{config::HELLO_TIMEOUT, event::Event};
+use crate::{
+    config::{HELLO_TIMEOUT, PROBE_INTERVAL},
+    event::Event,
+};
 
 /// Frames handled before other work of the connection gets its turn.
 const BATCH_FRAMES: usize = 512;
+/// Bytes of messages handled before the event queue is asked for room again.
+const BATCH_BYTES: usize = 1024 * 1024;
 
 /// The remote's stream.
 #[derive(Debug)]
@@ -25,12 +30,15 @@ pub(crate) struct Inbound {
     stream: Stream,
     reader: Reader,
     writer: Writer,
-    /// Read, but not yet wanted: the application does not know of the peer yet.
+    /// Read, but not yet wanted: the application has no room, or does not know of the peer yet.
     held: Option<Data>,
     /// The session of the last hello.
     session: Option<u64>,
-    hello_due: Delay,
+    /// When the first hello must have come; later, when a stream that is held up repeats its ack.
+    due: Delay,
     ack_due: bool,
+    /// Bytes of the messages accepted since they were last passed on.
+    accepted: usize,
 }
 
 /// Why the stream is given up.
@@ -54,8 +62,9 @@ impl Inbound {
             writer: Writer::default(),
             held: None,
             session: None,
-            hello_due: Delay::new(HELLO_TIMEOUT),
+            due: Delay::new(HELLO_TIMEOUT),
             ack_due: false,
+            accepted: 0,
         }
     }
 
@@ -65,10 +74,15 @@ impl Inbound {
         cx: &mut Context<'_>,
         conn: &mut Connection,
     ) -> Poll<Result<(), InboundFault>> {
-        if self.session.is_none() && self.hello_due.poll_unpin(cx).is_ready() {
+        if self.session.is_none() && self.due.poll_unpin(cx).is_ready() {
             return Poll::Ready(Err(InboundFault::NoHello));
         }
         let closed = self.read(cx, conn)?;
+        // The remote must be able to tell a slow application from a dead path.
+        while self.held.is_some() && self.due.poll_unpin(cx).is_ready() {
+            self.due.reset(PROBE_INTERVAL);
+            self.ack_due = true;
+        }
         self.write(cx, conn)?;
         if closed {
             return Poll::Ready(Ok(()));
@@ -77,10 +91,9 @@ impl Inbound {
     }
 
     fn read(&mut self, cx: &mut Context<'_>, conn: &mut Connection) -> Result<bool, InboundFault> {
-        let mut shown = Vec::new();
-        let result = self.read_frames(cx, conn, &mut shown);
-        if !shown.is_empty() {
-            conn.hub.events.extend(shown);
+        let result = self.read_frames(cx, conn);
+        if std::mem::take(&mut self.accepted) > 0 {
+            conn.link.lock().show(&conn.hub.events);
         }
         result
     }
@@ -89,17 +102,24 @@ impl Inbound {
         &mut self,
         cx: &mut Context<'_>,
         conn: &mut Connection,
-        shown: &mut Vec<Event>,
     ) -> Result<bool, InboundFault> {
-        if conn.hub.events.poll_room(cx).is_pending() {
-            return Ok(false);
-        }
+        let room = conn.hub.events.poll_room(cx).is_ready();
         if let Some(data) = self.held.take()
-            && !self.data(cx, data, conn, shown)?
+            && !self.data(cx, data, room, conn)?
         {
             return Ok(false);
         }
         for _ in 0..BATCH_FRAMES {
+            if self.accepted >= BATCH_BYTES {
+                break;
+            }
+            if !self.writer.has_room() {
+                // A remote that takes no answers is not asked for more.
+                self.write(cx, conn)?;
+                if !self.writer.has_room() {
+                    return Ok(false);
+                }
+            }
             let Some(kind) = self.reader.next_frame()? else {
                 match self.reader.poll_fill(cx, Pin::new(&mut self.stream)) {
                     Poll::Ready(Ok(true)) => continue,
@@ -111,7 +131,7 @@ impl Inbound {
             match kind {
                 Kind::Hello(hello) => self.hello(&hello, conn),
                 Kind::Data(data) => {
-                    if !self.data(cx, data, conn, shown)? {
+                    if !self.data(cx, data, room, conn)? {
                         return Ok(false);
                     }
                 }
@@ -131,23 +151,25 @@ impl Inbound {
         };
         self.writer.push(&Kind::Resume(resume).into_frame());
         self.ack_due = false;
+        self.due.reset(PROBE_INTERVAL);
         conn.heard();
     }
 
-    /// Shows a message, or holds it back (`false`) while the application does not know the peer.
+    /// Shows a message, or holds it back (`false`) while the application does not know the peer or
+    /// has no room.
     fn data(
         &mut self,
         cx: &Context<'_>,
         data: Data,
+        room: bool,
         conn: &mut Connection,
-        shown: &mut Vec<Event>,
     ) -> Result<bool, InboundFault> {
         if self.session != Some(data.session) {
             return Err(OutOfPlace::UnknownSession(data.session).into());
         }
         conn.heard_data();
         let mut state = conn.link.lock();
-        if !state.announced {
+        if !room || !state.announced {
             state.register(conn.id, cx);
             self.held = Some(data);
             return Ok(false);
@@ -155,7 +177,9 @@ impl Inbound {
         let verdict = state.inbox.accept(data.session, data.seq)?;
         self.ack_due = true;
         if verdict == Verdict::New {
-            shown.push(Event::Message {
+            // Counts something for an empty message, too.
+            self.accepted += data.body.len().max(1);
+            state.shown.push(Event::Message {
                 from: conn.link.peer,
                 id: data.seq,
                 body: data.body,

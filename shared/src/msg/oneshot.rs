@@ -1,5 +1,8 @@
 //! The older form of msg: a stream for each message, one length-prefixed packet, no ack.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::VecDeque,
     io,
@@ -7,7 +10,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures::{AsyncWriteExt, FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
+use futures::{
+    AsyncRead, AsyncWrite, AsyncWriteExt, FutureExt, StreamExt, future::BoxFuture,
+    stream::FuturesOrdered,
+};
 use futures_timer::Delay;
 use libp2p::Stream;
 use prost::Message;
@@ -52,6 +58,8 @@ impl OneshotReceiver {
 pub(crate) struct OneshotSender {
     /// The body that waits for its stream.
     waiting: VecDeque<String>,
+    /// The sequence number of the message that waits or is written.
+    seq: u64,
     writing: Option<BoxFuture<'static, io::Result<()>>>,
 }
 
@@ -63,7 +71,10 @@ impl OneshotSender {
     /// Takes the message of a frame. The caller asks for a stream then.
     pub(crate) fn start(&mut self, frame: &[u8]) -> io::Result<()> {
         let body = match Frame::decode_length_delimited(frame).map(|frame| frame.kind) {
-            Ok(Some(Kind::Data(data))) => data.body,
+            Ok(Some(Kind::Data(data))) => {
+                self.seq = data.seq;
+                data.body
+            }
             _ => return Err(io::ErrorKind::InvalidData.into()),
         };
         if body.len() > MAX_ONESHOT_BYTES {
@@ -74,6 +85,11 @@ impl OneshotSender {
         }
         self.waiting.push_back(body);
         Ok(())
+    }
+
+    /// The message that was started last.
+    pub(crate) const fn seq(&self) -> u64 {
+        self.seq
     }
 
     /// The stream is there.
@@ -108,13 +124,14 @@ async fn within_time<T>(work: impl Future<Output = io::Result<T>> + Send) -> io:
     }
 }
 
-async fn receive(mut stream: Stream) -> io::Result<String> {
+async fn receive(mut stream: impl AsyncRead + AsyncWrite + Unpin + Send) -> io::Result<String> {
     let body = wire::read_bytes(&mut stream, MAX_ONESHOT_BYTES).await?;
-    stream.close().await?;
+    // The packet is complete: how the stream ends does not matter any more.
+    let _ = stream.close().await;
     String::from_utf8(body).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
 }
 
-async fn send(mut stream: Stream, body: String) -> io::Result<()> {
+async fn send(mut stream: impl AsyncWrite + Unpin, body: String) -> io::Result<()> {
     let mut packet = Vec::with_capacity(body.len() + 2);
     prost::encode_length_delimiter(body.len(), &mut packet).map_err(io::Error::other)?;
     packet.extend_from_slice(body.as_bytes());

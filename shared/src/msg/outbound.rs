@@ -18,6 +18,8 @@ use super::{
 };
 use crate::config::{HELLO_TIMEOUT, PROBE_INTERVAL};
 
+/// Frames read before other work of the connection gets its turn.
+const BATCH_FRAMES: usize = 512;
 /// Batches written before other work of the connection gets its turn.
 const MAX_BATCHES: u32 = 16;
 
@@ -130,9 +132,11 @@ impl Outbound {
         let mut rtt = None;
         // Acks become events, so they too wait for room.
         if conn.hub.events.poll_room(cx).is_pending() {
+            // The silence is ours, not the remote's.
+            conn.heard();
             return Ok(None);
         }
-        loop {
+        for _ in 0..BATCH_FRAMES {
             match self.reader.next_frame()? {
                 Some(Kind::Resume(resume)) => rtt = self.resume(&resume, conn)?.or(rtt),
                 Some(Kind::Ack(ack)) => {
@@ -151,6 +155,8 @@ impl Outbound {
                 },
             }
         }
+        cx.waker().wake_by_ref();
+        Ok(rtt)
     }
 
     fn resume(

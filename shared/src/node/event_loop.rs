@@ -148,9 +148,15 @@ impl EventLoop {
         let mut least = Delay::new(least).fuse();
         let mut most = Delay::new(SHUTDOWN_TIMEOUT).fuse();
         let mut waited = false;
-        while !waited || self.hub.unacked() > 0 {
+        let hub = self.hub.clone();
+        loop {
+            let mut acked = hub.left_outbox().fuse();
+            if waited && hub.unacked() == 0 {
+                break;
+            }
             futures::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                () = acked => {}
                 () = least => waited = true,
                 () = most => break,
             }
