@@ -68,6 +68,8 @@ pub(crate) struct LinkState {
     pub(crate) active: Option<ConnectionId>,
     /// Counts changes of `active`, and other reasons to ask where to resume.
     pub(crate) epoch: u64,
+    /// The writer waits for the next ack, or for more to write.
+    pub(crate) collecting: bool,
     /// The application knows that this peer is connected, so it may be shown messages.
     pub(crate) announced: bool,
     /// Messages in the order of their acceptance, on their way to the application. Two connections
@@ -120,7 +122,10 @@ impl Hub {
             return Err(SendError::OutboxFull(to));
         }
         self.unacked.fetch_add(1, Ordering::Relaxed);
-        let waker = state.take_active_waker();
+        let waker = match state.collecting && state.outbox.pays_to_collect() {
+            true => None,
+            false => state.take_active_waker(),
+        };
         drop(state);
         if let Some(waker) = waker {
             waker.wake();

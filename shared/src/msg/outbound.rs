@@ -16,7 +16,7 @@ use super::{
     delivery::BogusAck,
     handler::Context as Connection,
 };
-use crate::config::{HELLO_TIMEOUT, PROBE_INTERVAL};
+use crate::config::{COLLECT_RTT, HELLO_TIMEOUT, PROBE_INTERVAL};
 
 /// Frames read before other work of the connection gets its turn.
 const BATCH_FRAMES: usize = 512;
@@ -32,6 +32,8 @@ pub(crate) struct Outbound {
     /// The hello that is not answered yet: its nonce, and when it was sent.
     hello: Option<(u64, Instant)>,
     next_nonce: u64,
+    /// The shortest round trip of a hello here.
+    rtt: Duration,
     /// The epoch of the link that this stream may write messages in.
     resumed: Option<u64>,
     /// The epoch that the last hello asks for.
@@ -66,6 +68,7 @@ impl Outbound {
             writer: Writer::default(),
             hello: None,
             next_nonce: 1,
+            rtt: Duration::MAX,
             resumed: None,
             asked: None,
             expected: None,
@@ -178,7 +181,9 @@ impl Outbound {
             state.outbox.ack(resume.next)?
         };
         conn.hub.acked(conn.link.peer, acked);
-        Ok(Some(sent_at.elapsed()))
+        let rtt = sent_at.elapsed();
+        self.rtt = self.rtt.min(rtt);
+        Ok(Some(rtt))
     }
 
     fn write(&mut self, cx: &mut Context<'_>, conn: &mut Connection) -> Result<(), OutboundFault> {
@@ -236,6 +241,10 @@ impl Outbound {
         if self.writer.is_empty() {
             let sent = state.outbox.newly_sent();
             conn.hub.sent(conn.link.peer, sent);
+        }
+        state.collecting = self.rtt <= COLLECT_RTT && state.outbox.pays_to_collect();
+        if state.collecting {
+            return;
         }
         let mut wrote = false;
         while self.writer.has_room()
