@@ -1,7 +1,17 @@
 //! Nodes on a transport in memory.
 
+mod backpressure;
+mod greetings;
 mod harness;
+mod hostile_answers;
+mod hostile_frames;
+mod hostile_load;
+mod oneshot;
+mod paths;
+mod plain;
+mod scene;
 
+pub(super) use self::harness::Meddling;
 use self::harness::{TestNode, deliveries, messages};
 use crate::event::{DeliveryState, Event, Path};
 
