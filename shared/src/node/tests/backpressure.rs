@@ -28,7 +28,7 @@ async fn a_slow_application_slows_its_peer_down_and_loses_nothing() {
     let (node, counter) = (sender.node.clone(), accepted.clone());
     let sending = tokio::spawn(async move {
         for i in 0..COUNT {
-            let body = format!("{i:0MAX_BODY_BYTES$}");
+            let body = format!("{}{i:08}", "0".repeat(MAX_BODY_BYTES - 8));
             node.send_when_ready(to, body).await.unwrap();
             counter.fetch_add(1, Ordering::SeqCst);
         }

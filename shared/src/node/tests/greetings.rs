@@ -135,12 +135,12 @@ async fn exchange(mut stream: Stream, bytes: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// Reads a greeting, and answers it.
+/// Reads a greeting, and answers it. An answer that is too long may never be taken.
 async fn answer(mut stream: Stream, bytes: &[u8]) {
-    let work = async {
-        let _ = stream.read_to_end(&mut Vec::new()).await;
-        let _ = stream.write_all(bytes).await;
+    let _ = patiently(stream.read_to_end(&mut Vec::new())).await;
+    let bytes = bytes.to_vec();
+    tokio::spawn(async move {
+        let _ = stream.write_all(&bytes).await;
         let _ = stream.close().await;
-    };
-    patiently(work).await;
+    });
 }
