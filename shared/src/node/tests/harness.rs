@@ -94,7 +94,9 @@ impl TestNode {
 }
 
 /// Something to do with a node's swarm.
-pub(crate) struct Meddling(Box<dyn FnOnce(&mut Swarm<Behaviour>) + Send>);
+pub(crate) struct Meddling(Box<Action>);
+
+type Action = dyn FnOnce(&mut Swarm<Behaviour>) + Send;
 
 impl Meddling {
     pub(crate) fn with(self, swarm: &mut Swarm<Behaviour>) {

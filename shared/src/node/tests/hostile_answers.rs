@@ -12,10 +12,13 @@ use crate::{
     msg::{MSG_PROTOCOL, codec::Kind},
 };
 
+/// An answer to the hello with this nonce.
+type Bad = fn(u64) -> Vec<u8>;
+
 #[tokio::test]
 async fn a_bad_answer_to_a_hello_costs_the_stream() {
     let mut scene = Scene::new().await;
-    let bad: [(&str, fn(u64) -> Vec<u8>); 7] = [
+    let bad: [(&str, Bad); 7] = [
         ("resume beyond what was sent", |nonce| resume(2, nonce)),
         ("ack beyond what was sent", |_| ack(1_000)),
         ("a sender's hello", hello),
