@@ -6,6 +6,7 @@ mod harness;
 mod hostile_answers;
 mod hostile_frames;
 mod hostile_load;
+mod log;
 mod oneshot;
 mod paths;
 mod plain;

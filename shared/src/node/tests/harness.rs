@@ -48,6 +48,7 @@ impl TestNode {
 
     /// Any node; it also listens.
     pub(crate) async fn start(mut config: NodeConfig) -> Self {
+        super::log::record();
         config.listen.push("/memory/0".parse().unwrap());
         let key = Keypair::generate_ed25519();
         let (hub, events) = prepare(&config).unwrap();

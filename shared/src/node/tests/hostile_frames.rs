@@ -1,17 +1,14 @@
 //! Frames that no honest sender sends, and streams that it does not open.
 
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use libp2p::StreamProtocol;
-use parking_lot::Mutex;
 
 use super::{
+    log,
     plain::{SESSION, ack, data, data_of, hello, resume},
     scene::Scene,
 };
@@ -19,8 +16,6 @@ use crate::{config::MAX_FRAME_BYTES, msg::MSG_PROTOCOL};
 
 #[tokio::test]
 async fn a_bad_frame_costs_its_stream_and_nothing_else() {
-    let log = Log::default();
-    let _guard = log.capture();
     let mut scene = Scene::new().await;
     let mut hostile = scene.hostile().await;
     let node = scene.node.peer_id;
@@ -32,7 +27,7 @@ async fn a_bad_frame_costs_its_stream_and_nothing_else() {
         }
         stream.ended().await;
         scene.only_a_stream_was_lost(&mut hostile).await;
-        let lines = log.lines_about(&hostile.peer.peer_id.to_string());
+        let lines = log::resets_by(hostile.peer.peer_id);
         assert_eq!(
             lines,
             (count + 1).min(5),
@@ -182,38 +177,4 @@ fn invalid_utf8(seq: u64) -> Vec<u8> {
     let mut frame = data(seq, "hi");
     *frame.last_mut().unwrap() = 0xff;
     frame
-}
-
-/// What this thread logs at warn.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn capture(&self) -> tracing::subscriber::DefaultGuard {
-        let log = self.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_max_level(tracing::Level::WARN)
-            .with_writer(move || log.clone())
-            .finish();
-        tracing::subscriber::set_default(subscriber)
-    }
-
-    fn lines_about(&self, peer: &str) -> usize {
-        let bytes = self.0.lock().clone();
-        let text = String::from_utf8(bytes).unwrap();
-        let lines = text.lines().filter(|line| line.contains(peer));
-        lines.filter(|line| line.contains("stream reset")).count()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
