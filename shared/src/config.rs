@@ -53,6 +53,8 @@ pub const COMMAND_QUEUE_LEN: usize = 64;
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a path is asked whether it still works, and how fast it is.
 pub const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+/// A written message is reported as sent after this time, unless it has been acked by then.
+pub const SENT_REPORT_DELAY: Duration = Duration::from_millis(20);
 /// One-shot streams of one connection that are read at a time.
 pub const MAX_ONESHOT_STREAMS: usize = 16;
 /// How often a connection's msg stream is opened again after a fault before the connection is left alone.

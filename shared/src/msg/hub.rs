@@ -8,7 +8,7 @@
 mod tests;
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     ops::Range,
     sync::{
         Arc,
@@ -41,7 +41,7 @@ pub(crate) struct Hub {
     pub(crate) session: u64,
     pub(crate) events: EventSender,
     message_timeout: Duration,
-    links: Mutex<HashMap<PeerId, Arc<Link>>>,
+    links: Mutex<BTreeMap<PeerId, Arc<Link>>>,
     unacked: AtomicUsize,
     /// Where new outboxes start: after what has been sent to any peer that was forgotten since. A
     /// peer that returns remembers our session, and expects no number twice.
@@ -256,7 +256,7 @@ impl Hub {
 
     /// Makes room by forgetting the peer that has been away longest, if possible one that has
     /// everything.
-    fn forget_one(&self, links: &mut HashMap<PeerId, Arc<Link>>) {
+    fn forget_one(&self, links: &mut BTreeMap<PeerId, Arc<Link>>) {
         let longest_away = links
             .values()
             .filter(|link| Arc::strong_count(link) == 1)

@@ -16,7 +16,7 @@ use super::{
     delivery::BogusAck,
     handler::Context as Connection,
 };
-use crate::config::{COLLECT_RTT, HELLO_TIMEOUT, PROBE_INTERVAL};
+use crate::config::{COLLECT_RTT, HELLO_TIMEOUT, PROBE_INTERVAL, SENT_REPORT_DELAY};
 
 /// Frames read before other work of the connection gets its turn.
 const BATCH_FRAMES: usize = 512;
@@ -41,6 +41,10 @@ pub(crate) struct Outbound {
     /// The next message that the remote expects, by its last word here.
     expected: Option<u64>,
     probe: Delay,
+    /// When to tell of messages that have been written.
+    report: Option<Delay>,
+    /// Messages have been written that no report is due for.
+    wrote: bool,
     /// Writing waits for the remote.
     stuck: bool,
 }
@@ -73,6 +77,8 @@ impl Outbound {
             asked: None,
             expected: None,
             probe: Delay::new(PROBE_INTERVAL),
+            report: None,
+            wrote: false,
             stuck: false,
         };
         this.say_hello(conn);
@@ -88,6 +94,7 @@ impl Outbound {
         self.check_probe(cx, conn)?;
         let rtt = self.read(cx, conn)?;
         self.write(cx, conn)?;
+        self.report(cx, conn);
         rtt.map_or(Poll::Pending, |rtt| Poll::Ready(Ok(rtt)))
     }
 
@@ -217,6 +224,30 @@ impl Outbound {
         Ok(())
     }
 
+    /// Tells of messages that have been written. Most are acked before it is time to.
+    fn report(&mut self, cx: &mut Context<'_>, conn: &Connection) {
+        if let Some(report) = &mut self.report
+            && report.poll_unpin(cx).is_ready()
+        {
+            self.report = None;
+            if self.writer.is_empty() {
+                let mut state = conn.link.lock();
+                if state.active == Some(conn.id) {
+                    let sent = state.outbox.newly_sent();
+                    conn.hub.sent(conn.link.peer, sent);
+                }
+            }
+        }
+        if self.report.is_none() && (self.wrote || !self.writer.is_empty()) {
+            self.wrote = false;
+            let report = self.report.insert(Delay::new(SENT_REPORT_DELAY));
+            // Polled once, so that it wakes us.
+            if report.poll_unpin(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+        }
+    }
+
     /// Collects what may be written now.
     fn fill(&mut self, cx: &Context<'_>, conn: &mut Connection) {
         let mut state = conn.link.lock();
@@ -238,10 +269,6 @@ impl Outbound {
             }
             self.resumed = Some(state.epoch);
         }
-        if self.writer.is_empty() {
-            let sent = state.outbox.newly_sent();
-            conn.hub.sent(conn.link.peer, sent);
-        }
         state.collecting = self.rtt <= COLLECT_RTT && state.outbox.pays_to_collect();
         if state.collecting {
             return;
@@ -255,6 +282,7 @@ impl Outbound {
         }
         drop(state);
         if wrote {
+            self.wrote = true;
             conn.carried_data();
         }
     }
