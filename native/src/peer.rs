@@ -32,6 +32,7 @@ use tokio::task::JoinSet;
 
 use self::{
     commands::{Commands, Ending, PEER_TIMEOUT, Source},
+    editor::{Prompt, Terminal},
     lines::Lines,
     presence::Tracker,
     screen::{Screen, Writing},
@@ -39,7 +40,6 @@ use self::{
 };
 use crate::{
     cli::{PeerArgs, RelaySpec},
-    os::TerminalMode,
     signals::{self, Stop},
 };
 
@@ -136,13 +136,11 @@ struct Console {
     style: Style,
     screen: Screen,
     writing: Writing,
-    /// Put back as it was when we end.
-    terminal: TerminalMode,
+    terminal: Option<Terminal>,
 }
 
 impl Console {
     fn open(json: bool) -> anyhow::Result<Self> {
-        let terminal = TerminalMode::remember();
         let person = stdin().is_terminal();
         let prompt = if person && stdout().is_terminal() && !json {
             editor::open()?
@@ -154,9 +152,17 @@ impl Console {
             (false, Some(_)) => Style::Prompt,
             (false, None) => Style::Plain,
         };
-        let (lines, print) = match prompt {
-            Some((lines, print)) => (lines, Some(print)),
-            None => (lines::from_stdin().context("cannot read stdin")?, None),
+        let (lines, print, terminal) = match prompt {
+            Some(Prompt {
+                lines,
+                print,
+                terminal,
+            }) => (lines, Some(print), Some(terminal)),
+            None => (
+                lines::from_stdin().context("cannot read stdin")?,
+                None,
+                None,
+            ),
         };
         let (screen, writing) = screen::open(print).context("cannot write to stdout")?;
         Ok(Self {

@@ -151,6 +151,12 @@ fn reason(error: &ureq::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+        thread,
+    };
+
     use libp2p::PeerId;
 
     use super::*;
@@ -253,5 +259,37 @@ mod tests {
         ] {
             assert_eq!(bootstrap_url(&typed.parse().unwrap()), asked);
         }
+    }
+
+    /// What comes of asking a server that answers every request with this body.
+    fn answered(body: Vec<u8>) -> Result<RelayAddress, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let serving = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1_024];
+            assert!(stream.read(&mut request).unwrap() > 0);
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+            // The client may hang up before it has everything.
+            let _ = stream.write_all(head.as_bytes());
+            let _ = stream.write_all(&body);
+        });
+        let answer = fetch(&url.parse().unwrap());
+        serving.join().unwrap();
+        answer
+    }
+
+    #[test]
+    fn the_answer_of_a_server_is_bounded_and_checked() {
+        let bootstrap = bootstrap(&["/ip4/10.0.0.2/tcp/1"]);
+        let relay = answered(serde_json::to_vec(&bootstrap).unwrap()).unwrap();
+        assert_eq!(relay.peer, Some(bootstrap.peer_id));
+        assert_eq!(relay.addresses[0].to_string(), "/ip4/127.0.0.1/tcp/1");
+        assert!(
+            answered(b"<html>".to_vec())
+                .unwrap_err()
+                .contains("not a relay's")
+        );
+        assert!(answered(vec![b' '; 1_000_000]).is_err());
     }
 }

@@ -81,7 +81,6 @@ impl Commands {
     /// Returns whether to go on.
     async fn carry_out(&mut self, typed: Typed, lines: &mut Lines) -> Result<bool, Nobody> {
         let command = match typed {
-            Typed::Interrupt => return Ok(false),
             Typed::Bad(message) => {
                 self.teller.refuse(message).await;
                 return Ok(true);

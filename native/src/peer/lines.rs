@@ -24,8 +24,6 @@ pub(crate) enum Typed {
     Line(String),
     /// A line that cannot be a message, and why.
     Bad(String),
-    /// Ctrl-C, at a prompt.
-    Interrupt,
 }
 
 /// The lines of stdin, in order.
