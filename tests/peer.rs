@@ -267,13 +267,22 @@ fn a_person_reads_who_is_there() {
 }
 
 #[test]
-fn a_failed_start_is_one_line() {
+fn a_port_in_use_is_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().unwrap().port());
-    let finished = Proc::start("a", &["--listen", &address]).finish();
-    assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""));
-    assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
-    assert!(finished.stderr.contains(&address), "{finished:?}");
+    let port = taken.local_addr().unwrap().port();
+    let mut addresses = vec![format!("/ip4/127.0.0.1/tcp/{port}")];
+    let mut others = Vec::new();
+    for transport in ["/quic-v1", "/tcp/"] {
+        let (proc, _, address) = listener("other", transport);
+        addresses.push(address.split("/p2p/").next().unwrap().to_owned());
+        others.push(proc);
+    }
+    for address in addresses {
+        let finished = Proc::start("a", &["--listen", &address]).finish();
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""));
+        assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+        assert!(finished.stderr.contains(&address), "{finished:?}");
+    }
 }
 
 /// A peer whose stdout we read, or not.
@@ -331,5 +340,6 @@ fn a_slow_reader_of_stdout_misses_nothing() {
     assert_eq!(next, LINES);
     assert_eq!(typing.join().unwrap().code, Some(0));
     // Now nobody reads at all, which the next line of output finds out.
+    let _c = peer("c", &[&address, "--greet-interval", "0"]);
     assert!(wait_exit(&mut b).unwrap().success());
 }

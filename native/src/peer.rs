@@ -6,6 +6,7 @@ mod editor;
 mod lines;
 mod marks;
 mod names;
+mod ports;
 mod presence;
 mod relays;
 mod render;
@@ -49,6 +50,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Runs a peer until it is asked to stop, or until everything that was piped in has arrived.
 pub(crate) async fn run(args: PeerArgs, key: Keypair, mut stop: Stop) -> anyhow::Result<()> {
     let (config, urls) = config(&args);
+    ports::check(&config.listen)?;
     let (node, events, event_loop) = node::new(config, key)?;
     // Only now: an error before this is one line on an untouched terminal.
     let console = Console::open(args.json)?;
