@@ -23,8 +23,9 @@ const EXIT_FAILURE: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 
 /// What is logged unless `RUST_LOG` says otherwise. libp2p-webrtc names remote IP addresses in its
-/// error lines, which are ours to keep at debug; libp2p-rendezvous warns of every unregistration.
-const DEFAULT_LOG: &str = "warn,libp2p_webrtc=off,libp2p_rendezvous=error";
+/// error lines, which are ours to keep at debug; libp2p-rendezvous warns of every unregistration,
+/// libp2p-identify of every push that a newer one overtakes.
+const DEFAULT_LOG: &str = "warn,libp2p_webrtc=off,libp2p_rendezvous=error,libp2p_identify=error";
 
 fn main() -> ExitCode {
     let invocation = match cli::parse(std::env::args_os()) {

@@ -1,4 +1,5 @@
-//! What differs between Unix and other systems: signals, file modes, the limit on open files.
+//! What differs between Unix and other systems: signals, file modes, the limit on open files, the
+//! terminal's mode.
 
 pub(crate) use imp::*;
 
@@ -11,7 +12,10 @@ mod imp {
         path::Path,
     };
 
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    use nix::sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        termios::{SetArg, Termios, tcgetattr, tcsetattr},
+    };
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
     /// Read and write for the owner.
@@ -39,6 +43,27 @@ mod imp {
             tokio::select! {
                 _ = self.interrupt.recv() => {}
                 _ = self.terminate.recv() => {}
+            }
+        }
+    }
+
+    /// How the terminal on stdin behaves, put back on drop: a prompt that waits for a key when the
+    /// process ends leaves it in raw mode.
+    #[derive(Debug)]
+    pub(crate) struct TerminalMode(Option<Termios>);
+
+    impl TerminalMode {
+        /// Remembers it, if stdin is one.
+        pub(crate) fn remember() -> Self {
+            Self(tcgetattr(io::stdin()).ok())
+        }
+    }
+
+    impl Drop for TerminalMode {
+        fn drop(&mut self) {
+            if let Some(mode) = &self.0 {
+                // The terminal may be gone.
+                let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, mode);
             }
         }
     }
@@ -93,6 +118,16 @@ mod imp {
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
             }
+        }
+    }
+
+    /// The console of other systems is put back by whoever changes it.
+    #[derive(Debug)]
+    pub(crate) struct TerminalMode;
+
+    impl TerminalMode {
+        pub(crate) fn remember() -> Self {
+            Self
         }
     }
 

@@ -106,6 +106,9 @@ pub const MAX_ADDRESSES_PER_PEER: usize = 16;
 pub struct NodeConfig {
     /// Relays to reserve on, register at and discover from.
     pub relays: Vec<RelayAddress>,
+    /// Relays that belong to these, but have yet to be found: each comes by
+    /// [`crate::node::Node::add_relay`], and [`crate::event::Event::Ready`] waits for it too.
+    pub pending_relays: usize,
     /// The namespace to meet others in.
     pub namespace: String,
     /// Addresses to listen on.
@@ -124,6 +127,7 @@ impl Default for NodeConfig {
     fn default() -> Self {
         Self {
             relays: Vec::new(),
+            pending_relays: 0,
             namespace: DEFAULT_NAMESPACE.into(),
             listen: Vec::new(),
             dial: Vec::new(),

@@ -284,6 +284,8 @@ pub struct Session {
     dial_count: u64,
     relays: BTreeMap<RelayId, Relay>,
     relay_count: u32,
+    /// Relays of the configuration that have yet to be added.
+    pending_relays: usize,
     peers: BTreeMap<PeerId, Peer>,
     targets: BTreeMap<TargetId, Target>,
     target_count: u64,
@@ -312,6 +314,7 @@ impl Session {
             dial_count: 0,
             relays: BTreeMap::new(),
             relay_count: 0,
+            pending_relays: config.pending_relays,
             peers: BTreeMap::new(),
             targets: BTreeMap::new(),
             target_count: 0,
@@ -383,7 +386,11 @@ impl Session {
 
     fn dispatch(&mut self, input: Input) {
         match input {
-            Input::AddRelay(relay) => self.add_relay(&relay, false, false),
+            Input::AddRelay(relay) => {
+                let at_start = self.pending_relays > 0;
+                self.pending_relays = self.pending_relays.saturating_sub(1);
+                self.add_relay(&relay, at_start, !self.listeners_ready);
+            }
             Input::Dial(address) => self.order_dial(address),
             Input::ListenersReady => self.listeners_ready(),
             Input::DialFailed { dial, reason } => self.dial_failed(dial, &reason),
@@ -456,7 +463,9 @@ impl Session {
     }
 
     fn check_ready(&mut self) {
-        if self.listeners_ready && !self.ready && self.relays.values().all(Relay::lets_be_ready) {
+        let relays_ready =
+            self.pending_relays == 0 && self.relays.values().all(Relay::lets_be_ready);
+        if self.listeners_ready && !self.ready && relays_ready {
             self.ready = true;
             self.emit(Event::Ready {});
         }

@@ -165,6 +165,14 @@ impl Proc {
         writeln!(stdin, "{line}").unwrap_or_else(|e| panic!("{} does not read: {e}", self.name));
     }
 
+    /// Writes bytes to its stdin that need not be lines.
+    pub fn type_bytes(&mut self, bytes: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("stdin has been closed");
+        stdin
+            .write_all(bytes)
+            .unwrap_or_else(|e| panic!("{} does not read: {e}", self.name));
+    }
+
     /// Closes its stdin, as Ctrl-D does.
     pub fn close_stdin(&mut self) {
         self.stdin = None;

@@ -171,10 +171,17 @@ impl Handler {
     }
 
     /// A fault of the remote's. Logged a few times a connection: a remote cannot fill the log.
-    fn fault(&mut self, stream: &str, fault: &dyn std::fmt::Display) {
+    fn fault(&mut self, stream: &str, fault: &(dyn std::error::Error + 'static)) {
         const LOGGED: u32 = 5;
-        self.faults = self.faults.saturating_add(1);
         let peer = self.conn.link.peer;
+        // The connection broke under the stream: nobody's fault, and told as the path's end.
+        let broken = fault
+            .source()
+            .is_some_and(|source| source.is::<std::io::Error>());
+        if broken {
+            return tracing::debug!(%peer, %stream, "stream broken: {fault}");
+        }
+        self.faults = self.faults.saturating_add(1);
         if self.faults <= LOGGED {
             tracing::warn!(%peer, %stream, "stream reset: {fault}");
         } else {
@@ -356,7 +363,8 @@ impl Handler {
             Either::Left(stream) => self.inbound = Some(Box::new(Inbound::new(stream))),
             Either::Right(stream) => {
                 if !self.oneshot_receiver.push(stream) {
-                    self.fault("its one-shot stream", &"too many at a time");
+                    let fault = std::io::Error::other("too many at a time");
+                    self.fault("its one-shot stream", &fault);
                 }
             }
         }

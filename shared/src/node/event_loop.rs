@@ -13,6 +13,7 @@ use libp2p::{
     core::transport::ListenerId,
     identity::Keypair,
     multiaddr::Protocol,
+    request_response::ResponseChannel,
     swarm::{
         ConnectionId,
         dial_opts::{DialOpts, PeerCondition},
@@ -64,6 +65,8 @@ pub(super) const MAX_OBSERVED: usize = 32;
 pub(super) struct Connection {
     pub(super) address: Multiaddr,
     pub(super) observed: Option<Multiaddr>,
+    /// The first greeting, if it was faster than identify, which tells where the greeter sees us.
+    pub(super) unanswered: Option<ResponseChannel<greet::Response>>,
 }
 
 impl EventLoop {

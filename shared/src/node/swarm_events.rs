@@ -120,6 +120,7 @@ impl EventLoop {
             Connection {
                 address: address.clone(),
                 observed: None,
+                unanswered: None,
             },
         );
         let dial = self.dials.remove(&conn);
@@ -171,6 +172,9 @@ impl EventLoop {
         };
         if let Some(connection) = self.connections.get_mut(&connection_id) {
             connection.observed = Some(info.observed_addr.clone());
+            if let Some(channel) = connection.unanswered.take() {
+                self.answer_greeting(connection_id, channel);
+            }
         }
         let relay = is_relay(&info.protocols);
         if self.session.is_relay(peer_id) {
@@ -230,23 +234,13 @@ impl EventLoop {
                 if !self.hub.events.has_room() {
                     return;
                 }
-                let Some(connection) = self.connections.get(&connection_id) else {
+                let Some(connection) = self.connections.get_mut(&connection_id) else {
                     return;
                 };
-                let me = connection.observed.as_ref();
-                let message = me.map_or_else(
-                    || "Hello back".into(),
-                    |address| format!("Hello back from {address}"),
-                );
-                let response = greet::Response::new(message, &connection.address);
-                if self
-                    .swarm
-                    .behaviour_mut()
-                    .greet
-                    .send_response(channel, response)
-                    .is_err()
-                {
-                    tracing::debug!(%peer, "the greeter has gone");
+                if connection.observed.is_none() && connection.unanswered.is_none() {
+                    connection.unanswered = Some(channel);
+                } else {
+                    self.answer_greeting(connection_id, channel);
                 }
                 self.input(Input::Greeting {
                     peer,
@@ -272,6 +266,27 @@ impl EventLoop {
                 tracing::debug!(%peer, "greeting: {error}");
             }
             rr::Event::ResponseSent { .. } => {}
+        }
+    }
+
+    /// Says where the greeter sees us, and where we see it.
+    fn answer_greeting(
+        &mut self,
+        conn: ConnectionId,
+        channel: rr::ResponseChannel<greet::Response>,
+    ) {
+        let Some(connection) = self.connections.get(&conn) else {
+            return;
+        };
+        let me = connection.observed.as_ref();
+        let message = me.map_or_else(
+            || "Hello back".into(),
+            |address| format!("Hello back from {address}"),
+        );
+        let response = greet::Response::new(message, &connection.address);
+        let greet = &mut self.swarm.behaviour_mut().greet;
+        if greet.send_response(channel, response).is_err() {
+            tracing::debug!(%conn, "the greeter has gone");
         }
     }
 

@@ -1,0 +1,131 @@
+//! Short names for peers: the end of the peer id, as long as it takes to tell it from others.
+
+use std::collections::{HashMap, VecDeque};
+
+use libp2p::PeerId;
+
+/// Characters of a name that nobody else has.
+const SHORTEST: usize = 6;
+/// Names that are kept. They cost some 200 bytes each.
+const MAX_NAMES: usize = 4_096;
+
+/// The names given so far. A peer keeps the name that was shown first.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    names: HashMap<PeerId, String>,
+    oldest_first: VecDeque<PeerId>,
+}
+
+/// Why no peer is meant by what was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoSuchPeer {
+    /// No peer has such a name or id.
+    Unknown,
+    /// Several have.
+    Ambiguous,
+}
+
+impl Names {
+    /// The name of a peer.
+    pub(crate) fn of(&mut self, peer: PeerId) -> String {
+        if let Some(name) = self.names.get(&peer) {
+            return name.clone();
+        }
+        if self.names.len() >= MAX_NAMES
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.names.remove(&oldest);
+        }
+        let name = self.new_name(&peer.to_base58());
+        self.names.insert(peer, name.clone());
+        self.oldest_first.push_back(peer);
+        name
+    }
+
+    /// Which of these peers is meant: by its name, its id, or an end or a beginning of it that no
+    /// other has.
+    pub(crate) fn find(&mut self, typed: &str, among: &[PeerId]) -> Result<PeerId, NoSuchPeer> {
+        let named = among.iter().find(|peer| self.of(**peer) == typed);
+        if let Some(peer) = named {
+            return Ok(*peer);
+        }
+        let mut matching = among.iter().filter(|peer| {
+            let id = peer.to_base58();
+            id.ends_with(typed) || id.starts_with(typed)
+        });
+        match (matching.next(), matching.next()) {
+            (Some(peer), None) => Ok(*peer),
+            (Some(_), Some(_)) => Err(NoSuchPeer::Ambiguous),
+            (None, _) => Err(NoSuchPeer::Unknown),
+        }
+    }
+
+    /// The shortest end of the id that no known name ends with, and no known id.
+    fn new_name(&self, id: &str) -> String {
+        let taken = |end: &str| {
+            self.names
+                .keys()
+                .any(|peer| peer.to_base58().ends_with(end))
+        };
+        let mut start = id.len().saturating_sub(SHORTEST);
+        while start > 0 && taken(&id[start..]) {
+            start -= 1;
+        }
+        id[start..].into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::identity::Keypair;
+
+    use super::*;
+
+    fn peers(count: usize) -> Vec<PeerId> {
+        (0..count)
+            .map(|_| Keypair::generate_ed25519().public().to_peer_id())
+            .collect()
+    }
+
+    #[test]
+    fn a_name_is_the_end_of_the_id_and_stays() {
+        let mut names = Names::default();
+        let peer = PeerId::random();
+        let name = names.of(peer);
+        assert_eq!(name.len(), SHORTEST);
+        assert!(peer.to_base58().ends_with(&name));
+        names.of(PeerId::random());
+        assert_eq!(names.of(peer), name);
+    }
+
+    #[test]
+    fn who_ends_like_another_gets_a_longer_name() {
+        let mut names = Names::default();
+        let peer = PeerId::random();
+        names.of(peer);
+        let id = peer.to_base58();
+        let (first, rest) = id.split_at(id.len() - 7);
+        let other = if rest.starts_with('x') { "y" } else { "x" };
+        assert_eq!(
+            names.new_name(&format!("{first}{other}{}", &rest[1..])),
+            format!("{other}{}", &rest[1..])
+        );
+    }
+
+    #[test]
+    fn a_peer_is_found_by_name_id_end_and_beginning() {
+        let mut names = Names::default();
+        let peers = peers(3);
+        let id = peers[1].to_base58();
+        for typed in [
+            names.of(peers[1]),
+            id.clone(),
+            id[8..].into(),
+            id[..40].into(),
+        ] {
+            assert_eq!(names.find(&typed, &peers), Ok(peers[1]), "{typed}");
+        }
+        assert_eq!(names.find("12D3Koo", &peers), Err(NoSuchPeer::Ambiguous));
+        assert_eq!(names.find("nobody", &peers), Err(NoSuchPeer::Unknown));
+    }
+}

@@ -1,0 +1,305 @@
+//! Events in words.
+
+use std::time::Duration;
+
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use shared::{
+    event::{DeliveryState, Event, Path},
+    node::PeerInfo,
+};
+
+use super::{
+    names::Names,
+    text::{Paint, clean, clean_body},
+};
+
+/// Protocols of an incompatible peer that are named.
+const MAX_SHOWN_PROTOCOLS: usize = 5;
+
+/// What `/help` prints.
+pub(crate) const HELP: &str = "\
+  TEXT            to everybody who is here
+  /to PEER TEXT   to one peer: its name, its id, or the end of it
+  /dial ADDR      dial another peer
+  /peers          who is here: id, path, transport, round trip
+  /quit           leave (Ctrl-D and Ctrl-C too)
+  //TEXT          a line that begins with a slash";
+
+/// Turns events into lines for a person.
+#[derive(Debug)]
+pub(crate) struct Renderer {
+    pub(crate) names: Names,
+    paint: Paint,
+    prompt: bool,
+    /// The line before was an address to dial.
+    in_addresses: bool,
+}
+
+impl Renderer {
+    /// `prompt`: somebody types at one.
+    pub(crate) fn new(paint: Paint, prompt: bool) -> Self {
+        Self {
+            names: Names::default(),
+            paint,
+            prompt,
+            in_addresses: false,
+        }
+    }
+
+    /// A peer's name, painted.
+    pub(crate) fn name(&mut self, peer: PeerId) -> String {
+        self.paint.name(&self.names.of(peer))
+    }
+
+    /// The lines for an event. Marks of delivered messages come from elsewhere.
+    pub(crate) fn event(&mut self, event: &Event) -> Option<String> {
+        let after_addresses = std::mem::take(&mut self.in_addresses);
+        if let Event::Listening { address } = event {
+            if is_link_local(address) {
+                self.in_addresses = after_addresses;
+                return None;
+            }
+            self.in_addresses = true;
+            let heading = if after_addresses {
+                ""
+            } else {
+                "others dial:\n"
+            };
+            return Some(format!("{heading}  {}", clean(&address.to_string())));
+        }
+        self.about_us(event)
+            .or_else(|| self.about_peer(event))
+            .or_else(|| self.exchange(event))
+    }
+
+    fn about_us(&mut self, event: &Event) -> Option<String> {
+        Some(match event {
+            Event::Started { peer_id } => {
+                let name = self.name(*peer_id);
+                format!("you are {name}, in full {peer_id}")
+            }
+            Event::Ready {} if self.prompt => self
+                .paint
+                .good("ready: type a line and press Enter, or /help"),
+            Event::Ready {} => self.paint.good("ready"),
+            Event::ExternalAddress { address } => {
+                let address = address.to_string();
+                self.paint
+                    .dim(&format!("seen from outside at {}", clean(&address)))
+            }
+            Event::Reserved { relay, address } => {
+                let name = self.name(*relay);
+                let address = address.to_string();
+                format!(
+                    "relay {name}: reserved; others dial:\n  {}",
+                    clean(&address)
+                )
+            }
+            Event::ReservationLost { relay, reason } => {
+                let name = self.name(*relay);
+                let news = self.paint.bad("lost");
+                format!("relay {name}: {news} ({}); retrying", clean(reason))
+            }
+            Event::Registered {
+                relay,
+                namespace,
+                ttl,
+            } => {
+                let name = self.name(*relay);
+                format!(
+                    "relay {name}: registered in '{}' for {ttl} s",
+                    clean(namespace)
+                )
+            }
+            Event::Error { message } => self.error(message),
+            _ => return None,
+        })
+    }
+
+    fn about_peer(&mut self, event: &Event) -> Option<String> {
+        Some(match event {
+            Event::Discovered { peer, .. } => {
+                let name = self.name(*peer);
+                format!("discovered {name}: {peer}")
+            }
+            Event::Connected {
+                peer,
+                path,
+                transport,
+                address,
+            } => {
+                let name = self.name(*peer);
+                let place = match path {
+                    Path::Direct => format!(" at {}", clean(&address.to_string())),
+                    Path::Relayed => String::new(),
+                };
+                format!("connected to {name} ({path}, {transport}){place}")
+            }
+            Event::PathChanged {
+                peer,
+                from,
+                to,
+                transport,
+                ..
+            } => {
+                let name = self.name(*peer);
+                let news = format!("now {to} over {transport}");
+                match (from, to) {
+                    (Path::Direct, Path::Relayed) => {
+                        format!("{name}: {}, the direct path is gone", self.paint.bad(&news))
+                    }
+                    _ => format!("{name}: {}", self.paint.good(&news)),
+                }
+            }
+            Event::Disconnected { peer, reason } => {
+                let name = self.name(*peer);
+                format!("{name}: {} ({})", self.paint.bad("gone"), clean(reason))
+            }
+            Event::Incompatible { peer, protocols } => {
+                let name = self.name(*peer);
+                let shown: Vec<_> = protocols
+                    .iter()
+                    .take(MAX_SHOWN_PROTOCOLS)
+                    .map(|p| clean(p))
+                    .collect();
+                let shown = shown.join(", ");
+                let more = if protocols.len() > MAX_SHOWN_PROTOCOLS {
+                    ", …"
+                } else {
+                    ""
+                };
+                let news = self.paint.bad("speaks none of our protocols");
+                format!("{name}: {news}, and was disconnected. It speaks {shown}{more}")
+            }
+            _ => return None,
+        })
+    }
+
+    fn exchange(&mut self, event: &Event) -> Option<String> {
+        Some(match event {
+            Event::Message { from, body, .. } => {
+                let name = self.name(*from);
+                format!("{name}: {}", clean_body(body))
+            }
+            Event::Greeting { from, message } => {
+                let name = self.name(*from);
+                format!(
+                    "{name} {}",
+                    self.paint.dim(&format!("greets: {}", clean(message)))
+                )
+            }
+            Event::GreetingReply {
+                from,
+                message,
+                address,
+            } => {
+                let name = self.name(*from);
+                let address = address.to_string();
+                let text = format!(
+                    "replies: {} (sees us at {})",
+                    clean(message),
+                    clean(&address)
+                );
+                format!("{name} {}", self.paint.dim(&text))
+            }
+            _ => return None,
+        })
+    }
+
+    /// Something went wrong.
+    pub(crate) fn error(&self, message: &str) -> String {
+        format!("{} {}", self.paint.bad("error:"), clean(message))
+    }
+
+    /// What became of a line of ours.
+    pub(crate) fn mark(&self, mark: &str) -> String {
+        format!("  {}", self.paint.dim(mark))
+    }
+
+    /// A copy of a line that will not arrive.
+    pub(crate) fn failure(&mut self, line: Option<u64>, event: &Event) -> Option<String> {
+        let Event::Delivery {
+            to,
+            state: DeliveryState::Failed,
+            reason,
+            ..
+        } = event
+        else {
+            return None;
+        };
+        let name = self.name(*to);
+        let line = line.map_or_else(String::new, |line| format!("#{line} "));
+        let reason = reason.as_deref().unwrap_or("no reason was given");
+        let text = self.paint.bad(&format!("✗ {line}not delivered to"));
+        Some(format!("  {text} {name}: {}", clean(reason)))
+    }
+
+    /// The table that `/peers` prints.
+    pub(crate) fn peers(&mut self, peers: &[PeerInfo]) -> String {
+        if peers.is_empty() {
+            return "nobody is here yet".into();
+        }
+        let heading = [
+            "name",
+            "peer id",
+            "path",
+            "transport",
+            "rtt",
+            "unacked",
+            "address",
+        ];
+        let mut rows = vec![heading.map(String::from)];
+        rows.extend(peers.iter().map(|peer| self.row(peer)));
+        table(&rows)
+    }
+
+    fn row(&mut self, peer: &PeerInfo) -> [String; 7] {
+        let away = || "-".to_owned();
+        [
+            self.names.of(peer.peer),
+            peer.peer.to_string(),
+            peer.path
+                .map_or_else(|| "away".into(), |path| path.to_string()),
+            peer.transport
+                .map_or_else(away, |transport| transport.to_string()),
+            peer.rtt.map_or_else(away, milliseconds),
+            peer.unacked.to_string(),
+            peer.address
+                .as_ref()
+                .map_or_else(away, |a| clean(&a.to_string()).into_owned()),
+        ]
+    }
+}
+
+/// Nobody can dial such an address without naming an interface, which a multiaddr of ours does not.
+fn is_link_local(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_link_local(),
+        Some(Protocol::Ip6(ip)) => ip.is_unicast_link_local(),
+        _ => false,
+    }
+}
+
+fn milliseconds(rtt: Duration) -> String {
+    format!("{:.1} ms", rtt.as_secs_f64() * 1_000.0)
+}
+
+/// Rows with aligned columns.
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| {
+        let widths = rows.iter().map(|row| row[column].chars().count());
+        widths.max().unwrap_or(0)
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths);
+        let padded: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        format!("  {}", padded.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+//! Peers that meet through a relay, and outlive it.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod common;
+
+use std::{
+    net::{TcpListener, UdpSocket},
+    sync::atomic::{AtomicU16, Ordering},
+};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use common::{Proc, Relay, text};
+
+/// A peer on the loopback interface.
+fn peer(name: &str, args: &[&str]) -> Proc {
+    let listen = [
+        "--json",
+        "--listen",
+        "/ip4/127.0.0.1/udp/0/quic-v1",
+        "--listen",
+        "/ip4/127.0.0.1/tcp/0",
+    ];
+    Proc::start(name, &[&listen[..], args].concat())
+}
+
+/// A peer that is registered at a relay, and its id.
+fn registered_peer(name: &str, relay: &str, more: &[&str]) -> (Proc, String) {
+    let mut proc = peer(name, &[&["--relay", relay], more].concat());
+    let id = text(&proc.wait_event("started"), "peer_id");
+    proc.wait_event("reserved");
+    assert_eq!(proc.wait_event("registered")["ttl"], 7_200);
+    proc.wait_event("ready");
+    (proc, id)
+}
+
+/// Three ports in a row, free for TCP and UDP. They are below those that the system gives out.
+fn free_ports() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 300).unwrap() * 30;
+    for _ in 0..1_000 {
+        let port = 20_000 + (start + 3 * NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        let free = |port| {
+            TcpListener::bind(("0.0.0.0", port)).is_ok()
+                && UdpSocket::bind(("0.0.0.0", port)).is_ok()
+        };
+        if (port..port + 3).all(free) {
+            return port;
+        }
+    }
+    panic!("no three free ports in a row");
+}
+
+/// A relay on ports that it can have again.
+fn relay_at(port: u16, data_dir: &std::path::Path) -> Relay {
+    let port = port.to_string();
+    let data_dir = data_dir.to_str().unwrap();
+    let args = ["relay", "--json", "--port", &port, "--data-dir", data_dir];
+    Relay::ready(Proc::start("relay", &args))
+}
+
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{}", port + 2)
+}
+
+fn wait_connected(proc: &mut Proc, peer: &str) {
+    proc.wait_for("connection", |event| {
+        event["event"] == "connected" && event["peer"] == peer
+    });
+}
+
+fn wait_direct(proc: &mut Proc, peer: &str) {
+    proc.wait_for("direct path", |event| match event["event"].as_str() {
+        Some("connected") => event["peer"] == peer && event["path"] == "direct",
+        Some("path_changed") => event["peer"] == peer && event["to"] == "direct",
+        _ => false,
+    });
+}
+
+fn wait_message(proc: &mut Proc, body: &str) -> Value {
+    proc.wait_for(body, |event| {
+        event["event"] == "message" && event["body"] == body
+    })
+}
+
+fn mentions(proc: &mut Proc, peer: &str) -> bool {
+    proc.pending_events()
+        .iter()
+        .any(|event| event["peer"] == peer)
+}
+
+#[test]
+fn peers_meet_talk_and_outlive_the_relay() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let port = free_ports();
+    let relay = relay_at(port, data_dir.path());
+    let (mut b, b_id) = registered_peer("b", &url(port), &[]);
+    let (mut a, a_id) = registered_peer("a", &url(port), &[]);
+    assert_eq!(a.wait_event("discovered")["peer"], *b_id);
+    wait_direct(&mut a, &b_id);
+    wait_direct(&mut b, &a_id);
+    a.type_line("hello from a");
+    b.type_line("hello from b");
+    wait_message(&mut b, "hello from a");
+    wait_message(&mut a, "hello from b");
+
+    relay.proc.signal(Signal::SIGKILL);
+    relay.proc.finish();
+    for number in 0..1_000 {
+        a.type_line(&format!("a {number}"));
+        b.type_line(&format!("b {number}"));
+    }
+    for number in 0..1_000 {
+        assert_eq!(a.wait_event("message")["body"], format!("b {number}"));
+        assert_eq!(b.wait_event("message")["body"], format!("a {number}"));
+    }
+    a.wait_event("reservation_lost");
+    b.wait_event("reservation_lost");
+
+    let relay = relay_at(port, data_dir.path());
+    for proc in [&mut a, &mut b] {
+        assert_eq!(proc.wait_event("registered")["relay"], *relay.peer_id);
+    }
+    a.type_line("once more");
+    wait_message(&mut b, "once more");
+    a.signal(Signal::SIGINT);
+    b.signal(Signal::SIGINT);
+    for finished in [a.finish(), b.finish()] {
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        assert_eq!(
+            finished
+                .stdout
+                .matches(r#""event":"reservation_lost""#)
+                .count(),
+            1
+        );
+    }
+}
+
+#[test]
+fn three_peers_in_a_room_and_none_of_the_next_one() {
+    let relay = Relay::start(&[] as &[&str]);
+    let of = |namespace| {
+        move |name: &str, relay: &str| registered_peer(name, relay, &["--namespace", namespace])
+    };
+    let (ours, theirs) = (of("ours"), of("theirs"));
+    // By URL or by address, it is the same relay.
+    let address = relay.local_address("tcp", "/p2p/");
+    let mut room = vec![
+        ours("a", &relay.url()),
+        theirs("x", &relay.url()),
+        ours("b", &address),
+    ];
+    room.push(theirs("y", &address));
+    room.push(ours("c", &relay.url()));
+    let ids: Vec<_> = room.iter().map(|(_, id)| id.clone()).collect();
+    for (own, others) in [(0, [2, 4]), (2, [0, 4]), (4, [0, 2])] {
+        for other in others {
+            wait_connected(&mut room[own].0, &ids[other]);
+        }
+    }
+    wait_connected(&mut room[1].0, &ids[3]);
+    wait_connected(&mut room[3].0, &ids[1]);
+    room[0].0.type_line("to our room");
+    wait_message(&mut room[2].0, "to our room");
+    wait_message(&mut room[4].0, "to our room");
+    for own in [0, 2, 4] {
+        for other in [1, 3] {
+            assert!(!mentions(&mut room[own].0, &ids[other]));
+            assert!(!mentions(&mut room[other].0, &ids[own]));
+        }
+    }
+}
+
+#[test]
+fn a_relay_may_come_later_and_change_its_key() {
+    let port = free_ports();
+    let mut a = peer("a", &["--relay", &url(port)]);
+    let complaint = a.wait_event("error");
+    assert!(
+        text(&complaint, "message").contains(&url(port)),
+        "{complaint}"
+    );
+    let first_dir = tempfile::tempdir().unwrap();
+    let first = relay_at(port, first_dir.path());
+    let first_id = first.peer_id.clone();
+    assert_eq!(a.wait_event("registered")["relay"], *first_id);
+    a.wait_event("ready");
+
+    first.proc.signal(Signal::SIGINT);
+    first.proc.finish();
+    a.wait_event("reservation_lost");
+    let second_dir = tempfile::tempdir().unwrap();
+    let second = relay_at(port, second_dir.path());
+    assert_ne!(first_id, second.peer_id);
+    assert_eq!(a.wait_event("registered")["relay"], *second.peer_id);
+}
+
+#[test]
+fn piped_lines_wait_for_somebody_at_the_relay() {
+    let relay = Relay::start(&[] as &[&str]);
+    let (mut b, _) = registered_peer("b", &relay.url(), &[]);
+    let mut a = peer("a", &["--relay", &relay.url()]);
+    a.type_line("hi");
+    a.close_stdin();
+    wait_message(&mut b, "hi");
+    let finished = a.finish();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+}
+
+#[test]
+fn what_is_no_relay_is_said_once() {
+    let relay = Relay::start(&[] as &[&str]);
+    let health = format!("{}/healthz", relay.url());
+    let mut a = peer("a", &["--relay", &health]);
+    let complaint = a.wait_event("error");
+    assert!(text(&complaint, "message").contains("404"), "{complaint}");
+    a.signal(Signal::SIGINT);
+    let finished = a.finish();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(finished.stdout.matches(r#""event":"error""#).count(), 1);
+}
