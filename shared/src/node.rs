@@ -1,7 +1,7 @@
 //! The handle to a node. Its [`EventLoop`] is the only code that touches a swarm.
 
 mod event_loop;
-mod reason;
+pub(crate) mod reason;
 mod swarm_events;
 #[cfg(test)]
 mod tests;

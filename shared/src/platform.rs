@@ -6,6 +6,6 @@ mod native;
 mod wasm;
 
 #[cfg(not(target_family = "wasm"))]
-pub use native::{HOLE_PUNCH, build_swarm, default_listen};
+pub use native::{HOLE_PUNCH, build_swarm, can_dial, default_listen};
 #[cfg(target_family = "wasm")]
-pub use wasm::{HOLE_PUNCH, build_swarm, default_listen};
+pub use wasm::{HOLE_PUNCH, build_swarm, can_dial, default_listen};

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     event::Transport,
+    node::reason,
     session::{ActivePath, ConnId},
 };
 
@@ -209,7 +210,10 @@ impl NetworkBehaviour for Behaviour {
                 cause,
                 ..
             }) => {
-                let reason = cause.map_or_else(|| "closed".into(), |cause| cause.to_string());
+                let reason = cause.map_or_else(
+                    || "the connection was closed".into(),
+                    |cause| reason::of_chain(cause),
+                );
                 self.remove(peer_id, connection_id, &reason);
             }
             // A connection that another behaviour denied after we made a handler for it.

@@ -27,10 +27,10 @@ use crate::{
     behaviour::Behaviour,
     config::{CLOSE_TIMEOUT, NodeConfig, OUTBOX_CHECK_INTERVAL, SHUTDOWN_TIMEOUT, UNREGISTER_TIME},
     error::StartError,
-    event::Event,
+    event::{Event, Transport},
     greet,
     msg::hub::Hub,
-    rendezvous,
+    platform, rendezvous,
     session::{DialId, Input, Output, RelayId, Session},
 };
 
@@ -56,6 +56,8 @@ pub struct EventLoop {
     /// A relay was told that we leave.
     unregistered: bool,
 }
+
+const NO_TRANSPORT: &str = "there is no transport for that kind of address";
 
 /// Observed addresses that are remembered as reported.
 pub(super) const MAX_OBSERVED: usize = 32;
@@ -256,14 +258,16 @@ impl EventLoop {
         }
     }
 
-    fn dial(&mut self, dial: DialId, peer: Option<PeerId>, addresses: Vec<Multiaddr>) {
+    fn dial(&mut self, dial: DialId, peer: Option<PeerId>, mut addresses: Vec<Multiaddr>) {
+        // A circuit goes by the connection to its relay, whatever that runs over.
+        addresses.retain(|a| Transport::of(a) == Transport::Circuit || platform::can_dial(a));
         let opts = match (peer, addresses.first()) {
-            (Some(peer), _) => DialOpts::peer_id(peer)
+            (Some(peer), Some(_)) => DialOpts::peer_id(peer)
                 .condition(PeerCondition::Always)
                 .addresses(addresses)
                 .build(),
             (None, Some(address)) => DialOpts::unknown_peer_id().address(address.clone()).build(),
-            (None, None) => return self.dial_failed(dial, "no address".into()),
+            (_, None) => return self.dial_failed(dial, NO_TRANSPORT.into()),
         };
         let conn = opts.connection_id();
         self.dials.insert(conn, dial);

@@ -1,29 +1,33 @@
 //! Why something failed, in words for a person: short, and without Rust's nesting.
 
-use std::error::Error;
+use std::{error::Error, io};
 
 use libp2p::{TransportError, swarm::DialError};
 
 /// The innermost cause of an error, which is what a person can act on.
 pub(crate) fn of_chain(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
+    while let Some(inner) = inner(innermost) {
+        innermost = inner;
     }
     one_line(&innermost.to_string())
 }
 
-pub(crate) fn of_io(error: &std::io::Error) -> String {
-    match error.get_ref() {
-        Some(inner) => of_chain(inner),
-        None => one_line(&error.to_string()),
+/// An I/O error's own content is no source of it.
+fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+    {
+        Some(content) => Some(content),
+        None => error.source(),
     }
 }
 
-pub(crate) fn of_transport(error: &TransportError<std::io::Error>) -> String {
+pub(crate) fn of_transport(error: &TransportError<io::Error>) -> String {
     match error {
         TransportError::MultiaddrNotSupported(_) => "no transport for this kind of address".into(),
-        TransportError::Other(e) => of_io(e),
+        TransportError::Other(e) => of_chain(e),
     }
 }
 

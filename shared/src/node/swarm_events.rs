@@ -47,13 +47,13 @@ impl EventLoop {
             } => {
                 let reason = match reason {
                     Ok(()) => "the relay ended it".into(),
-                    Err(e) => reason::of_io(&e),
+                    Err(e) => reason::of_chain(&e),
                 };
                 self.listener_gone(listener_id, reason);
             }
             SwarmEvent::ListenerError { listener_id, error } => {
                 if self.reservations.contains_key(&listener_id) {
-                    self.listener_gone(listener_id, reason::of_io(&error));
+                    self.listener_gone(listener_id, reason::of_chain(&error));
                 } else {
                     tracing::warn!("listener: {error}");
                 }
@@ -73,7 +73,7 @@ impl EventLoop {
                 self.connections.remove(&connection_id);
                 let reason = cause.map_or_else(
                     || "the connection was closed".into(),
-                    |cause| cause.to_string(),
+                    |cause| reason::of_chain(&cause),
                 );
                 self.input(Input::Closed {
                     peer: peer_id,

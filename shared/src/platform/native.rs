@@ -2,7 +2,7 @@
 
 use libp2p::{
     Multiaddr, Swarm, SwarmBuilder, Transport as _, core::upgrade::Version, dns, identity::Keypair,
-    noise, relay, swarm::NetworkBehaviour, tcp, websocket, yamux,
+    multiaddr::Protocol, noise, relay, swarm::NetworkBehaviour, tcp, websocket, yamux,
 };
 
 use crate::{
@@ -25,6 +25,17 @@ pub fn default_listen() -> Vec<Multiaddr> {
     .iter()
     .filter_map(|address| address.parse().ok())
     .collect()
+}
+
+/// Whether there is a transport for this address. There is none for WebRTC.
+#[must_use]
+pub fn can_dial(address: &Multiaddr) -> bool {
+    address.iter().all(|protocol| {
+        !matches!(
+            protocol,
+            Protocol::WebRTC | Protocol::WebRTCDirect | Protocol::WebTransport
+        )
+    })
 }
 
 /// Makes a swarm with every transport of a terminal.

@@ -4,6 +4,7 @@ use libp2p::{
     Multiaddr, Swarm, SwarmBuilder, Transport as _,
     core::{muxing::StreamMuxerBox, upgrade::Version},
     identity::Keypair,
+    multiaddr::Protocol,
     noise, relay,
     swarm::NetworkBehaviour,
     webrtc_websys, websocket_websys, yamux,
@@ -21,6 +22,17 @@ pub const HOLE_PUNCH: bool = false;
 #[must_use]
 pub const fn default_listen() -> Vec<Multiaddr> {
     Vec::new()
+}
+
+/// Whether there is a transport for this address: a tab has WebSocket and webrtc-direct.
+#[must_use]
+pub fn can_dial(address: &Multiaddr) -> bool {
+    address.iter().any(|protocol| {
+        matches!(
+            protocol,
+            Protocol::Ws(_) | Protocol::Wss(_) | Protocol::WebRTCDirect
+        )
+    })
 }
 
 /// Makes a swarm with every transport of a browser tab.
