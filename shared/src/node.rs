@@ -57,6 +57,9 @@ enum Request {
     Wake,
     Peers(oneshot::Sender<Vec<PeerInfo>>),
     Shutdown(oneshot::Sender<()>),
+    /// Tests break and make connections behind the session's back.
+    #[cfg(test)]
+    Meddle(tests::Meddling),
 }
 
 /// Makes a node. Its listeners are bound already; the rest happens while the [`EventLoop`] runs.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use self::report::{Figures, Row};
+use self::report::Row;
 
 /// What a run measures.
 #[derive(Debug, Clone, Copy)]
@@ -75,12 +75,20 @@ async fn main() -> Result<()> {
         if !chosen(name) {
             continue;
         }
-        let ours: Figures = tokio::time::timeout(PATIENCE, msg::run(over, load)).await??;
-        let plain = tokio::time::timeout(PATIENCE, plain::run(over, load)).await??;
+        let ours = on_a_worker(msg::run(over, load)).await?;
+        let plain = on_a_worker(plain::run(over, load)).await?;
         report::row(&Row { name, ours, plain });
     }
     if chosen("idle") {
-        report::idle(&tokio::time::timeout(PATIENCE, idle::run()).await??);
+        report::idle(&on_a_worker(idle::run()).await?);
     }
     Ok(())
+}
+
+/// Runs a measurement where an application's tasks run: `main` itself has a thread of its own, and
+/// each of its wake-ups would cost a switch between threads.
+async fn on_a_worker<T: Send + 'static>(
+    measurement: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    tokio::spawn(tokio::time::timeout(PATIENCE, measurement)).await??
 }

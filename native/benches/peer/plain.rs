@@ -1,5 +1,5 @@
-//! The yardstick: a libp2p stream, opened once, with length-prefixed frames one way and cumulative
-//! acks the other, both batched, and nothing else.
+//! The yardstick: a libp2p stream, opened once, with length-prefixed frames one way and a framed ack
+//! for each the other way, both written in batches, and nothing else.
 
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ use super::{
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/punchline-bench/plain/1");
 const BUFFER: usize = 128 * 1024;
+/// An ack is a frame, too: its length, and the number of the message.
+const ACK_BYTES: usize = size_of::<u32>() + size_of::<u64>();
 
 #[derive(NetworkBehaviour)]
 struct Behaviour {
@@ -151,7 +153,7 @@ impl Pair {
         Ok(start.elapsed())
     }
 
-    /// An ack says how many frames came since the last one: 4 bytes, several may come at once.
+    /// Waits for acks, and takes all that are there.
     async fn acks(&mut self) -> Result<u64> {
         let mut have = 0;
         loop {
@@ -160,21 +162,19 @@ impl Pair {
                 bail!("the receiver has gone");
             }
             have += read;
-            if have % 4 == 0 {
-                break;
+            if have.is_multiple_of(ACK_BYTES) {
+                return Ok(u64::try_from(have / ACK_BYTES)?);
             }
         }
-        let acks = self.buffer[..have].chunks_exact(4);
-        Ok(acks
-            .map(|a| u64::from(u32::from_be_bytes([a[0], a[1], a[2], a[3]])))
-            .sum())
     }
 }
 
-/// Reads frames and acks what each read completes.
+/// Reads frames and acks each; the acks of what a read completes are written together.
 async fn ack_all(mut stream: Stream) -> Result<()> {
     let mut buffer = vec![0; BUFFER + LARGE];
     let (mut from, mut to) = (0, 0);
+    let mut seq = 0u64;
+    let mut acks = Vec::new();
     loop {
         if to == buffer.len() {
             buffer.copy_within(from..to, 0);
@@ -186,7 +186,6 @@ async fn ack_all(mut stream: Stream) -> Result<()> {
             return Ok(());
         }
         to += read;
-        let mut frames = 0u32;
         while let Some(prefix) = buffer[from..to].first_chunk::<4>() {
             let len = 4 + u32::from_be_bytes(*prefix) as usize;
             if to - from < len {
@@ -196,14 +195,17 @@ async fn ack_all(mut stream: Stream) -> Result<()> {
             let body = buffer[from + 4..from + len].to_vec();
             std::hint::black_box(String::from_utf8(body)?);
             from += len;
-            frames += 1;
+            seq += 1;
+            acks.extend_from_slice(&u32::try_from(size_of::<u64>())?.to_be_bytes());
+            acks.extend_from_slice(&seq.to_be_bytes());
         }
         if from == to {
             (from, to) = (0, 0);
         }
-        if frames > 0 {
-            stream.write_all(&frames.to_be_bytes()).await?;
+        if !acks.is_empty() {
+            stream.write_all(&acks).await?;
             stream.flush().await?;
+            acks.clear();
         }
     }
 }

@@ -35,14 +35,16 @@ fn a_greeting_over_the_limit_is_refused_before_it_is_read() {
         message: "x".repeat(1024 * 1024),
     });
     let error = read_from::<Request>(&bytes).unwrap_err();
-    assert_eq!(error.to_string(), "a greeting of more than 4096 bytes");
+    assert_eq!(error.to_string(), "more than 4096 bytes");
 }
 
 #[test]
 fn bad_greetings_are_refused() {
-    let cases: [&[u8]; 5] = [
-        b"",
-        b"\x07\x0a\x05Hel",
+    for truncated in [&b""[..], b"\x07\x0a\x05Hel"] {
+        let error = read_from::<Request>(truncated).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{truncated:x?}");
+    }
+    let cases: [&[u8]; 3] = [
         b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
         b"\x04\x0a\x02\xff\xfe",
         b"\x02\x07\x07",

@@ -118,8 +118,9 @@ impl Behaviour {
         conn: ConnectionId,
         proven: Result<Option<Duration>, String>,
     ) {
-        let candidates = self.peers.entry(peer).or_default();
-        let Some(candidate) = candidates.iter_mut().find(|c| c.conn == conn) else {
+        let mut candidates = self.peers.get_mut(&peer).into_iter().flatten();
+        let Some(candidate) = candidates.find(|c| c.conn == conn) else {
+            // The connection was closed meanwhile.
             return;
         };
         let changed = candidate.proven != proven.is_ok();

@@ -53,31 +53,36 @@ pub(crate) struct Context {
     pub(crate) transport: Transport,
     pub(crate) hub: Arc<Hub>,
     pub(crate) link: Arc<Link>,
-    /// The last sign of life.
+    /// The last sign of life, as of the last probe interval.
     pub(crate) last_heard: Instant,
+    heard: bool,
     carried_data: bool,
     idle: bool,
 }
 
 impl Context {
     /// The remote gave a sign of life.
-    pub(crate) fn heard(&mut self) {
-        self.last_heard = Instant::now();
+    pub(crate) const fn heard(&mut self) {
+        self.heard = true;
     }
 
     /// The remote sent a message.
-    pub(crate) fn heard_data(&mut self) {
+    pub(crate) const fn heard_data(&mut self) {
         self.heard();
         self.carried_data();
     }
 
     /// A message went one way or the other.
-    pub(crate) fn carried_data(&mut self) {
+    pub(crate) const fn carried_data(&mut self) {
         self.carried_data = true;
     }
 
     /// A probe interval has passed.
     pub(crate) fn tick(&mut self) {
+        // The clock is read here, not for every frame.
+        if std::mem::take(&mut self.heard) {
+            self.last_heard = Instant::now();
+        }
         self.idle = !std::mem::take(&mut self.carried_data);
     }
 
@@ -133,6 +138,7 @@ impl Handler {
                 hub,
                 link,
                 last_heard: Instant::now(),
+                heard: false,
                 carried_data: false,
                 idle: false,
             },

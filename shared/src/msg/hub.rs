@@ -8,7 +8,7 @@
 mod tests;
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     ops::Range,
     sync::{
         Arc,
@@ -41,7 +41,7 @@ pub(crate) struct Hub {
     pub(crate) session: u64,
     pub(crate) events: EventSender,
     message_timeout: Duration,
-    links: Mutex<HashMap<PeerId, Arc<Link>>>,
+    links: Mutex<BTreeMap<PeerId, Arc<Link>>>,
     unacked: AtomicUsize,
     /// Where new outboxes start: after what has been sent to any peer that was forgotten since. A
     /// peer that returns remembers our session, and expects no number twice.
@@ -68,6 +68,8 @@ pub(crate) struct LinkState {
     pub(crate) active: Option<ConnectionId>,
     /// Counts changes of `active`, and other reasons to ask where to resume.
     pub(crate) epoch: u64,
+    /// The writer waits for the next ack, or for more to write.
+    pub(crate) collecting: bool,
     /// The application knows that this peer is connected, so it may be shown messages.
     pub(crate) announced: bool,
     /// Messages in the order of their acceptance, on their way to the application. Two connections
@@ -120,7 +122,10 @@ impl Hub {
             return Err(SendError::OutboxFull(to));
         }
         self.unacked.fetch_add(1, Ordering::Relaxed);
-        let waker = state.take_active_waker();
+        let waker = match state.collecting && state.outbox.pays_to_collect() {
+            true => None,
+            false => state.take_active_waker(),
+        };
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
@@ -251,7 +256,7 @@ impl Hub {
 
     /// Makes room by forgetting the peer that has been away longest, if possible one that has
     /// everything.
-    fn forget_one(&self, links: &mut HashMap<PeerId, Arc<Link>>) {
+    fn forget_one(&self, links: &mut BTreeMap<PeerId, Arc<Link>>) {
         let longest_away = links
             .values()
             .filter(|link| Arc::strong_count(link) == 1)

@@ -16,7 +16,7 @@ use super::{
     delivery::BogusAck,
     handler::Context as Connection,
 };
-use crate::config::{HELLO_TIMEOUT, PROBE_INTERVAL};
+use crate::config::{COLLECT_RTT, HELLO_TIMEOUT, PROBE_INTERVAL, SENT_REPORT_DELAY};
 
 /// Frames read before other work of the connection gets its turn.
 const BATCH_FRAMES: usize = 512;
@@ -32,6 +32,8 @@ pub(crate) struct Outbound {
     /// The hello that is not answered yet: its nonce, and when it was sent.
     hello: Option<(u64, Instant)>,
     next_nonce: u64,
+    /// The shortest round trip of a hello here.
+    rtt: Duration,
     /// The epoch of the link that this stream may write messages in.
     resumed: Option<u64>,
     /// The epoch that the last hello asks for.
@@ -39,6 +41,10 @@ pub(crate) struct Outbound {
     /// The next message that the remote expects, by its last word here.
     expected: Option<u64>,
     probe: Delay,
+    /// When to tell of messages that have been written.
+    report: Option<Delay>,
+    /// Messages have been written that no report is due for.
+    wrote: bool,
     /// Writing waits for the remote.
     stuck: bool,
 }
@@ -66,10 +72,13 @@ impl Outbound {
             writer: Writer::default(),
             hello: None,
             next_nonce: 1,
+            rtt: Duration::MAX,
             resumed: None,
             asked: None,
             expected: None,
             probe: Delay::new(PROBE_INTERVAL),
+            report: None,
+            wrote: false,
             stuck: false,
         };
         this.say_hello(conn);
@@ -85,6 +94,7 @@ impl Outbound {
         self.check_probe(cx, conn)?;
         let rtt = self.read(cx, conn)?;
         self.write(cx, conn)?;
+        self.report(cx, conn);
         rtt.map_or(Poll::Pending, |rtt| Poll::Ready(Ok(rtt)))
     }
 
@@ -178,7 +188,9 @@ impl Outbound {
             state.outbox.ack(resume.next)?
         };
         conn.hub.acked(conn.link.peer, acked);
-        Ok(Some(sent_at.elapsed()))
+        let rtt = sent_at.elapsed();
+        self.rtt = self.rtt.min(rtt);
+        Ok(Some(rtt))
     }
 
     fn write(&mut self, cx: &mut Context<'_>, conn: &mut Connection) -> Result<(), OutboundFault> {
@@ -212,6 +224,30 @@ impl Outbound {
         Ok(())
     }
 
+    /// Tells of messages that have been written. Most are acked before it is time to.
+    fn report(&mut self, cx: &mut Context<'_>, conn: &Connection) {
+        if let Some(report) = &mut self.report
+            && report.poll_unpin(cx).is_ready()
+        {
+            self.report = None;
+            if self.writer.is_empty() {
+                let mut state = conn.link.lock();
+                if state.active == Some(conn.id) {
+                    let sent = state.outbox.newly_sent();
+                    conn.hub.sent(conn.link.peer, sent);
+                }
+            }
+        }
+        if self.report.is_none() && (self.wrote || !self.writer.is_empty()) {
+            self.wrote = false;
+            let report = self.report.insert(Delay::new(SENT_REPORT_DELAY));
+            // Polled once, so that it wakes us.
+            if report.poll_unpin(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+        }
+    }
+
     /// Collects what may be written now.
     fn fill(&mut self, cx: &Context<'_>, conn: &mut Connection) {
         let mut state = conn.link.lock();
@@ -233,9 +269,9 @@ impl Outbound {
             }
             self.resumed = Some(state.epoch);
         }
-        if self.writer.is_empty() {
-            let sent = state.outbox.newly_sent();
-            conn.hub.sent(conn.link.peer, sent);
+        state.collecting = self.rtt <= COLLECT_RTT && state.outbox.pays_to_collect();
+        if state.collecting {
+            return;
         }
         let mut wrote = false;
         while self.writer.has_room()
@@ -246,6 +282,7 @@ impl Outbound {
         }
         drop(state);
         if wrote {
+            self.wrote = true;
             conn.carried_data();
         }
     }

@@ -197,6 +197,8 @@ impl EventLoop {
                 let _ = reply.send(self.peers());
             }
             Request::Shutdown(_) => {}
+            #[cfg(test)]
+            Request::Meddle(meddling) => meddling.with(&mut self.swarm),
         }
     }
 

@@ -1,7 +1,18 @@
 //! Nodes on a transport in memory.
 
+mod backpressure;
+mod greetings;
 mod harness;
+mod hostile_answers;
+mod hostile_frames;
+mod hostile_load;
+mod log;
+mod oneshot;
+mod paths;
+mod plain;
+mod scene;
 
+pub(super) use self::harness::Meddling;
 use self::harness::{TestNode, deliveries, messages};
 use crate::event::{DeliveryState, Event, Path};
 
@@ -45,4 +56,23 @@ async fn a_stopped_node_takes_no_messages() {
         Err(crate::error::SendError::Stopped)
     );
     a.until_end().await;
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_acks() {
+    let mut b = TestNode::listening().await;
+    let mut a = TestNode::dialling(&b.address).await;
+    a.until_connected(b.peer_id).await;
+    for i in 1..=100 {
+        assert_eq!(a.node.send(b.peer_id, format!("line {i}")), Ok(i));
+    }
+    let (node, peer) = (a.node.clone(), a.peer_id);
+    let stop = tokio::spawn(async move { node.shutdown().await });
+    let acked = deliveries(&mut a, DeliveryState::Acked, 100).await;
+    assert_eq!(acked, (1..=100).collect::<Vec<_>>());
+    a.until_end().await;
+    harness::patiently(stop).await.unwrap();
+    assert_eq!(messages(&mut b, 100).await.len(), 100);
+    b.until(|e| matches!(e, Event::Disconnected { peer: p, .. } if *p == peer))
+        .await;
 }

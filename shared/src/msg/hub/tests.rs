@@ -1,8 +1,11 @@
 //! What is remembered of peers that are gone.
 
+use futures::{StreamExt, executor::block_on};
+
 use super::*;
 use crate::{
     config::{DEFAULT_MESSAGE_TIMEOUT, MAX_OUTBOX_MESSAGES},
+    event::Path,
     queue,
 };
 
@@ -101,4 +104,37 @@ fn ack_all(hub: &Hub, peer: PeerId) {
     let next = state.outbox.next_seq();
     let acked = state.outbox.ack(next).unwrap();
     hub.acked(peer, acked);
+}
+
+#[test]
+fn messages_of_two_connections_are_shown_in_the_order_of_their_acceptance() {
+    let (hub, mut events) = hub();
+    let link = hub.link_or_new(PeerId::random());
+    let accept = |id| {
+        let (from, body) = (link.peer, String::new());
+        let path = Path::Direct;
+        let message = Event::Message {
+            from,
+            id,
+            body,
+            path,
+        };
+        link.lock().shown.push(message);
+    };
+    accept(1);
+    // Another connection accepts the next one and passes it on first.
+    accept(2);
+    link.lock().show(&hub.events);
+    link.lock().show(&hub.events);
+    hub.events.close();
+    let shown = block_on(events.by_ref().collect::<Vec<_>>());
+    let ids: Vec<_> = shown.iter().filter_map(id_of).collect();
+    assert_eq!(ids, [1, 2]);
+}
+
+const fn id_of(event: &Event) -> Option<u64> {
+    match event {
+        Event::Message { id, .. } => Some(*id),
+        _ => None,
+    }
 }

@@ -24,14 +24,14 @@ fn the_largest_packet_has_2048_bytes() {
     );
     packet[0] += 1;
     packet.push(b'x');
-    assert_fault(&packet, "a packet of more than 2048 bytes");
+    assert_fault(&packet, "more than 2048 bytes");
 }
 
 #[test]
 fn bad_packets_are_refused() {
     assert_fault(b"\x82\x00hi", "invalid length prefix");
-    assert_fault(b"\xff\xff\xff\xff\x0f", "a packet of more than 2048 bytes");
-    assert_fault(b"\x80\x80\x00", "a packet of more than 2048 bytes");
+    assert_fault(b"\xff\xff\xff\xff\x0f", "more than 2048 bytes");
+    assert_fault(b"\x80\x80\x00", "invalid length prefix");
     assert_fault(b"\x02\xff\xfe", "invalid utf-8");
     for truncated in [&b""[..], b"\x80", b"\x02", b"\x02h"] {
         let error = block_on(receive(Cursor::new(truncated.to_vec()))).unwrap_err();

@@ -1,6 +1,6 @@
 //! What tests of nodes start from.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use futures::StreamExt;
 use libp2p::{
@@ -11,12 +11,13 @@ use libp2p::{
     swarm::{Config, NetworkBehaviour},
     yamux,
 };
+use tokio::sync::oneshot;
 
 use crate::{
     behaviour::Behaviour,
     config::NodeConfig,
     event::{DeliveryState, Event},
-    node::{Events, Node, assemble, prepare},
+    node::{Events, Node, Request, assemble, prepare},
 };
 
 /// A test that waits longer than this is stuck.
@@ -47,6 +48,7 @@ impl TestNode {
 
     /// Any node; it also listens.
     pub(crate) async fn start(mut config: NodeConfig) -> Self {
+        super::log::record();
         config.listen.push("/memory/0".parse().unwrap());
         let key = Keypair::generate_ed25519();
         let (hub, events) = prepare(&config).unwrap();
@@ -79,18 +81,56 @@ impl TestNode {
             }
             panic!("the node stopped");
         };
-        tokio::time::timeout(PATIENCE, search)
-            .await
-            .expect("an event that did not come")
+        patiently(search).await
+    }
+
+    /// Reads events and forgets them.
+    pub(crate) async fn drain(mut self) {
+        while self.events.next().await.is_some() {}
     }
 
     /// Waits until the node has stopped.
     pub(crate) async fn until_end(&mut self) {
         let end = async { while self.events.next().await.is_some() {} };
-        tokio::time::timeout(PATIENCE, end)
-            .await
-            .expect("a node that did not stop");
+        patiently(end).await;
     }
+}
+
+/// Something to do with a node's swarm.
+pub(crate) struct Meddling(Box<Action>);
+
+type Action = dyn FnOnce(&mut Swarm<Behaviour>) + Send;
+
+impl Meddling {
+    pub(crate) fn with(self, swarm: &mut Swarm<Behaviour>) {
+        (self.0)(swarm);
+    }
+}
+
+impl fmt::Debug for Meddling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meddling").finish_non_exhaustive()
+    }
+}
+
+/// Does something with a node's swarm.
+pub(crate) async fn meddle<T: Send + 'static>(
+    node: &Node,
+    action: impl FnOnce(&mut Swarm<Behaviour>) -> T + Send + 'static,
+) -> T {
+    let (reply, answer) = oneshot::channel();
+    let meddling = Meddling(Box::new(move |swarm| {
+        let _ = reply.send(action(swarm));
+    }));
+    node.request(Request::Meddle(meddling)).await.unwrap();
+    patiently(answer).await.unwrap()
+}
+
+/// Waits for something that has to happen.
+pub(crate) async fn patiently<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, work)
+        .await
+        .expect("something that did not happen")
 }
 
 /// The bodies of the next messages.
