@@ -285,16 +285,27 @@ fn a_port_in_use_is_one_line() {
     }
 }
 
+/// Killed when dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A peer whose stdout we read, or not.
-fn unread_peer() -> (Child, BufReader<ChildStdout>, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_punchline"))
+fn unread_peer() -> (Killed, BufReader<ChildStdout>, String) {
+    let child = Command::new(env!("CARGO_BIN_EXE_punchline"))
         .arg("--json")
         .args(LISTEN)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut child = Killed(child);
+    let mut stdout = BufReader::new(child.0.stdout.take().unwrap());
     let mut address = None;
     let mut line = String::new();
     while !line.contains(r#""event":"ready""#) {
@@ -341,5 +352,5 @@ fn a_slow_reader_of_stdout_misses_nothing() {
     assert_eq!(typing.join().unwrap().code, Some(0));
     // Now nobody reads at all, which the next line of output finds out.
     let _c = peer("c", &[&address, "--greet-interval", "0"]);
-    assert!(wait_exit(&mut b).unwrap().success());
+    assert!(wait_exit(&mut b.0).unwrap().success());
 }

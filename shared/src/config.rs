@@ -95,6 +95,9 @@ pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 pub const UNREGISTER_TIME: Duration = Duration::from_millis(200);
 /// A stop waits this long for connections to close.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// What QUIC has to say when a connection closes is sent by a task of its own; a stop leaves it this
+/// long. Without it the other side would wait for us until its idle timeout.
+pub const FAREWELL_TIME: Duration = Duration::from_millis(50);
 
 /// Peers that the session keeps an eye on: discovered, dialled or connected.
 pub const MAX_SESSION_PEERS: usize = 1_024;

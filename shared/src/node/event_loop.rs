@@ -25,7 +25,10 @@ use web_time::Instant;
 use super::{PeerInfo, Request};
 use crate::{
     behaviour::Behaviour,
-    config::{CLOSE_TIMEOUT, NodeConfig, OUTBOX_CHECK_INTERVAL, SHUTDOWN_TIMEOUT, UNREGISTER_TIME},
+    config::{
+        CLOSE_TIMEOUT, FAREWELL_TIME, NodeConfig, OUTBOX_CHECK_INTERVAL, SHUTDOWN_TIMEOUT,
+        UNREGISTER_TIME,
+    },
     error::StartError,
     event::{Event, Transport},
     greet,
@@ -172,12 +175,16 @@ impl EventLoop {
             // An error means that it is gone already.
             let _ = self.swarm.disconnect_peer_id(peer);
         }
+        let farewell = !self.connections.is_empty();
         let mut most = Delay::new(CLOSE_TIMEOUT).fuse();
         while !self.connections.is_empty() {
             futures::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
                 () = most => break,
             }
+        }
+        if farewell {
+            Delay::new(FAREWELL_TIME).await;
         }
         self.hub.events.close();
     }
