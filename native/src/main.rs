@@ -13,6 +13,7 @@ mod signals;
 
 use std::{process::ExitCode, thread};
 
+use tokio::runtime;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::cli::{Invocation, UsageError};
@@ -34,10 +35,13 @@ fn main() -> ExitCode {
         Err(UsageError(line)) => return fail(&line, EXIT_USAGE),
     };
     prepare();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    // A peer's work hardly fills one core; handing it from thread to thread would cost more than
+    // it gains. A relay serves many.
+    let mut runtime = match invocation {
+        Invocation::Peer(_) => runtime::Builder::new_current_thread(),
+        Invocation::Relay(_) => runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => return fail(&format!("cannot start the runtime: {e}"), EXIT_FAILURE),
     };

@@ -9,9 +9,10 @@ mod plain;
 mod relay;
 mod report;
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use anyhow::Result;
+use tokio::{runtime, sync::oneshot, time::timeout};
 
 use self::report::Row;
 
@@ -46,7 +47,7 @@ pub(crate) enum Over {
     Relay,
 }
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::main]
 async fn main() -> Result<()> {
     let args: Vec<_> = std::env::args().skip(1).collect();
     let chosen = |name: &str| {
@@ -75,20 +76,29 @@ async fn main() -> Result<()> {
         if !chosen(name) {
             continue;
         }
-        let ours = on_a_worker(msg::run(over, load)).await?;
-        let plain = on_a_worker(plain::run(over, load)).await?;
+        let ours = msg::run(over, load).await?;
+        let plain = plain::run(over, load).await?;
         report::row(&Row { name, ours, plain });
     }
     if chosen("idle") {
-        report::idle(&on_a_worker(idle::run()).await?);
+        report::idle(&timeout(PATIENCE, idle::run()).await??);
     }
     Ok(())
 }
 
-/// Runs a measurement where an application's tasks run: `main` itself has a thread of its own, and
-/// each of its wake-ups would cost a switch between threads.
-async fn on_a_worker<T: Send + 'static>(
-    measurement: impl Future<Output = Result<T>> + Send + 'static,
-) -> Result<T> {
-    tokio::spawn(tokio::time::timeout(PATIENCE, measurement)).await??
+/// Runs one peer in a thread of its own, as two programs on two machines would run, with the
+/// runtime that the program uses.
+fn in_own_thread<T: Send + 'static>(
+    peer: impl Future<Output = Result<T>> + Send + 'static,
+) -> impl Future<Output = Result<T>> {
+    let (done, result) = oneshot::channel();
+    thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let result = runtime
+            .map_err(Into::into)
+            .and_then(|runtime| runtime.block_on(async { timeout(PATIENCE, peer).await? }));
+        // Nobody listens any more if the other peer has failed.
+        let _ = done.send(result);
+    });
+    async { result.await? }
 }

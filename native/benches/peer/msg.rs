@@ -12,8 +12,10 @@ use shared::{
     node::{self, Events, Node},
 };
 
+use tokio::sync::oneshot;
+
 use super::{
-    LARGE, Load, Over, SMALL, WINDOW,
+    LARGE, Load, Over, SMALL, WINDOW, in_own_thread,
     relay::Relay,
     report::{Figures, median},
 };
@@ -29,20 +31,44 @@ pub(crate) async fn run(over: Over, load: Load) -> Result<Figures> {
             (Some(relay), config)
         }
     };
-    let (receiver, mut received) = start(config.clone())?;
-    let address = dialable(&mut received, over).await?;
-    let drain = tokio::spawn(async move { while received.next().await.is_some() {} });
-    let (sender, mut events) = start(NodeConfig {
-        dial: vec![address],
-        ..config
-    })?;
+    let (address_known, address) = oneshot::channel();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let receiver = in_own_thread(receive(config.clone(), over, address_known, stopped));
+    let sender = in_own_thread(async move {
+        let figures = send(config, address.await?, load).await;
+        drop(stop);
+        figures
+    });
+    let (figures, ()) = futures::future::try_join(sender, receiver).await?;
+    drop(relay);
+    Ok(figures)
+}
+
+async fn receive(
+    config: NodeConfig,
+    over: Over,
+    address_known: oneshot::Sender<Multiaddr>,
+    stopped: oneshot::Receiver<()>,
+) -> Result<()> {
+    let (node, mut events) = start(config)?;
+    let address = dialable(&mut events, over).await?;
+    // The sender has failed if it does not want it.
+    let _ = address_known.send(address);
+    let drain = tokio::spawn(async move { while events.next().await.is_some() {} });
+    let _ = stopped.await;
+    node.shutdown().await;
+    drain.await?;
+    Ok(())
+}
+
+async fn send(config: NodeConfig, address: Multiaddr, load: Load) -> Result<Figures> {
+    let (sender, mut events) = start(config)?;
+    ready(&mut events).await?;
+    sender.dial(address).await?;
     let to = connected(&mut events).await?;
     let mut pair = Pair { sender, events, to };
     let figures = pair.measure(load).await?;
     pair.sender.shutdown().await;
-    receiver.shutdown().await;
-    drain.await?;
-    drop(relay);
     Ok(figures)
 }
 
@@ -77,6 +103,17 @@ async fn dialable(events: &mut Events, over: Over) -> Result<Multiaddr> {
         match event {
             Event::Listening { address } if over != Over::Relay => return Ok(address),
             Event::Reserved { address, .. } => return Ok(address),
+            _ => {}
+        }
+    }
+    bail!("the node stopped")
+}
+
+async fn ready(events: &mut Events) -> Result<()> {
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Ready {} => return Ok(()),
+            Event::Error { message } => bail!(message),
             _ => {}
         }
     }

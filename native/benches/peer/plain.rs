@@ -13,8 +13,10 @@ use libp2p::{
     tcp, yamux,
 };
 
+use tokio::sync::oneshot;
+
 use super::{
-    LARGE, Load, Over, PATIENCE, SMALL, WINDOW,
+    LARGE, Load, Over, PATIENCE, SMALL, WINDOW, in_own_thread,
     relay::Relay,
     report::{Figures, median},
 };
@@ -41,30 +43,41 @@ pub(crate) async fn run(over: Over, load: Load) -> Result<Figures> {
             (Some(relay), listen)
         }
     };
+    let (address_known, address) = oneshot::channel();
+    let receiver = in_own_thread(receive(listen, address_known));
+    let sender = in_own_thread(async move { send(address.await?, load).await });
+    let (figures, ()) = futures::future::try_join(sender, receiver).await?;
+    drop(relay);
+    Ok(figures)
+}
+
+async fn receive(listen: Multiaddr, address_known: oneshot::Sender<Multiaddr>) -> Result<()> {
     let mut receiver = swarm()?;
     let address = dialable(&mut receiver, listen).await?;
-    let to = *receiver.local_peer_id();
+    // The sender has failed if it does not want it.
+    let _ = address_known.send(address);
     let mut incoming = receiver.behaviour().stream.new_control().accept(PROTOCOL)?;
-    let serve = tokio::spawn(async move {
-        if let Some((_, stream)) = incoming.next().await {
-            // Ends with an error when the sender closes.
-            let _ = ack_all(stream).await;
-        }
-    });
     let drive = tokio::spawn(drive(receiver));
+    let (_, stream) = incoming.next().await.context("no stream")?;
+    // Ends with an error when the sender closes.
+    let _ = ack_all(stream).await;
+    drive.abort();
+    Ok(())
+}
+
+async fn send(address: Multiaddr, load: Load) -> Result<Figures> {
     let mut sender = swarm()?;
+    let to = match address.iter().last() {
+        Some(Protocol::P2p(peer)) => peer,
+        _ => bail!("no peer id in {address}"),
+    };
     sender.dial(address)?;
     let mut pair = Pair {
         stream: open(sender, to).await?,
         buffer: vec![0; BUFFER],
         out: Vec::new(),
     };
-    let figures = pair.measure(load).await?;
-    drop(pair);
-    serve.await?;
-    drive.abort();
-    drop(relay);
-    Ok(figures)
+    pair.measure(load).await
 }
 
 async fn drive(mut swarm: Swarm<Behaviour>) {

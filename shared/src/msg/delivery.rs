@@ -137,10 +137,10 @@ impl Outbox {
         Some(&entry.frame)
     }
 
-    /// Whether messages are under way whose ack will come soon, while little waits to follow them.
+    /// Whether more messages are under way, and their acks so to come, than wait to follow them.
     #[must_use]
-    pub const fn pays_to_collect(&self) -> bool {
-        self.cursor > 0 && self.unwritten < COLLECT_BYTES
+    pub fn pays_to_collect(&self) -> bool {
+        self.entries.len() < 2 * self.cursor && self.unwritten < COLLECT_BYTES
     }
 
     /// Whether some message has been written to a path and may have arrived.
