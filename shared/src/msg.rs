@@ -6,10 +6,12 @@
 
 pub(crate) mod behaviour;
 pub(crate) mod codec;
+mod connection;
 pub mod delivery;
 pub(crate) mod handler;
 pub(crate) mod hub;
 mod inbound;
+mod link;
 mod oneshot;
 mod outbound;
 

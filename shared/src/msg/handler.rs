@@ -21,12 +21,13 @@ use libp2p::{
         },
     },
 };
-use web_time::Instant;
 
 use super::{
     MSG_PROTOCOL, ONESHOT_PROTOCOL,
-    hub::{Hub, Link},
+    connection::Connection,
+    hub::Hub,
     inbound::Inbound,
+    link::{Link, LinkState},
     oneshot::{OneshotReceiver, OneshotSender},
     outbound::Outbound,
 };
@@ -46,51 +47,6 @@ pub(crate) enum ToBehaviour {
     Idle,
 }
 
-/// What the streams of one connection need to know of it.
-#[derive(Debug)]
-pub(crate) struct Context {
-    pub(crate) id: ConnectionId,
-    pub(crate) transport: Transport,
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) link: Arc<Link>,
-    /// The last sign of life, as of the last probe interval.
-    pub(crate) last_heard: Instant,
-    heard: bool,
-    carried_data: bool,
-    idle: bool,
-}
-
-impl Context {
-    /// The remote gave a sign of life.
-    pub(crate) const fn heard(&mut self) {
-        self.heard = true;
-    }
-
-    /// The remote sent a message.
-    pub(crate) const fn heard_data(&mut self) {
-        self.heard();
-        self.carried_data();
-    }
-
-    /// A message went one way or the other.
-    pub(crate) const fn carried_data(&mut self) {
-        self.carried_data = true;
-    }
-
-    /// A probe interval has passed.
-    pub(crate) fn tick(&mut self) {
-        // The clock is read here, not for every frame.
-        if std::mem::take(&mut self.heard) {
-            self.last_heard = Instant::now();
-        }
-        self.idle = !std::mem::take(&mut self.carried_data);
-    }
-
-    pub(crate) fn small_writes(&self) -> bool {
-        matches!(self.transport, Transport::Webrtc | Transport::WebrtcDirect)
-    }
-}
-
 /// What an outbound stream is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -101,7 +57,7 @@ pub(crate) enum Purpose {
 /// The handler of one connection.
 #[derive(Debug)]
 pub(crate) struct Handler {
-    conn: Context,
+    conn: Connection,
     remote_speaks_msg: bool,
     remote_speaks_oneshot: bool,
     outbound: OutboundState,
@@ -132,16 +88,7 @@ impl Handler {
         link: Arc<Link>,
     ) -> Self {
         Self {
-            conn: Context {
-                id,
-                transport,
-                hub,
-                link,
-                last_heard: Instant::now(),
-                heard: false,
-                carried_data: false,
-                idle: false,
-            },
+            conn: Connection::new(id, transport, hub, link),
             remote_speaks_msg: false,
             remote_speaks_oneshot: false,
             outbound: OutboundState::Closed,
@@ -209,7 +156,7 @@ impl Handler {
                 Poll::Pending => {}
             },
         }
-        if std::mem::take(&mut self.conn.idle) {
+        if self.conn.take_idle() {
             self.tell(ToBehaviour::Idle);
         }
     }
@@ -299,7 +246,7 @@ impl Handler {
     }
 
     /// The message that was started was written, or cannot be.
-    fn oneshot_done(&self, state: &mut super::hub::LinkState, result: std::io::Result<()>) {
+    fn oneshot_done(&self, state: &mut LinkState, result: std::io::Result<()>) {
         let seq = self.oneshot_sender.seq();
         if seq != state.outbox.base() {
             // Given up, or written by another connection.

@@ -11,8 +11,8 @@ use libp2p::Stream;
 
 use super::{
     codec::{Ack, Data, FrameError, Hello, Kind, Reader, Resume, Writer},
+    connection::Connection,
     delivery::{OutOfPlace, Verdict},
-    handler::Context as Connection,
 };
 use crate::{
     config::{HELLO_TIMEOUT, PROBE_INTERVAL},

@@ -13,8 +13,8 @@ use web_time::Instant;
 
 use super::{
     codec::{FrameError, Hello, Kind, Reader, Resume, Writer},
+    connection::Connection,
     delivery::BogusAck,
-    handler::Context as Connection,
 };
 use crate::config::{COLLECT_RTT, HELLO_TIMEOUT, PROBE_INTERVAL, SENT_REPORT_DELAY};
 

@@ -9,10 +9,13 @@ mod surplus;
 mod targets;
 mod upgrades;
 
-use libp2p::multihash::Multihash;
+use libp2p::{Multiaddr, multihash::Multihash};
 
 use super::*;
-use crate::event::Path;
+use crate::{
+    config::RelayAddress,
+    event::{Path, Transport},
+};
 
 /// Ordered by their number.
 fn id(n: u8) -> PeerId {

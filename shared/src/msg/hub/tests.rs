@@ -1,10 +1,11 @@
 //! What is remembered of peers that are gone.
 
 use futures::{StreamExt, executor::block_on};
+use libp2p::swarm::ConnectionId;
 
 use super::*;
 use crate::{
-    config::{DEFAULT_MESSAGE_TIMEOUT, MAX_OUTBOX_MESSAGES},
+    config::{DEFAULT_MESSAGE_TIMEOUT, MAX_OUTBOX_MESSAGES, ROOM_MEMORY},
     event::Path,
     queue,
 };
