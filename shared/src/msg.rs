@@ -1,7 +1,7 @@
 //! The msg protocol: messages between two peers, in order and once, over whatever path is best.
 //!
-//! [`delivery`] is the contract without I/O, [`hub`] what all sides share, [`handler`] what runs on
-//! a connection, [`behaviour`] what chooses between connections. docs/protocol.md has the wire
+//! `delivery` is the contract without I/O, `hub` what all sides share, `handler` what runs on
+//! a connection, `behaviour` what chooses between connections. docs/protocol.md has the wire
 //! format.
 
 pub(crate) mod behaviour;

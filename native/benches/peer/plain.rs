@@ -13,6 +13,7 @@ use libp2p::{
     tcp, yamux,
 };
 
+use shared::address;
 use tokio::sync::oneshot;
 
 use super::{
@@ -67,10 +68,7 @@ async fn receive(listen: Multiaddr, address_known: oneshot::Sender<Multiaddr>) -
 
 async fn send(address: Multiaddr, load: Load) -> Result<Figures> {
     let mut sender = swarm()?;
-    let to = match address.iter().last() {
-        Some(Protocol::P2p(peer)) => peer,
-        _ => bail!("no peer id in {address}"),
-    };
+    let to = address::peer_of(&address).context("no peer id")?;
     sender.dial(address)?;
     let mut pair = Pair {
         stream: open(sender, to).await?,
