@@ -68,7 +68,10 @@ impl Story {
     pub(super) fn note(&mut self, role: Role, event: &Value) {
         let is = |field: &str, value: &str| event[field] == value;
         match event["event"].as_str().unwrap_or_default() {
-            "http" => self.relay_url = event["url"].as_str().and_then(on_this_machine),
+            // One for IPv4 and one for IPv6, on ports of their own: the first will do.
+            "http" if self.relay_url.is_none() => {
+                self.relay_url = event["url"].as_str().map(Into::into);
+            }
             "ready" => _ = self.ready.insert(role),
             "connected" => {
                 self.connected.insert(role);
@@ -186,13 +189,6 @@ fn type_all(cast: &mut Cast, lines: &[(Role, &str)]) -> Result<()> {
         .try_for_each(|(role, line)| cast.type_line(*role, line))
 }
 
-/// The relay may name the address it is reached at from outside; here the port is enough.
-fn on_this_machine(url: &str) -> Option<String> {
-    let port = url.trim_end_matches('/').rsplit(':').next()?;
-    let port: u16 = port.parse().ok()?;
-    Some(format!("http://127.0.0.1:{port}"))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -200,16 +196,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_relay_is_called_where_it_is() {
-        let here = Some("http://127.0.0.1:4567".to_owned());
-        for url in [
-            "http://127.0.0.1:4567",
-            "http://[::]:4567/",
-            "http://example.org:4567",
-        ] {
-            assert_eq!(on_this_machine(url), here);
+    fn the_first_url_is_the_one_to_use() {
+        let mut story = Story::default();
+        for url in ["http://127.0.0.1:4567", "http://[::1]:4568"] {
+            story.note(Role::Relay, &json!({"event": "http", "url": url}));
         }
-        assert_eq!(on_this_machine("http://example.org"), None);
+        assert_eq!(story.relay_url.as_deref(), Some("http://127.0.0.1:4567"));
     }
 
     #[test]
