@@ -7,7 +7,7 @@ use libp2p::{
     connection_limits::{self, ConnectionLimits},
     dcutr, identify,
     identity::Keypair,
-    ping, relay,
+    relay,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 
@@ -18,7 +18,7 @@ use crate::{
     },
     greet,
     msg::{self, MSG_PROTOCOL, ONESHOT_PROTOCOL, hub::Hub},
-    rendezvous,
+    ping, rendezvous,
 };
 
 /// The peer's behaviour. The limits come first: what they deny, the others need not see.

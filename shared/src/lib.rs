@@ -8,6 +8,7 @@ pub mod event;
 pub mod greet;
 pub mod msg;
 pub mod node;
+pub mod ping;
 pub mod platform;
 mod queue;
 mod rendezvous;

@@ -37,7 +37,7 @@ pub(crate) struct Behaviour {
     pub(crate) relay: relay::Behaviour,
     pub(crate) rendezvous: rendezvous::server::Behaviour,
     identify: identify::Behaviour,
-    ping: ping::Behaviour,
+    ping: shared::ping::Behaviour,
 }
 
 /// A swarm that listens nowhere yet.
@@ -100,7 +100,7 @@ impl Behaviour {
             relay,
             rendezvous: rendezvous::server::Behaviour::new(limits.rendezvous()),
             identify: identify::Behaviour::new(identify),
-            ping: ping::Behaviour::new(ping::Config::new().with_timeout(PING_TIMEOUT)),
+            ping: shared::ping::Behaviour::new(ping::Config::new().with_timeout(PING_TIMEOUT)),
         }
     }
 }
