@@ -21,8 +21,9 @@ use super::limits::Limits;
 
 /// How long a ping waits for its answer. A browser tab in the background answers late.
 const PING_TIMEOUT: Duration = Duration::from_secs(30);
-/// Streams of one connection: as many circuits as a peer may have, and some spare.
-const MAX_STREAMS: u32 = 256;
+/// Streams of one connection: as many circuits as a peer may have by default, and half as many more.
+/// QUIC keeps a place for each, used or not.
+const MAX_STREAMS: u32 = 96;
 /// What one QUIC connection may send ahead of us. libp2p's 15 MB are much, times all connections.
 const QUIC_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// The same for one stream.

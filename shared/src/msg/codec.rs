@@ -212,6 +212,8 @@ fn decode_prefix(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
 /// Writes frames, several at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
+    /// A large frame, which is written as it is. It goes before what is in the buffer.
+    large: Bytes,
     buffer: BytesMut,
     dirty: bool,
 }
@@ -219,42 +221,57 @@ pub(crate) struct Writer {
 impl Writer {
     /// Frames are collected up to this size before they are written.
     const BATCH_BYTES: usize = 64 * 1024;
+    /// A frame of this size is not worth copying to share a write with others.
+    const LARGE_BYTES: usize = 16 * 1024;
     /// Receivers in browsers buffer 16 KiB of a WebRTC stream.
     const MAX_WEBRTC_WRITE: usize = 8 * 1024;
 
     /// Whether more frames should be collected.
     pub(crate) fn has_room(&self) -> bool {
-        self.buffer.len() < Self::BATCH_BYTES
+        self.large.is_empty() && self.buffer.len() < Self::BATCH_BYTES
     }
 
     /// Whether everything has been written.
     pub(crate) fn is_empty(&self) -> bool {
-        self.buffer.is_empty()
+        self.large.is_empty() && self.buffer.is_empty()
     }
 
     /// Appends a frame.
-    pub(crate) fn push(&mut self, frame: &[u8]) {
-        self.buffer.extend_from_slice(frame);
+    pub(crate) fn push(&mut self, frame: &Bytes) {
+        if frame.len() >= Self::LARGE_BYTES && self.is_empty() {
+            self.large = frame.clone();
+        } else {
+            self.buffer.extend_from_slice(frame);
+        }
     }
 
-    /// Writes everything. `Ready(Ok(wrote))`: all of it is written, and flushed once `flush` is set.
+    /// Writes everything.
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         mut stream: Pin<&mut impl AsyncWrite>,
         small_writes: bool,
     ) -> Poll<io::Result<()>> {
-        while !self.buffer.is_empty() {
-            let most = if small_writes {
-                self.buffer.len().min(Self::MAX_WEBRTC_WRITE)
+        while !self.is_empty() {
+            let next: &[u8] = if self.large.is_empty() {
+                &self.buffer
             } else {
-                self.buffer.len()
+                &self.large
             };
-            let wrote = ready!(stream.as_mut().poll_write(cx, &self.buffer[..most]))?;
+            let most = if small_writes {
+                next.len().min(Self::MAX_WEBRTC_WRITE)
+            } else {
+                next.len()
+            };
+            let wrote = ready!(stream.as_mut().poll_write(cx, &next[..most]))?;
             if wrote == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.buffer.advance(wrote);
+            if self.large.is_empty() {
+                self.buffer.advance(wrote);
+            } else {
+                self.large.advance(wrote);
+            }
             self.dirty = true;
         }
         Poll::Ready(Ok(()))

@@ -242,6 +242,25 @@ fn small_writes_stay_small_and_whole() {
     assert!(sink.0.iter().all(|len| *len <= 8 * 1024), "{:?}", sink.0);
 }
 
+#[test]
+fn frames_of_any_size_leave_in_order() {
+    let small = |seq| data("small".into(), seq).into_frame();
+    let large = |seq| data("x".repeat(40_000), seq).into_frame();
+    let frames = [large(1), small(2), large(3), small(4), small(5), large(6)];
+    let mut writer = Writer::default();
+    let mut written = futures::io::Cursor::new(Vec::new());
+    let mut cx = Context::from_waker(noop_waker_ref());
+    for pair in frames.chunks(2) {
+        for frame in pair {
+            writer.push(frame);
+        }
+        let result = writer.poll_write(&mut cx, Pin::new(&mut written), false);
+        assert!(matches!(result, Poll::Ready(Ok(()))));
+        assert!(writer.is_empty());
+    }
+    assert_eq!(written.into_inner(), frames.concat());
+}
+
 proptest! {
     #[test]
     fn every_frame_comes_back(kinds in prop::collection::vec(any_kind(), 1..20), chunk in 1..300usize) {
