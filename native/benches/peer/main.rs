@@ -1,8 +1,11 @@
 //! What msg costs: acked messages a second, round trips and bytes a second between two peers on
-//! loopback, each beside the same figure of a plain libp2p stream with framed acks.
+//! loopback, each beside the same figure of a plain libp2p stream with framed acks: framed by the
+//! library that libp2p's own protocols use, and by a bare loop written for nothing else.
 //!
 //! `cargo xtask bench`; `-- --quick` for a short run, `-- quic`, `tcp`, `relay` or `idle` for a part.
 
+mod bare;
+mod framed;
 mod idle;
 mod msg;
 mod plain;
@@ -14,7 +17,7 @@ use std::{thread, time::Duration};
 use anyhow::Result;
 use tokio::{runtime, sync::oneshot, time::timeout};
 
-use self::report::Row;
+use self::{plain::Framing, report::Rows};
 
 /// What a run measures.
 #[derive(Debug, Clone, Copy)]
@@ -77,8 +80,14 @@ async fn main() -> Result<()> {
             continue;
         }
         let ours = msg::run(over, load).await?;
-        let plain = plain::run(over, load).await?;
-        report::row(&Row { name, ours, plain });
+        let framed = plain::run(over, load, Framing::Library).await?;
+        let bare = plain::run(over, load, Framing::Bare).await?;
+        report::rows(&Rows {
+            name,
+            ours,
+            framed,
+            bare,
+        });
     }
     if chosen("idle") {
         report::idle(&timeout(PATIENCE, idle::run()).await??);

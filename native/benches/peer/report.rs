@@ -15,6 +15,19 @@ pub(crate) struct Figures {
     pub(crate) bytes: f64,
 }
 
+/// The lines of one transport.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    /// The transport.
+    pub(crate) name: &'static str,
+    /// msg.
+    pub(crate) ours: Figures,
+    /// A plain stream, framed by a library.
+    pub(crate) framed: Figures,
+    /// A plain stream, framed by hand.
+    pub(crate) bare: Figures,
+}
+
 impl Figures {
     pub(crate) fn new(load: Load, small: Duration, p50: Duration, large: Duration) -> Self {
         Self {
@@ -25,45 +38,45 @@ impl Figures {
     }
 }
 
-/// A line of the table.
-#[derive(Debug)]
-pub(crate) struct Row {
-    /// The transport.
-    pub(crate) name: &'static str,
-    /// msg.
-    pub(crate) ours: Figures,
-    /// A plain stream.
-    pub(crate) plain: Figures,
-}
-
 /// Prints the head of the table.
 #[allow(clippy::print_stdout)]
 pub(crate) fn head() {
-    println!("64 B: acked messages a second, 64 outstanding. p50: one message and its ack.");
-    println!(
-        "64 KiB: acked bytes a second, 64 outstanding. plain: a libp2p stream with framed acks."
-    );
+    println!("64 B, 64 KiB: acked messages or bytes a second, 64 outstanding.");
+    println!("p50: the median round trip of one message of 64 B and its ack.");
+    println!("stream: a plain libp2p stream with framed acks, framed by prost-codec;");
+    println!("bare: the same, framed by a loop written for nothing else. ratio: msg / that.");
     println!();
     println!(
-        "{:<7}{:>12}{:>12}{:>7}{:>11}{:>11}{:>12}{:>12}{:>7}",
-        "", "64 B msg", "plain", "ratio", "p50 msg", "plain", "64 KiB msg", "plain", "ratio"
+        "{:<14}{:>14}{:>14}{:>7}{:>14}{:>7}",
+        "", "msg", "stream", "ratio", "bare", "ratio"
     );
 }
 
-/// Prints one line.
+/// Prints the lines of one transport.
+pub(crate) fn rows(rows: &Rows) {
+    let Rows {
+        name,
+        ours,
+        framed,
+        bare,
+    } = rows;
+    line(name, "64 B", "/s", [ours.rate, framed.rate, bare.rate]);
+    let p50 = [ours.p50, framed.p50, bare.p50].map(|p50| p50.as_secs_f64() * 1e6);
+    line(name, "p50", " µs", p50);
+    let bytes = [ours.bytes, framed.bytes, bare.bytes].map(|bytes| bytes / 1e6);
+    line(name, "64 KiB", " MB/s", bytes);
+}
+
 #[allow(clippy::print_stdout)]
-pub(crate) fn row(row: &Row) {
-    let Row { name, ours, plain } = row;
+fn line(name: &str, what: &str, unit: &str, [ours, framed, bare]: [f64; 3]) {
+    let figure = |value: f64| format!("{value:.0}{unit}");
     println!(
-        "{name:<7}{:>10.0}/s{:>10.0}/s{:>7.2}{:>8} µs{:>8} µs{:>7.0} MB/s{:>7.0} MB/s{:>7.2}",
-        ours.rate,
-        plain.rate,
-        ours.rate / plain.rate,
-        ours.p50.as_micros(),
-        plain.p50.as_micros(),
-        ours.bytes / 1e6,
-        plain.bytes / 1e6,
-        ours.bytes / plain.bytes,
+        "{name:<6}{what:<8}{:>14}{:>14}{:>7.2}{:>14}{:>7.2}",
+        figure(ours),
+        figure(framed),
+        ours / framed,
+        figure(bare),
+        ours / bare,
     );
 }
 
