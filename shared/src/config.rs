@@ -24,11 +24,6 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 pub const MAX_FRAME_BYTES: usize = MAX_BODY_BYTES + 64;
 /// The largest packet of the one-shot form, as its first implementation had it.
 pub const MAX_ONESHOT_BYTES: usize = 2_048;
-/// On a path with a round trip this short, small messages wait for the ack of those before them and
-/// are then written together: many a packet, not one. Longer round trips are not waited for.
-pub const COLLECT_RTT: Duration = Duration::from_millis(1);
-/// As many bytes of bodies are worth a write of their own on any path.
-pub const COLLECT_BYTES: usize = 16 * 1024;
 /// Messages in the outbox of one peer.
 pub const MAX_OUTBOX_MESSAGES: usize = 1_000;
 /// Bytes of bodies in the outbox of one peer.

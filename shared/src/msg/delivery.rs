@@ -12,7 +12,7 @@ use std::{collections::VecDeque, ops::Range, time::Duration};
 use bytes::Bytes;
 use web_time::Instant;
 
-use crate::config::{COLLECT_BYTES, MAX_OUTBOX_BYTES, MAX_OUTBOX_MESSAGES, MAX_SESSIONS_PER_PEER};
+use crate::config::{MAX_OUTBOX_BYTES, MAX_OUTBOX_MESSAGES, MAX_SESSIONS_PER_PEER};
 
 /// The messages to one peer that are not acked yet.
 ///
@@ -22,8 +22,6 @@ use crate::config::{COLLECT_BYTES, MAX_OUTBOX_BYTES, MAX_OUTBOX_MESSAGES, MAX_SE
 pub struct Outbox {
     entries: VecDeque<Entry>,
     bytes: usize,
-    /// Bytes of the entries that are not written to the present path.
-    unwritten: usize,
     /// The sequence number of the first entry, or of the next message if there is none.
     base: u64,
     /// Entries before this one have been written to the present path.
@@ -58,7 +56,6 @@ impl Default for Outbox {
         Self {
             entries: VecDeque::new(),
             bytes: 0,
-            unwritten: 0,
             base: 1,
             cursor: 0,
             written: 0,
@@ -96,7 +93,6 @@ impl Outbox {
             return Err(Full);
         }
         self.bytes += body_len;
-        self.unwritten += body_len;
         self.entries.push_back(Entry {
             frame,
             body_len,
@@ -133,14 +129,7 @@ impl Outbox {
     pub fn next_to_write(&mut self) -> Option<&Bytes> {
         let entry = self.entries.get(self.cursor)?;
         self.cursor += 1;
-        self.unwritten -= entry.body_len;
         Some(&entry.frame)
-    }
-
-    /// Whether more messages are under way, and their acks so to come, than wait to follow them.
-    #[must_use]
-    pub fn pays_to_collect(&self) -> bool {
-        self.entries.len() < 2 * self.cursor && self.unwritten < COLLECT_BYTES
     }
 
     /// Whether some message has been written to a path and may have arrived.
@@ -183,7 +172,6 @@ impl Outbox {
     pub fn rewind(&mut self) {
         self.written = self.written.max(self.cursor);
         self.cursor = 0;
-        self.unwritten = self.bytes;
     }
 
     /// Drops the messages that were queued `timeout` or longer ago, and returns them.
@@ -216,9 +204,6 @@ impl Outbox {
     fn pop(&mut self) {
         if let Some(entry) = self.entries.pop_front() {
             self.bytes -= entry.body_len;
-            if self.cursor == 0 {
-                self.unwritten -= entry.body_len;
-            }
             self.base += 1;
             self.cursor = self.cursor.saturating_sub(1);
             self.written = self.written.saturating_sub(1);

@@ -93,10 +93,7 @@ impl Hub {
             return Err(SendError::OutboxFull(to));
         }
         self.unacked.fetch_add(1, Ordering::Relaxed);
-        let waker = match state.collecting && state.outbox.pays_to_collect() {
-            true => None,
-            false => state.take_active_waker(),
-        };
+        let waker = state.take_active_waker();
         drop(state);
         if let Some(waker) = waker {
             waker.wake();

@@ -29,8 +29,6 @@ pub(crate) struct LinkState {
     pub(crate) active: Option<ConnectionId>,
     /// Counts changes of `active`, and other reasons to ask where to resume.
     pub(crate) epoch: u64,
-    /// The writer waits for the next ack, or for more to write.
-    pub(crate) collecting: bool,
     /// The application knows that this peer is connected, so it may be shown messages.
     pub(crate) announced: bool,
     /// Messages in the order of their acceptance, on their way to the application. Two connections

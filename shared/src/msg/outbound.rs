@@ -16,7 +16,7 @@ use super::{
     connection::Connection,
     delivery::BogusAck,
 };
-use crate::config::{COLLECT_RTT, HELLO_TIMEOUT, PROBE_INTERVAL, SENT_REPORT_DELAY};
+use crate::config::{HELLO_TIMEOUT, PROBE_INTERVAL, SENT_REPORT_DELAY};
 
 /// Frames read before other work of the connection gets its turn.
 const BATCH_FRAMES: usize = 512;
@@ -32,8 +32,6 @@ pub(crate) struct Outbound {
     /// The hello that is not answered yet: its nonce, and when it was sent.
     hello: Option<(u64, Instant)>,
     next_nonce: u64,
-    /// The shortest round trip of a hello here.
-    rtt: Duration,
     /// The epoch of the link that this stream may write messages in.
     resumed: Option<u64>,
     /// The epoch that the last hello asks for.
@@ -72,7 +70,6 @@ impl Outbound {
             writer: Writer::default(),
             hello: None,
             next_nonce: 1,
-            rtt: Duration::MAX,
             resumed: None,
             asked: None,
             expected: None,
@@ -188,9 +185,7 @@ impl Outbound {
             state.outbox.ack(resume.next)?
         };
         conn.hub.acked(conn.link.peer, acked);
-        let rtt = sent_at.elapsed();
-        self.rtt = self.rtt.min(rtt);
-        Ok(Some(rtt))
+        Ok(Some(sent_at.elapsed()))
     }
 
     fn write(&mut self, cx: &mut Context<'_>, conn: &mut Connection) -> Result<(), OutboundFault> {
@@ -268,10 +263,6 @@ impl Outbound {
                 return;
             }
             self.resumed = Some(state.epoch);
-        }
-        state.collecting = self.rtt <= COLLECT_RTT && state.outbox.pays_to_collect();
-        if state.collecting {
-            return;
         }
         let mut wrote = false;
         while self.writer.has_room()
