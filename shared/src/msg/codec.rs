@@ -13,7 +13,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures::{AsyncRead, AsyncWrite};
 use prost::Message;
 
-use crate::config::MAX_FRAME_BYTES;
+use crate::config::{MAX_BODY_BYTES, MAX_FRAME_BYTES};
 
 /// Sequence numbers stay below this, so that they are exact in JavaScript.
 pub(crate) const MAX_SEQ: u64 = 1 << 53;
@@ -80,6 +80,8 @@ pub(crate) struct Ack {
 pub(crate) enum FrameError {
     #[error("a frame of {0} bytes; at most {MAX_FRAME_BYTES} are allowed")]
     TooLong(u64),
+    #[error("a message of {0} bytes; at most {MAX_BODY_BYTES} are allowed")]
+    BodyTooLong(usize),
     #[error("invalid length prefix")]
     BadVarint,
     #[error("invalid protobuf: {0}")]
@@ -110,6 +112,11 @@ impl Kind {
             Self::Data(data) => data.seq,
             Self::Ack(ack) => ack.next,
         };
+        if let Self::Data(data) = &kind
+            && data.body.len() > MAX_BODY_BYTES
+        {
+            return Err(FrameError::BodyTooLong(data.body.len()));
+        }
         if seq == 0 || seq > MAX_SEQ {
             return Err(FrameError::SeqOutOfRange(seq));
         }

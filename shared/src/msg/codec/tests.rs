@@ -243,6 +243,14 @@ fn small_writes_stay_small_and_whole() {
 }
 
 #[test]
+fn a_body_has_at_most_64_kib_even_where_its_frame_has_room() {
+    let read = |len| read_all(&data("x".repeat(len), 1).into_frame(), 4_096);
+    assert_eq!(read(MAX_BODY_BYTES).unwrap().len(), 1);
+    let error = read(MAX_BODY_BYTES + 1).unwrap_err();
+    assert!(matches!(error, FrameError::BodyTooLong(_)), "{error}");
+}
+
+#[test]
 fn frames_of_any_size_leave_in_order() {
     let small = |seq| data("small".into(), seq).into_frame();
     let large = |seq| data("x".repeat(40_000), seq).into_frame();
