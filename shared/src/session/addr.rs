@@ -2,7 +2,8 @@
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
-use crate::{config::MAX_ADDRESSES_PER_PEER, event::Transport};
+pub(super) use crate::address::peer_of;
+use crate::{address, config::MAX_ADDRESSES_PER_PEER, event::Transport};
 
 /// Longer than any address in use, a circuit to a WebRTC peer with two certificate hashes included.
 const MAX_ADDRESS_BYTES: usize = 512;
@@ -26,14 +27,6 @@ pub(super) enum Unfit {
     OtherPeer,
 }
 
-/// The peer at the end of an address, if it names one.
-pub(super) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
-    match address.iter().last() {
-        Some(Protocol::P2p(peer)) => Some(peer),
-        _ => None,
-    }
-}
-
 /// The relay that an address goes through, if it names one.
 pub(super) fn relay_of(address: &Multiaddr) -> Option<PeerId> {
     let mut before = None;
@@ -54,14 +47,10 @@ pub(super) fn has_circuit(address: &Multiaddr) -> bool {
 
 /// The address without the peer at its end.
 pub(super) fn without_peer(address: &Multiaddr) -> Multiaddr {
-    let mut address = address.clone();
-    if peer_of(&address).is_some() {
-        address.pop();
-    }
-    address
+    address::without_peer(address.clone())
 }
 
-/// The address with this peer at its end.
+/// The address with this peer at its end, whoever was there.
 pub(super) fn with_peer(address: &Multiaddr, peer: PeerId) -> Multiaddr {
     without_peer(address).with(Protocol::P2p(peer))
 }
