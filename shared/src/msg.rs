@@ -1,13 +1,14 @@
 //! The msg protocol: messages between two peers, in order and once, over whatever path is best.
 //!
-//! `delivery` is the contract without I/O, `hub` what all sides share, `handler` what runs on
-//! a connection, `behaviour` what chooses between connections. docs/protocol.md has the wire
-//! format.
+//! `delivery` is the contract without I/O, `hub` what all sides share, `handler` what negotiates
+//! streams on a connection, `driver` what runs them, `behaviour` what chooses between connections.
+//! docs/protocol.md has the wire format.
 
 pub(crate) mod behaviour;
 pub(crate) mod codec;
 mod connection;
 pub mod delivery;
+mod driver;
 pub(crate) mod handler;
 pub(crate) mod hub;
 mod inbound;

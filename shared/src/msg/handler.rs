@@ -1,9 +1,9 @@
-//! What msg does on one connection.
+//! What msg does on one connection: negotiates the streams, and speaks the one-shot form.
 
 use std::{
     collections::VecDeque,
     sync::Arc,
-    task::{self, Poll},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -24,12 +24,10 @@ use libp2p::{
 
 use super::{
     MSG_PROTOCOL, ONESHOT_PROTOCOL,
-    connection::Connection,
+    connection::{Connection, Reports},
     hub::Hub,
-    inbound::Inbound,
-    link::{Link, LinkState},
+    link::{Link, LinkState, Role},
     oneshot::{OneshotReceiver, OneshotSender},
-    outbound::Outbound,
 };
 use crate::{
     config::{MAX_STREAM_ATTEMPTS, PROBE_INTERVAL},
@@ -57,16 +55,14 @@ pub(crate) enum Purpose {
 /// The handler of one connection.
 #[derive(Debug)]
 pub(crate) struct Handler {
-    conn: Connection,
+    conn: Arc<Connection>,
     remote_speaks_msg: bool,
     remote_speaks_oneshot: bool,
     outbound: OutboundState,
     /// Attempts to open our stream since it last worked.
     attempts: u32,
-    inbound: Option<Box<Inbound>>,
     oneshot_receiver: OneshotReceiver,
     oneshot_sender: OneshotSender,
-    faults: u32,
     pending: VecDeque<HandlerEvent>,
 }
 
@@ -74,7 +70,7 @@ pub(crate) struct Handler {
 enum OutboundState {
     Closed,
     Opening,
-    Open(Box<Outbound>),
+    Open,
     Waiting(Delay),
 }
 
@@ -87,16 +83,16 @@ impl Handler {
         hub: Arc<Hub>,
         link: Arc<Link>,
     ) -> Self {
+        let conn = Arc::new(Connection::new(id, transport, hub, link));
+        conn.hub.drivers.add(&conn);
         Self {
-            conn: Connection::new(id, transport, hub, link),
+            conn,
             remote_speaks_msg: false,
             remote_speaks_oneshot: false,
             outbound: OutboundState::Closed,
             attempts: 0,
-            inbound: None,
             oneshot_receiver: OneshotReceiver::default(),
             oneshot_sender: OneshotSender::default(),
-            faults: 0,
             pending: VecDeque::new(),
         }
     }
@@ -117,47 +113,30 @@ impl Handler {
             });
     }
 
-    /// A fault of the remote's. Logged a few times a connection: a remote cannot fill the log.
-    fn fault(&mut self, stream: &str, fault: &(dyn std::error::Error + 'static)) {
-        const LOGGED: u32 = 5;
-        let peer = self.conn.link.peer;
-        // The connection broke under the stream: nobody's fault, and told as the path's end.
-        let broken = fault
-            .source()
-            .is_some_and(|source| source.is::<std::io::Error>());
-        if broken {
-            return tracing::debug!(%peer, %stream, "stream broken: {fault}");
+    /// Hears what the drivers have to say.
+    fn poll_drivers(&mut self, cx: &Context<'_>) {
+        let Reports {
+            answered,
+            outbound_ended,
+            idle,
+        } = self.conn.take_reports(cx);
+        if answered.is_some() {
+            self.attempts = 0;
+            self.tell(ToBehaviour::Proven { rtt: answered });
         }
-        self.faults = self.faults.saturating_add(1);
-        if self.faults <= LOGGED {
-            tracing::warn!(%peer, %stream, "stream reset: {fault}");
-        } else {
-            tracing::debug!(%peer, %stream, "stream reset: {fault}");
+        if let Some(reason) = outbound_ended {
+            self.outbound_failed(reason);
+        }
+        if idle {
+            self.tell(ToBehaviour::Idle);
         }
     }
 
-    fn poll_outbound(&mut self, cx: &mut task::Context<'_>) {
-        match &mut self.outbound {
-            OutboundState::Closed | OutboundState::Opening => {}
-            OutboundState::Waiting(delay) => {
-                if delay.poll_unpin(cx).is_ready() {
-                    self.open_outbound();
-                }
-            }
-            OutboundState::Open(outbound) => match outbound.poll(cx, &mut self.conn) {
-                Poll::Ready(Ok(rtt)) => {
-                    self.attempts = 0;
-                    self.tell(ToBehaviour::Proven { rtt: Some(rtt) });
-                }
-                Poll::Ready(Err(fault)) => {
-                    self.fault("our msg stream", &fault);
-                    self.outbound_failed(fault.to_string());
-                }
-                Poll::Pending => {}
-            },
-        }
-        if self.conn.take_idle() {
-            self.tell(ToBehaviour::Idle);
+    fn poll_retry(&mut self, cx: &mut Context<'_>) {
+        if let OutboundState::Waiting(delay) = &mut self.outbound
+            && delay.poll_unpin(cx).is_ready()
+        {
+            self.open_outbound();
         }
     }
 
@@ -176,28 +155,14 @@ impl Handler {
         self.tell(ToBehaviour::Unproven { reason });
     }
 
-    fn poll_inbound(&mut self, cx: &mut task::Context<'_>) {
-        let Some(inbound) = &mut self.inbound else {
-            return;
-        };
-        match inbound.poll(cx, &mut self.conn) {
-            Poll::Ready(Ok(())) => self.inbound = None,
-            Poll::Ready(Err(fault)) => {
-                self.inbound = None;
-                self.fault("its msg stream", &fault);
-            }
-            Poll::Pending => {}
-        }
-    }
-
-    fn poll_oneshot_receiver(&mut self, cx: &mut task::Context<'_>) {
+    fn poll_oneshot_receiver(&mut self, cx: &mut Context<'_>) {
         while !self.oneshot_receiver.is_empty() {
             if self.conn.hub.events.poll_room(cx).is_pending() {
                 return;
             }
             let mut state = self.conn.link.lock();
             if !state.announced {
-                state.register(self.conn.id, cx);
+                state.register(self.conn.id, Role::Oneshots, cx);
                 return;
             }
             let Poll::Ready(received) = self.oneshot_receiver.poll(cx) else {
@@ -215,13 +180,13 @@ impl Handler {
                 }
                 Err(fault) => {
                     drop(state);
-                    self.fault("its one-shot stream", &fault);
+                    self.conn.fault("its one-shot stream", &fault);
                 }
             }
         }
     }
 
-    fn poll_oneshot_sender(&mut self, cx: &mut task::Context<'_>) {
+    fn poll_oneshot_sender(&mut self, cx: &mut Context<'_>) {
         if self.remote_speaks_msg || !self.remote_speaks_oneshot {
             return;
         }
@@ -231,7 +196,7 @@ impl Handler {
             if let Poll::Ready(result) = self.oneshot_sender.poll(cx) {
                 self.oneshot_done(&mut state, result);
             }
-            state.register(self.conn.id, cx);
+            state.register(self.conn.id, Role::Oneshots, cx);
             if state.active != Some(self.conn.id) || !self.oneshot_sender.is_idle() {
                 return;
             }
@@ -286,8 +251,8 @@ impl Handler {
     fn on_outbound_stream(&mut self, stream: Stream, purpose: Purpose) {
         match purpose {
             Purpose::Msg => {
-                let outbound = Outbound::new(stream, &self.conn);
-                self.outbound = OutboundState::Open(Box::new(outbound));
+                self.outbound = OutboundState::Open;
+                self.conn.outbound.put(stream);
             }
             Purpose::Oneshot => self.oneshot_sender.opened(stream),
         }
@@ -306,12 +271,11 @@ impl Handler {
 
     fn on_inbound_stream(&mut self, stream: Either<Stream, Stream>) {
         match stream {
-            // A new stream replaces the old one: a remote that reopens it knows why.
-            Either::Left(stream) => self.inbound = Some(Box::new(Inbound::new(stream))),
+            Either::Left(stream) => self.conn.inbound.put(stream),
             Either::Right(stream) => {
                 if !self.oneshot_receiver.push(stream) {
                     let fault = std::io::Error::other("too many at a time");
-                    self.fault("its one-shot stream", &fault);
+                    self.conn.fault("its one-shot stream", &fault);
                 }
             }
         }
@@ -337,10 +301,10 @@ impl ConnectionHandler for Handler {
         match event {}
     }
 
-    fn poll(&mut self, cx: &mut task::Context<'_>) -> Poll<HandlerEvent> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<HandlerEvent> {
         if self.pending.is_empty() {
-            self.poll_inbound(cx);
-            self.poll_outbound(cx);
+            self.poll_drivers(cx);
+            self.poll_retry(cx);
             self.poll_oneshot_receiver(cx);
             self.poll_oneshot_sender(cx);
         }
@@ -378,6 +342,6 @@ impl ConnectionHandler for Handler {
 
 impl Drop for Handler {
     fn drop(&mut self) {
-        self.conn.link.lock().unregister(self.conn.id);
+        self.conn.close();
     }
 }

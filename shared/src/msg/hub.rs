@@ -25,6 +25,7 @@ use web_time::Instant;
 use super::{
     codec::{Data, Kind, MAX_SEQ},
     delivery::Outbox,
+    driver::Drivers,
     link::{Link, LinkState},
 };
 use crate::{
@@ -40,6 +41,7 @@ pub(crate) struct Hub {
     /// Tells this process from an earlier one of the same identity.
     pub(crate) session: u64,
     pub(crate) events: EventSender,
+    pub(crate) drivers: Drivers,
     message_timeout: Duration,
     links: Mutex<BTreeMap<PeerId, Arc<Link>>>,
     unacked: AtomicUsize,
@@ -56,6 +58,7 @@ impl Hub {
         Self {
             session,
             events,
+            drivers: Drivers::default(),
             message_timeout,
             links: Mutex::default(),
             unacked: AtomicUsize::new(0),
@@ -93,11 +96,7 @@ impl Hub {
             return Err(SendError::OutboxFull(to));
         }
         self.unacked.fetch_add(1, Ordering::Relaxed);
-        let waker = state.take_active_waker();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        state.wake_writers();
         Ok(seq)
     }
 
@@ -165,9 +164,7 @@ impl Hub {
                 self.message_timeout.as_secs()
             );
             self.failed(link.peer, expired, &reason);
-            if let Some(waker) = state.take_active_waker() {
-                waker.wake();
-            }
+            state.wake_writers();
         }
         self.links.lock().retain(|_, link| {
             if Arc::strong_count(link) > 1 {

@@ -13,13 +13,14 @@ use super::{
     codec::{Ack, Data, FrameError, Hello, Kind, Reader, Resume, Writer},
     connection::Connection,
     delivery::{OutOfPlace, Verdict},
+    link::Role,
 };
 use crate::{
     config::{HELLO_TIMEOUT, PROBE_INTERVAL},
     event::Event,
 };
 
-/// Frames handled before other work of the connection gets its turn.
+/// Frames handled before other work of the node gets its turn.
 const BATCH_FRAMES: usize = 512;
 /// Bytes of messages handled before the event queue is asked for room again.
 const BATCH_BYTES: usize = 1024 * 1024;
@@ -72,7 +73,7 @@ impl Inbound {
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        conn: &mut Connection,
+        conn: &Connection,
     ) -> Poll<Result<(), InboundFault>> {
         if self.session.is_none() && self.due.poll_unpin(cx).is_ready() {
             return Poll::Ready(Err(InboundFault::NoHello));
@@ -90,7 +91,7 @@ impl Inbound {
         Poll::Pending
     }
 
-    fn read(&mut self, cx: &mut Context<'_>, conn: &mut Connection) -> Result<bool, InboundFault> {
+    fn read(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Result<bool, InboundFault> {
         let result = self.read_frames(cx, conn);
         if std::mem::take(&mut self.accepted) > 0 {
             conn.link.lock().show(&conn.hub.events);
@@ -101,7 +102,7 @@ impl Inbound {
     fn read_frames(
         &mut self,
         cx: &mut Context<'_>,
-        conn: &mut Connection,
+        conn: &Connection,
     ) -> Result<bool, InboundFault> {
         let room = conn.hub.events.poll_room(cx).is_ready();
         if let Some(data) = self.held.take()
@@ -142,7 +143,7 @@ impl Inbound {
         Ok(false)
     }
 
-    fn hello(&mut self, hello: &Hello, conn: &mut Connection) {
+    fn hello(&mut self, hello: &Hello, conn: &Connection) {
         self.session = Some(hello.session);
         let next = conn.link.lock().inbox.hello(hello.session, hello.base);
         let resume = Resume {
@@ -162,15 +163,16 @@ impl Inbound {
         cx: &Context<'_>,
         data: Data,
         room: bool,
-        conn: &mut Connection,
+        conn: &Connection,
     ) -> Result<bool, InboundFault> {
         if self.session != Some(data.session) {
             return Err(OutOfPlace::UnknownSession(data.session).into());
         }
-        conn.heard_data();
+        conn.heard();
+        conn.carried_data();
         let mut state = conn.link.lock();
         if !room || !state.announced {
-            state.register(conn.id, cx);
+            state.register(conn.id, Role::Reader, cx);
             self.held = Some(data);
             return Ok(false);
         }

@@ -36,7 +36,18 @@ pub(crate) struct LinkState {
     pub(crate) shown: Vec<Event>,
     /// Since when no path has been active; `None` while one is.
     pub(crate) left_at: Option<Instant>,
-    wakers: Vec<(ConnectionId, Waker)>,
+    wakers: Vec<(ConnectionId, Role, Waker)>,
+}
+
+/// What a task that waits here does on its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Reads the remote's msg stream.
+    Reader,
+    /// Writes ours.
+    Writer,
+    /// Reads and writes one-shot streams.
+    Oneshots,
 }
 
 impl Link {
@@ -79,16 +90,17 @@ impl Link {
 
 impl LinkState {
     /// Wakes this task when the connection has something to do.
-    pub(crate) fn register(&mut self, conn: ConnectionId, cx: &Context<'_>) {
-        match self.wakers.iter_mut().find(|(id, _)| *id == conn) {
-            Some((_, waker)) => waker.clone_from(cx.waker()),
-            None => self.wakers.push((conn, cx.waker().clone())),
+    pub(crate) fn register(&mut self, conn: ConnectionId, role: Role, cx: &Context<'_>) {
+        let mut wakers = self.wakers.iter_mut();
+        match wakers.find(|(id, r, _)| *id == conn && *r == role) {
+            Some((_, _, waker)) => waker.clone_from(cx.waker()),
+            None => self.wakers.push((conn, role, cx.waker().clone())),
         }
     }
 
     /// The connection is gone.
     pub(crate) fn unregister(&mut self, conn: ConnectionId) {
-        self.wakers.retain(|(id, _)| *id != conn);
+        self.wakers.retain(|(id, ..)| *id != conn);
     }
 
     /// Passes the accepted messages on.
@@ -96,16 +108,19 @@ impl LinkState {
         events.extend(std::mem::take(&mut self.shown));
     }
 
-    pub(crate) fn take_active_waker(&mut self) -> Option<Waker> {
-        let at = self
-            .wakers
-            .iter()
-            .position(|(id, _)| Some(*id) == self.active)?;
-        Some(self.wakers.swap_remove(at).1)
+    /// Wakes whoever writes the outbox.
+    pub(crate) fn wake_writers(&mut self) {
+        let active = self.active;
+        let writes = |(id, role, _): &mut (ConnectionId, Role, Waker)| {
+            Some(*id) == active && *role != Role::Reader
+        };
+        for (_, _, waker) in self.wakers.extract_if(.., writes) {
+            waker.wake();
+        }
     }
 
     fn wake_all(&mut self) {
-        for (_, waker) in self.wakers.drain(..) {
+        for (_, _, waker) in self.wakers.drain(..) {
             waker.wake();
         }
     }

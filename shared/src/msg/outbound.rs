@@ -15,12 +15,13 @@ use super::{
     codec::{FrameError, Hello, Kind, Reader, Resume, Writer},
     connection::Connection,
     delivery::BogusAck,
+    link::Role,
 };
 use crate::config::{HELLO_TIMEOUT, PROBE_INTERVAL, SENT_REPORT_DELAY};
 
-/// Frames read before other work of the connection gets its turn.
+/// Frames read before other work of the node gets its turn.
 const BATCH_FRAMES: usize = 512;
-/// Batches written before other work of the connection gets its turn.
+/// Batches written before other work of the node gets its turn.
 const MAX_BATCHES: u32 = 16;
 
 /// Our stream.
@@ -39,6 +40,8 @@ pub(crate) struct Outbound {
     /// The next message that the remote expects, by its last word here.
     expected: Option<u64>,
     probe: Delay,
+    /// The last sign of life, as of the last probe interval.
+    last_heard: Instant,
     /// When to tell of messages that have been written.
     report: Option<Delay>,
     /// Messages have been written that no report is due for.
@@ -74,6 +77,7 @@ impl Outbound {
             asked: None,
             expected: None,
             probe: Delay::new(PROBE_INTERVAL),
+            last_heard: Instant::now(),
             report: None,
             wrote: false,
             stuck: false,
@@ -82,17 +86,22 @@ impl Outbound {
         this
     }
 
-    /// Runs the stream. Returns a round-trip time whenever a hello has been answered.
-    pub(crate) fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        conn: &mut Connection,
-    ) -> Poll<Result<Duration, OutboundFault>> {
+    /// Runs the stream until it has to be given up.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Poll<OutboundFault> {
+        match self.run(cx, conn) {
+            Ok(()) => Poll::Pending,
+            Err(fault) => Poll::Ready(fault),
+        }
+    }
+
+    fn run(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Result<(), OutboundFault> {
         self.check_probe(cx, conn)?;
-        let rtt = self.read(cx, conn)?;
+        if let Some(rtt) = self.read(cx, conn)? {
+            conn.report(|reports| reports.answered = Some(rtt));
+        }
         self.write(cx, conn)?;
         self.report(cx, conn);
-        rtt.map_or(Poll::Pending, |rtt| Poll::Ready(Ok(rtt)))
+        Ok(())
     }
 
     /// Asks where to resume, whether the remote still answers, and how long that takes.
@@ -113,15 +122,15 @@ impl Outbound {
     fn check_probe(
         &mut self,
         cx: &mut Context<'_>,
-        conn: &mut Connection,
+        conn: &Connection,
     ) -> Result<(), OutboundFault> {
         while self.probe.poll_unpin(cx).is_ready() {
             self.probe.reset(PROBE_INTERVAL);
-            conn.tick();
+            self.tick(conn);
             match self.hello {
                 // A frame of 64 KiB on a slow line takes longer than any deadline for its answer,
                 // so every sign of life counts, not just the answer itself.
-                Some((_, at)) if at.max(conn.last_heard).elapsed() >= HELLO_TIMEOUT => {
+                Some((_, at)) if at.max(self.last_heard).elapsed() >= HELLO_TIMEOUT => {
                     return Err(OutboundFault::NoAnswer);
                 }
                 Some(_) => {}
@@ -131,10 +140,20 @@ impl Outbound {
         Ok(())
     }
 
+    /// A probe interval has passed. The clock is read here, not for every frame.
+    fn tick(&mut self, conn: &Connection) {
+        if conn.take_heard() {
+            self.last_heard = Instant::now();
+        }
+        if !conn.take_carried_data() {
+            conn.report(|reports| reports.idle = true);
+        }
+    }
+
     fn read(
         &mut self,
         cx: &mut Context<'_>,
-        conn: &mut Connection,
+        conn: &Connection,
     ) -> Result<Option<Duration>, OutboundFault> {
         let mut rtt = None;
         // Acks become events, so they too wait for room.
@@ -169,7 +188,7 @@ impl Outbound {
     fn resume(
         &mut self,
         resume: &Resume,
-        conn: &mut Connection,
+        conn: &Connection,
     ) -> Result<Option<Duration>, OutboundFault> {
         conn.heard();
         let Some((_, sent_at)) = self.hello.take_if(|(nonce, _)| *nonce == resume.nonce) else {
@@ -188,7 +207,7 @@ impl Outbound {
         Ok(Some(sent_at.elapsed()))
     }
 
-    fn write(&mut self, cx: &mut Context<'_>, conn: &mut Connection) -> Result<(), OutboundFault> {
+    fn write(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Result<(), OutboundFault> {
         for batch in 0.. {
             self.fill(cx, conn);
             if self.writer.is_empty() {
@@ -244,9 +263,9 @@ impl Outbound {
     }
 
     /// Collects what may be written now.
-    fn fill(&mut self, cx: &Context<'_>, conn: &mut Connection) {
+    fn fill(&mut self, cx: &Context<'_>, conn: &Connection) {
         let mut state = conn.link.lock();
-        state.register(conn.id, cx);
+        state.register(conn.id, Role::Writer, cx);
         if state.active != Some(conn.id) {
             return;
         }

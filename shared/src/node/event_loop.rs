@@ -106,7 +106,12 @@ impl EventLoop {
     }
 
     /// Runs the node until [`super::Node::shutdown`], or until every handle is gone.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
+        let hub = self.hub.clone();
+        hub.drivers.run_beside(self.run_swarm()).await;
+    }
+
+    async fn run_swarm(mut self) {
         let peer_id = *self.swarm.local_peer_id();
         self.hub.events.push(Event::Started { peer_id });
         if self.listeners_due.is_empty() {
