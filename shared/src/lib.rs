@@ -5,6 +5,7 @@ mod behaviour;
 pub mod config;
 pub mod error;
 pub mod event;
+mod gate;
 pub mod greet;
 pub mod msg;
 pub mod node;

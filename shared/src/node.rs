@@ -20,6 +20,7 @@ use crate::{
     config::{COMMAND_QUEUE_LEN, MAX_NAMESPACE_BYTES, NodeConfig, RelayAddress},
     error::{SendError, StartError, Stopped},
     event::{Path, Transport},
+    gate::Gated,
     msg::hub::Hub,
     platform, queue,
 };
@@ -66,7 +67,7 @@ enum Request {
 pub fn new(config: NodeConfig, key: Keypair) -> Result<(Node, Events, EventLoop), StartError> {
     let (hub, events) = prepare(&config)?;
     let swarm = platform::build_swarm(key.clone(), |relay| {
-        Behaviour::new(&config, &key, relay, hub.clone())
+        Gated(Behaviour::new(&config, &key, relay, hub.clone()))
     })?;
     assemble(config, key, swarm, hub, events)
 }
@@ -83,7 +84,7 @@ fn prepare(config: &NodeConfig) -> Result<(Arc<Hub>, Events), StartError> {
 fn assemble(
     config: NodeConfig,
     key: Keypair,
-    swarm: Swarm<Behaviour>,
+    swarm: Swarm<Gated<Behaviour>>,
     hub: Arc<Hub>,
     events: Events,
 ) -> Result<(Node, Events, EventLoop), StartError> {

@@ -9,17 +9,19 @@ mod tests;
 
 use std::{
     collections::VecDeque,
+    ops::Range,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use futures::Stream;
+use libp2p::PeerId;
 use parking_lot::Mutex;
 
 use crate::{
     config::{EVENT_QUEUE_BYTES, EVENT_QUEUE_HARD_LEN, EVENT_QUEUE_LEN},
-    event::Event,
+    event::{DeliveryState, Event},
 };
 
 /// Makes a queue.
@@ -46,12 +48,27 @@ pub(crate) struct EventSender {
 pub struct Events {
     shared: Arc<Mutex<Queue>>,
     /// Taken out of the queue at once, to lock it less often.
-    taken: VecDeque<Event>,
+    taken: VecDeque<Queued>,
+}
+
+/// What is in the queue.
+#[derive(Debug)]
+enum Queued {
+    Event(Event),
+    /// An event for each of these messages: one ack is for many.
+    Deliveries {
+        to: PeerId,
+        ids: Range<u64>,
+        state: DeliveryState,
+        reason: Option<String>,
+    },
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    events: VecDeque<Event>,
+    queued: VecDeque<Queued>,
+    /// How many events that makes.
+    len: usize,
     bytes: usize,
     reader: Option<Waker>,
     writers: Vec<Waker>,
@@ -74,7 +91,7 @@ impl EventSender {
     pub(crate) async fn settled(&self) {
         std::future::poll_fn(|cx| {
             let mut queue = self.shared.lock();
-            if queue.events.len() < EVENT_QUEUE_HARD_LEN {
+            if queue.len < EVENT_QUEUE_HARD_LEN {
                 return Poll::Ready(());
             }
             queue.wake_writer(cx);
@@ -90,14 +107,41 @@ impl EventSender {
 
     /// Appends events.
     pub(crate) fn extend(&self, events: impl IntoIterator<Item = Event>) {
+        self.append(|queue| {
+            for event in events {
+                queue.bytes += body_len(&event);
+                queue.len += 1;
+                queue.queued.push_back(Queued::Event(event));
+            }
+        });
+    }
+
+    /// Appends the event that its state has changed, for each of these messages.
+    pub(crate) fn deliveries(
+        &self,
+        to: PeerId,
+        ids: Range<u64>,
+        state: DeliveryState,
+        reason: Option<&str>,
+    ) {
+        let reason = reason.map(Into::into);
+        self.append(|queue| {
+            queue.len += usize::try_from(ids.end - ids.start).unwrap_or(usize::MAX);
+            queue.queued.push_back(Queued::Deliveries {
+                to,
+                ids,
+                state,
+                reason,
+            });
+        });
+    }
+
+    fn append(&self, append: impl FnOnce(&mut Queue)) {
         let mut queue = self.shared.lock();
         if queue.reader_gone {
             return;
         }
-        for event in events {
-            queue.bytes += body_len(&event);
-            queue.events.push_back(event);
-        }
+        append(&mut queue);
         let reader = queue.reader.take();
         drop(queue);
         if let Some(reader) = reader {
@@ -126,26 +170,52 @@ impl Stream for Events {
     type Item = Event;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        if let Some(event) = self.taken.pop_front() {
+        if let Some(event) = self.next_taken() {
             return Poll::Ready(Some(event));
         }
         let this = &mut *self;
         let mut queue = this.shared.lock();
-        if queue.events.is_empty() {
+        if queue.queued.is_empty() {
             if queue.closed {
                 return Poll::Ready(None);
             }
             queue.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        std::mem::swap(&mut this.taken, &mut queue.events);
+        std::mem::swap(&mut this.taken, &mut queue.queued);
+        queue.len = 0;
         queue.bytes = 0;
         let writers = std::mem::take(&mut queue.writers);
         drop(queue);
         for writer in writers {
             writer.wake();
         }
-        Poll::Ready(this.taken.pop_front())
+        Poll::Ready(self.next_taken())
+    }
+}
+
+impl Events {
+    fn next_taken(&mut self) -> Option<Event> {
+        loop {
+            if let Some(Queued::Deliveries {
+                to,
+                ids,
+                state,
+                reason,
+            }) = self.taken.front_mut()
+                && let Some(id) = ids.next()
+            {
+                return Some(Event::Delivery {
+                    to: *to,
+                    id,
+                    state: *state,
+                    reason: reason.clone(),
+                });
+            }
+            if let Queued::Event(event) = self.taken.pop_front()? {
+                return Some(event);
+            }
+        }
     }
 }
 
@@ -153,7 +223,8 @@ impl Drop for Events {
     fn drop(&mut self) {
         let mut queue = self.shared.lock();
         queue.reader_gone = true;
-        queue.events = VecDeque::new();
+        queue.queued = VecDeque::new();
+        queue.len = 0;
         queue.bytes = 0;
         let writers = std::mem::take(&mut queue.writers);
         drop(queue);
@@ -165,7 +236,7 @@ impl Drop for Events {
 
 impl Queue {
     fn has_room(&self) -> bool {
-        self.events.len() < EVENT_QUEUE_LEN && self.bytes < EVENT_QUEUE_BYTES
+        self.len < EVENT_QUEUE_LEN && self.bytes < EVENT_QUEUE_BYTES
     }
 
     fn wake_writer(&mut self, cx: &Context<'_>) {

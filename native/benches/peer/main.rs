@@ -17,7 +17,10 @@ use std::{thread, time::Duration};
 use anyhow::Result;
 use tokio::{runtime, sync::oneshot, time::timeout};
 
-use self::{plain::Framing, report::Rows};
+use self::{
+    plain::Framing,
+    report::{Rows, medians},
+};
 
 /// What a run measures.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +39,8 @@ pub(crate) const WINDOW: u64 = 64;
 pub(crate) const SMALL: usize = 64;
 /// The largest body.
 pub(crate) const LARGE: usize = 64 * 1024;
+/// How often everything is measured: on a machine that is not quiet, one run says little.
+pub(crate) const ROUNDS: usize = 5;
 /// A run that takes longer than this is stuck.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -59,15 +64,15 @@ async fn main() -> Result<()> {
     };
     let load = if args.iter().any(|a| a == "--quick") {
         Load {
-            small: 100_000,
-            trips: 2_000,
-            large: 2_000,
+            small: 20_000,
+            trips: 500,
+            large: 500,
         }
     } else {
         Load {
-            small: 1_000_000,
-            trips: 20_000,
-            large: 20_000,
+            small: 400_000,
+            trips: 10_000,
+            large: 5_000,
         }
     };
     report::head();
@@ -79,14 +84,17 @@ async fn main() -> Result<()> {
         if !chosen(name) {
             continue;
         }
-        let ours = msg::run(over, load).await?;
-        let framed = plain::run(over, load, Framing::Library).await?;
-        let bare = plain::run(over, load, Framing::Bare).await?;
+        let (mut ours, mut framed, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            ours.push(msg::run(over, load).await?);
+            framed.push(plain::run(over, load, Framing::Library).await?);
+            bare.push(plain::run(over, load, Framing::Bare).await?);
+        }
         report::rows(&Rows {
             name,
-            ours,
-            framed,
-            bare,
+            ours: medians(&ours),
+            framed: medians(&framed),
+            bare: medians(&bare),
         });
     }
     if chosen("idle") {

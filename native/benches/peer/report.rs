@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LARGE, Load, idle::Idle};
+use super::{LARGE, Load, ROUNDS, idle::Idle};
 
 /// What was measured.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +38,20 @@ impl Figures {
     }
 }
 
+/// Of each figure the median.
+pub(crate) fn medians(rounds: &[Figures]) -> Figures {
+    let of = |figure: fn(&Figures) -> f64| {
+        let mut values: Vec<_> = rounds.iter().map(figure).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or_default()
+    };
+    Figures {
+        rate: of(|f| f.rate),
+        p50: median(rounds.iter().map(|f| f.p50).collect()),
+        bytes: of(|f| f.bytes),
+    }
+}
+
 /// Prints the head of the table.
 #[allow(clippy::print_stdout)]
 pub(crate) fn head() {
@@ -45,6 +59,7 @@ pub(crate) fn head() {
     println!("p50: the median round trip of one message of 64 B and its ack.");
     println!("stream: a plain libp2p stream with framed acks, framed by prost-codec;");
     println!("bare: the same, framed by a loop written for nothing else. ratio: msg / that.");
+    println!("Medians of {ROUNDS} rounds; in each, the three follow each other.");
     println!();
     println!(
         "{:<14}{:>14}{:>14}{:>7}{:>14}{:>7}",

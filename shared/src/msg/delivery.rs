@@ -30,13 +30,15 @@ pub struct Outbox {
     written: usize,
     /// Entries before this one have been reported as sent.
     reported: usize,
+    /// Messages before each of these were queued by then, the oldest first. The clock is read now
+    /// and then, not for every message.
+    queued_by: VecDeque<(u64, Instant)>,
 }
 
 #[derive(Debug)]
 struct Entry {
     frame: Bytes,
     body_len: usize,
-    queued_at: Instant,
 }
 
 /// The outbox has no room for this message.
@@ -60,6 +62,7 @@ impl Default for Outbox {
             cursor: 0,
             written: 0,
             reported: 0,
+            queued_by: VecDeque::new(),
         }
     }
 }
@@ -88,16 +91,12 @@ impl Outbox {
     }
 
     /// Appends the frame of message [`Self::next_seq`].
-    pub fn push(&mut self, frame: Bytes, body_len: usize, now: Instant) -> Result<(), Full> {
+    pub fn push(&mut self, frame: Bytes, body_len: usize) -> Result<(), Full> {
         if !self.has_room(body_len) {
             return Err(Full);
         }
         self.bytes += body_len;
-        self.entries.push_back(Entry {
-            frame,
-            body_len,
-            queued_at: now,
-        });
+        self.entries.push_back(Entry { frame, body_len });
         Ok(())
     }
 
@@ -174,14 +173,22 @@ impl Outbox {
         self.cursor = 0;
     }
 
-    /// Drops the messages that were queued `timeout` or longer ago, and returns them.
+    /// Drops the messages that were there `timeout` or longer ago, and returns them. To be called
+    /// now and then: only these calls tell how old a message is.
     pub fn expire(&mut self, now: Instant, timeout: Duration) -> Range<u64> {
         let from = self.base;
-        while self
-            .oldest()
-            .is_some_and(|at| now.saturating_duration_since(at) >= timeout)
+        let next = self.next_seq();
+        self.queued_by.retain(|(before, _)| *before > from);
+        if self.queued_by.back().map_or(from, |(before, _)| *before) < next {
+            self.queued_by.push_back((next, now));
+        }
+        while let Some((before, at)) = self.queued_by.front().copied()
+            && now.saturating_duration_since(at) >= timeout
         {
-            self.pop();
+            while self.base < before {
+                self.pop();
+            }
+            self.queued_by.pop_front();
         }
         from..self.base
     }
@@ -193,12 +200,6 @@ impl Outbox {
             self.pop();
         }
         from..self.base
-    }
-
-    /// When the oldest message was queued.
-    #[must_use]
-    pub fn oldest(&self) -> Option<Instant> {
-        self.entries.front().map(|entry| entry.queued_at)
     }
 
     fn pop(&mut self) {

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     config::{MAX_BODY_BYTES, MAX_KNOWN_PEERS},
     error::SendError,
-    event::{DeliveryState, Event},
+    event::DeliveryState,
     queue::EventSender,
 };
 
@@ -92,7 +92,7 @@ impl Hub {
             body,
         })
         .into_frame();
-        if state.outbox.push(frame, len, Instant::now()).is_err() {
+        if state.outbox.push(frame, len).is_err() {
             return Err(SendError::OutboxFull(to));
         }
         self.unacked.fetch_add(1, Ordering::Relaxed);
@@ -208,8 +208,7 @@ impl Hub {
     /// Messages were written to a path for the first time.
     pub(crate) fn sent(&self, to: PeerId, ids: Range<u64>) {
         if !ids.is_empty() {
-            self.events
-                .extend(ids.map(|id| delivery(to, id, DeliveryState::Sent, None)));
+            self.events.deliveries(to, ids, DeliveryState::Sent, None);
         }
     }
 
@@ -243,18 +242,8 @@ impl Hub {
             return;
         }
         let count = usize::try_from(ids.end - ids.start).unwrap_or(usize::MAX);
-        self.events
-            .extend(ids.map(|id| delivery(to, id, state, reason)));
+        self.events.deliveries(to, ids, state, reason);
         self.unacked.fetch_sub(count, Ordering::Relaxed);
         self.left_outbox.notify_waiters();
-    }
-}
-
-fn delivery(to: PeerId, id: u64, state: DeliveryState, reason: Option<&str>) -> Event {
-    Event::Delivery {
-        to,
-        id,
-        state,
-        reason: reason.map(Into::into),
     }
 }

@@ -105,7 +105,7 @@ impl LinkState {
 
     /// Passes the accepted messages on.
     pub(crate) fn show(&mut self, events: &EventSender) {
-        events.extend(std::mem::take(&mut self.shown));
+        events.extend(self.shown.drain(..));
     }
 
     /// Wakes whoever writes the outbox.

@@ -31,6 +31,7 @@ use crate::{
     },
     error::StartError,
     event::{Event, Transport},
+    gate::Gated,
     greet,
     msg::hub::Hub,
     platform, rendezvous,
@@ -39,7 +40,7 @@ use crate::{
 
 /// Runs a node. Whoever starts the node polls it: a tokio task, or `spawn_local`.
 pub struct EventLoop {
-    pub(super) swarm: Swarm<Behaviour>,
+    pub(super) swarm: Swarm<Gated<Behaviour>>,
     pub(super) session: Session,
     pub(super) hub: Arc<Hub>,
     pub(super) rendezvous: rendezvous::Client,
@@ -76,7 +77,7 @@ pub(super) struct Connection {
 
 impl EventLoop {
     pub(super) fn new(
-        mut swarm: Swarm<Behaviour>,
+        mut swarm: Swarm<Gated<Behaviour>>,
         key: Keypair,
         config: NodeConfig,
         hub: Arc<Hub>,
@@ -210,7 +211,7 @@ impl EventLoop {
     }
 
     fn peers(&self) -> Vec<PeerInfo> {
-        let msg = &self.swarm.behaviour().msg;
+        let msg = &self.swarm.behaviour().0.msg;
         let room = self.hub.room(Instant::now());
         room.into_iter()
             .map(|peer| {
@@ -240,7 +241,7 @@ impl EventLoop {
     }
 
     fn perform(&mut self, output: Output) {
-        let behaviour = self.swarm.behaviour_mut();
+        let behaviour = &mut self.swarm.behaviour_mut().0;
         match output {
             Output::Emit(event) => self.hub.events.push(event),
             Output::Dial {
@@ -296,7 +297,7 @@ impl EventLoop {
 
     fn register(&mut self, relay: PeerId) {
         let addresses = self.swarm.external_addresses().cloned().collect();
-        let behaviour = &mut self.swarm.behaviour_mut().rendezvous;
+        let behaviour = &mut self.swarm.behaviour_mut().0.rendezvous;
         if let Err(reason) = self
             .rendezvous
             .register(behaviour, &self.key, addresses, relay)
@@ -337,7 +338,7 @@ impl EventLoop {
 /// Binds the listeners. A machine without IPv6 is fine, an address that was asked for by number and
 /// cannot be had is not.
 fn listen(
-    swarm: &mut Swarm<Behaviour>,
+    swarm: &mut Swarm<Gated<Behaviour>>,
     addresses: &[Multiaddr],
 ) -> Result<HashSet<ListenerId>, StartError> {
     let mut listeners = HashSet::new();

@@ -284,7 +284,7 @@ impl EventLoop {
             |address| format!("Hello back from {address}"),
         );
         let response = greet::Response::new(message, &connection.address);
-        let greet = &mut self.swarm.behaviour_mut().greet;
+        let greet = &mut self.swarm.behaviour_mut().0.greet;
         if greet.send_response(channel, response).is_err() {
             tracing::debug!(%conn, "the greeter has gone");
         }
@@ -296,7 +296,7 @@ impl EventLoop {
                 let connected = path.is_some();
                 self.input(Input::Path { peer, path, reason });
                 if connected {
-                    self.swarm.behaviour().msg.announce(&peer);
+                    self.swarm.behaviour().0.msg.announce(&peer);
                 }
             }
             msg::behaviour::Event::Idle { peer, conn } => self.input(Input::Drained { peer, conn }),

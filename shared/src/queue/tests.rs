@@ -20,6 +20,39 @@ fn events_come_out_in_order_and_then_the_end() {
 }
 
 #[test]
+fn one_ack_for_many_is_an_event_for_each() {
+    let (sender, mut events) = new();
+    let to = PeerId::random();
+    let state = DeliveryState::Failed;
+    sender.deliveries(to, 3..3, DeliveryState::Acked, None);
+    sender.deliveries(to, 7..9, state, Some("gone"));
+    sender.push(Event::Ready {});
+    sender.close();
+    let all = block_on(events.by_ref().collect::<Vec<_>>());
+    let reason = Some("gone".into());
+    let failed = [7, 8].map(|id| Event::Delivery {
+        to,
+        id,
+        state,
+        reason: reason.clone(),
+    });
+    assert_eq!(all[..2], failed);
+    assert_eq!(all[2..], [Event::Ready {}]);
+}
+
+#[test]
+fn each_of_many_deliveries_takes_room() {
+    let (sender, mut events) = new();
+    let last = EVENT_QUEUE_LEN as u64;
+    sender.deliveries(PeerId::random(), 1..last, DeliveryState::Acked, None);
+    assert!(sender.has_room());
+    sender.push(Event::Ready {});
+    assert!(!sender.has_room());
+    assert!(poll(&Arc::default(), &mut events).is_ready());
+    assert!(sender.has_room());
+}
+
+#[test]
 fn a_reader_is_woken_by_an_event_and_by_the_end() {
     let (sender, mut events) = new();
     let woken = Arc::new(Count::default());
@@ -109,7 +142,7 @@ fn a_reader_that_is_gone_holds_nobody_up() {
     sender.extend((0..EVENT_QUEUE_HARD_LEN).map(|_| Event::Ready {}));
     assert!(sender.has_room());
     assert!(sender.settled().now_or_never().is_some());
-    assert!(sender.shared.lock().events.is_empty(), "nothing is kept");
+    assert!(sender.shared.lock().queued.is_empty(), "nothing is kept");
 }
 
 /// Counts how often a task is woken.

@@ -97,51 +97,51 @@ fn a_message_is_reported_as_sent_once() {
 fn the_outbox_is_bounded_in_messages() {
     let mut outbox = filled(MAX_OUTBOX_MESSAGES as u64);
     assert!(!outbox.has_room(0));
-    assert_eq!(outbox.push(Bytes::new(), 0, Instant::now()), Err(Full));
+    assert_eq!(outbox.push(Bytes::new(), 0), Err(Full));
     outbox.next_to_write();
     outbox.ack(2).unwrap();
-    assert_eq!(outbox.push(Bytes::new(), 0, Instant::now()), Ok(()));
+    assert_eq!(outbox.push(Bytes::new(), 0), Ok(()));
 }
 
 #[test]
 fn the_outbox_is_bounded_in_bytes() {
     let mut outbox = Outbox::default();
     let half = Bytes::from(vec![0; MAX_OUTBOX_BYTES / 2]);
-    assert_eq!(
-        outbox.push(half.clone(), half.len(), Instant::now()),
-        Ok(())
-    );
-    assert_eq!(
-        outbox.push(half.clone(), half.len(), Instant::now()),
-        Ok(())
-    );
-    assert_eq!(
-        outbox.push(Bytes::from_static(b"x"), 1, Instant::now()),
-        Err(Full)
-    );
+    assert_eq!(outbox.push(half.clone(), half.len()), Ok(()));
+    assert_eq!(outbox.push(half.clone(), half.len()), Ok(()));
+    assert_eq!(outbox.push(Bytes::from_static(b"x"), 1), Err(Full));
     written(&mut outbox);
     outbox.ack(2).unwrap();
-    assert_eq!(
-        outbox.push(half.clone(), half.len(), Instant::now()),
-        Ok(())
-    );
+    assert_eq!(outbox.push(half.clone(), half.len()), Ok(()));
 }
 
 #[test]
 fn only_messages_that_are_old_enough_expire() {
     let start = Instant::now();
+    let second = Duration::from_secs(1);
     let mut outbox = Outbox::default();
-    for second in 0..5 {
-        let frame = Bytes::from(vec![second as u8]);
-        outbox
-            .push(frame, 1, start + Duration::from_secs(second))
-            .unwrap();
+    for seq in 1..=5 {
+        push(&mut outbox, 1);
+        assert_eq!(outbox.expire(start + second * seq, TIMEOUT), 1..1);
     }
-    let now = start + TIMEOUT + Duration::from_secs(2);
-    assert_eq!(outbox.expire(now - Duration::from_secs(3), TIMEOUT), 1..1);
-    assert_eq!(outbox.expire(now, TIMEOUT), 1..4);
-    assert_eq!(outbox.expire(now, TIMEOUT), 4..4);
-    assert_eq!(outbox.oldest(), Some(start + Duration::from_secs(3)));
+    let now = start + TIMEOUT;
+    assert_eq!(outbox.expire(now, TIMEOUT), 1..1);
+    assert_eq!(outbox.expire(now + second * 3, TIMEOUT), 1..4);
+    assert_eq!(outbox.expire(now + second * 3, TIMEOUT), 4..4);
+    assert_eq!(outbox.ack(4), Ok(4..4), "what is left was not touched");
+    assert_eq!(outbox.len(), 2);
+}
+
+#[test]
+fn what_is_acked_in_time_does_not_age_what_comes_later() {
+    let start = Instant::now();
+    let mut outbox = filled(3);
+    outbox.expire(start, TIMEOUT);
+    written(&mut outbox);
+    outbox.ack(4).unwrap();
+    push(&mut outbox, 1);
+    assert_eq!(outbox.expire(start + TIMEOUT, TIMEOUT), 4..4);
+    assert_eq!(outbox.expire(start + TIMEOUT * 2, TIMEOUT), 4..5);
 }
 
 #[test]
@@ -149,7 +149,8 @@ fn the_base_closes_the_gap_that_expired_messages_leave() {
     let start = Instant::now();
     let (mut outbox, mut inbox) = (filled(3), Inbox::default());
     assert_eq!(inbox.hello(7, outbox.base()), 1);
-    assert_eq!(outbox.expire(start + 2 * TIMEOUT, TIMEOUT), 1..4);
+    assert_eq!(outbox.expire(start, TIMEOUT), 1..1);
+    assert_eq!(outbox.expire(start + TIMEOUT, TIMEOUT), 1..4);
     push(&mut outbox, 1);
     assert_eq!(
         inbox.accept(7, 4),
@@ -266,7 +267,7 @@ fn filled(count: u64) -> Outbox {
 fn push(outbox: &mut Outbox, count: u64) {
     for _ in 0..count {
         let frame = Bytes::copy_from_slice(&outbox.next_seq().to_be_bytes());
-        outbox.push(frame, 1, Instant::now()).unwrap();
+        outbox.push(frame, 1).unwrap();
     }
 }
 

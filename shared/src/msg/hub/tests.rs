@@ -6,7 +6,7 @@ use libp2p::swarm::ConnectionId;
 use super::*;
 use crate::{
     config::{DEFAULT_MESSAGE_TIMEOUT, MAX_OUTBOX_MESSAGES, ROOM_MEMORY},
-    event::Path,
+    event::{Event, Path},
     queue,
 };
 

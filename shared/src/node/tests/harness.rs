@@ -17,6 +17,7 @@ use crate::{
     behaviour::Behaviour,
     config::NodeConfig,
     event::{DeliveryState, Event},
+    gate::Gated,
     node::{Events, Node, Request, assemble, prepare},
 };
 
@@ -53,7 +54,7 @@ impl TestNode {
         let key = Keypair::generate_ed25519();
         let (hub, events) = prepare(&config).unwrap();
         let swarm = memory_swarm(&key, |relay| {
-            Behaviour::new(&config, &key, relay, hub.clone())
+            Gated(Behaviour::new(&config, &key, relay, hub.clone()))
         });
         let (node, events, event_loop) = assemble(config, key, swarm, hub, events).unwrap();
         tokio::spawn(event_loop.run());
@@ -99,10 +100,10 @@ impl TestNode {
 /// Something to do with a node's swarm.
 pub(crate) struct Meddling(Box<Action>);
 
-type Action = dyn FnOnce(&mut Swarm<Behaviour>) + Send;
+type Action = dyn FnOnce(&mut Swarm<Gated<Behaviour>>) + Send;
 
 impl Meddling {
-    pub(crate) fn with(self, swarm: &mut Swarm<Behaviour>) {
+    pub(crate) fn with(self, swarm: &mut Swarm<Gated<Behaviour>>) {
         (self.0)(swarm);
     }
 }
@@ -116,7 +117,7 @@ impl fmt::Debug for Meddling {
 /// Does something with a node's swarm.
 pub(crate) async fn meddle<T: Send + 'static>(
     node: &Node,
-    action: impl FnOnce(&mut Swarm<Behaviour>) -> T + Send + 'static,
+    action: impl FnOnce(&mut Swarm<Gated<Behaviour>>) -> T + Send + 'static,
 ) -> T {
     let (reply, answer) = oneshot::channel();
     let meddling = Meddling(Box::new(move |swarm| {

@@ -118,7 +118,7 @@ async fn dial(node: &Node, to: &TestNode) {
 /// Ends the connection that messages to this peer take.
 async fn close_active(node: &Node, peer: libp2p::PeerId) {
     meddle(node, move |swarm| {
-        let active = swarm.behaviour().msg.active_path(&peer);
+        let active = swarm.behaviour().0.msg.active_path(&peer);
         if let Some((path, _)) = active {
             swarm.close_connection(path.conn);
         }

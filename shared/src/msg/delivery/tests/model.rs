@@ -80,7 +80,7 @@ impl Sender {
             body: seq.to_string(),
         };
         let frame = Kind::Data(data).into_frame();
-        self.outbox.push(frame, 1, self.now).is_ok()
+        self.outbox.push(frame, 1).is_ok()
     }
 
     /// The behaviour chooses another path.
@@ -101,8 +101,10 @@ impl Sender {
 
     /// Time passes, and the hub looks for messages that are too old.
     pub(super) fn pass(&mut self, time: Duration) {
+        // It has looked before, too, as it does every second.
+        let mut expired = self.outbox.expire(self.now, TIMEOUT);
         self.now += time;
-        let expired = self.outbox.expire(self.now, TIMEOUT);
+        expired.end = self.outbox.expire(self.now, TIMEOUT).end;
         if !expired.is_empty() {
             self.epoch += 1;
             self.failed.extend(expired);
