@@ -4,6 +4,9 @@
 //! and with as many as a peer has, that costs more than the packet. Behind a gate they are asked
 //! after something was told to them, or after one of them was woken.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     sync::{
         Arc,
