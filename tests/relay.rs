@@ -6,7 +6,7 @@ mod common;
 
 use std::{
     fs,
-    io::Read,
+    io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
@@ -14,6 +14,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use tempfile::TempDir;
 
 use common::{DEADLINE, Finished, Proc, Relay, http_get, text, wait_exit};
 
@@ -81,9 +82,12 @@ fn listens_on_every_transport_and_says_so() {
 #[test]
 fn prints_lines_for_people() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_punchline"));
+    let www = page(&[("index.html", "page")]);
     command.args(["relay", "--port", "0", "--secret-key-seed", "0"]);
+    command.arg("--www").arg(www.path());
     let relay = Proc::spawn("relay", command);
     relay.wait_line("Peers join with: punchline --relay http://");
+    relay.wait_line("Browsers join at: http://");
     relay.signal(Signal::SIGINT);
     let finished = relay.finish();
     assert_eq!(finished.code, Some(0), "{finished:?}");
@@ -97,7 +101,72 @@ fn prints_lines_for_people() {
             .stdout
             .contains("\nListening on /ip4/127.0.0.1/tcp/")
     );
+    assert!(
+        finished
+            .stdout
+            .contains(" (not built yet: cargo xtask web)\n")
+    );
     assert!(finished.stderr.contains("is no secret"), "{finished:?}");
+}
+
+/// A directory with these files.
+fn page(files: &[(&str, &str)]) -> TempDir {
+    let www = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        fs::write(www.path().join(name), content).unwrap();
+    }
+    www
+}
+
+#[test]
+fn serves_a_page() {
+    let www = page(&[("index.html", "page"), ("a.js", "script"), (".x", "hidden")]);
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("relay.toml");
+    let path = www.path().to_str().unwrap();
+    fs::write(&config, format!("www = {path:?}")).unwrap();
+    for args in [["--www", path], ["--config", config.to_str().unwrap()]] {
+        let relay = Relay::start(&args);
+        assert_eq!(http_get(relay.http, "/"), (200, "page".into()));
+        assert_eq!(http_get(relay.http, "/a.js"), (200, "script".into()));
+        for path in ["/.x", "/%00", "/../relay.toml", "/pkg/web_bg.wasm"] {
+            assert_eq!(http_get(relay.http, path), (404, "not found\n".into()));
+        }
+    }
+}
+
+/// Those that a browser can dial.
+fn for_browsers(bootstrap: &Value) -> Vec<String> {
+    let addresses = bootstrap["addresses"].as_array().unwrap().iter();
+    let addresses = addresses.map(|a| a.as_str().unwrap().to_owned());
+    addresses
+        .filter(|a| a.contains("/ws/") || a.contains("/webrtc-direct/"))
+        .collect()
+}
+
+#[test]
+fn a_browser_finds_addresses_at_the_host_that_it_came_by() {
+    let relay = Relay::start(NO_ARGS);
+    let locally = for_browsers(&bootstrap(&relay));
+    let local = |start| locally.iter().any(|a| a.starts_with(start));
+    assert!(local("/ip4/127.0.0.1/tcp/") && local("/ip4/127.0.0.1/udp/"));
+    // As a router would pass it on that forwards our ports.
+    let mut stream = TcpStream::connect(relay.http).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let request = "GET /bootstrap.json HTTP/1.1\r\nhost: 203.0.113.5:80\r\nconnection: close\r\n";
+    write!(stream, "{request}\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (_, body) = response.split_once("\r\n\r\n").unwrap();
+    let forwarded = for_browsers(&serde_json::from_str(body).unwrap());
+    let (added, listed) = forwarded.split_at(2);
+    assert_eq!(listed, locally);
+    for (added, kind) in added.iter().zip(["/ws/p2p/", "/webrtc-direct/certhash/"]) {
+        assert!(added.starts_with("/ip4/203.0.113.5/"), "{added}");
+        assert!(added.contains(kind), "{added}");
+        let there = added.replace("/203.0.113.5/", "/127.0.0.1/");
+        assert!(relay.addresses.contains(&there), "{added}");
+    }
 }
 
 #[test]
@@ -282,6 +351,10 @@ fn wrong_arguments_start_nothing() {
                 &format!("/ip4/192.0.2.1/tcp/1/p2p/{SEED_0}"),
             ],
             "names another peer",
+        ),
+        (
+            &["relay", "--port", "0", "--www", "/no/such"],
+            "--www /no/such: no such directory",
         ),
         (&["nonsense"], "no multiaddr"),
         (&["--relay", "nonsense"], "nor a URL"),

@@ -8,8 +8,9 @@ mod imp {
     use std::{
         fs::{self, DirBuilder, File},
         io,
-        os::unix::fs::{DirBuilderExt, PermissionsExt},
+        os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
         path::Path,
+        time::{Duration, SystemTime},
     };
 
     use nix::sys::{
@@ -45,6 +46,14 @@ mod imp {
                 _ = self.terminate.recv() => {}
             }
         }
+    }
+
+    /// When the content of a file last changed. Other than its time of modification, that cannot
+    /// be set: copies that keep times, and builds that set them all alike, differ in it.
+    pub(crate) fn changed(metadata: &fs::Metadata) -> io::Result<SystemTime> {
+        let seconds = u64::try_from(metadata.ctime()).map_err(io::Error::other)?;
+        let nanos = u32::try_from(metadata.ctime_nsec()).map_err(io::Error::other)?;
+        Ok(SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos))
     }
 
     /// How the terminal on stdin behaves, put back on drop: a prompt that waits for a key when the
@@ -102,6 +111,7 @@ mod imp {
         fs::{self, File},
         io,
         path::Path,
+        time::SystemTime,
     };
 
     /// Ctrl-C.
@@ -134,6 +144,11 @@ mod imp {
     /// Creates a directory; who may enter it is inherited here.
     pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
         fs::create_dir_all(path)
+    }
+
+    /// When a file last changed, by its own word.
+    pub(crate) fn changed(metadata: &fs::Metadata) -> io::Result<SystemTime> {
+        metadata.modified()
     }
 
     /// Access is inherited from the directory here.

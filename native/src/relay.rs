@@ -40,7 +40,11 @@ use self::{
 };
 use crate::{
     cli::Settings,
-    http, os,
+    http::{
+        self, bootstrap,
+        page::{Page, Readiness},
+    },
+    os,
     output::{self, Output},
     signals::{self, Stop},
 };
@@ -73,6 +77,7 @@ struct Relay {
     /// HTTP and STUN; they end with us.
     servers: JoinSet<()>,
     http_port: u16,
+    page: Page,
     bootstrap: watch::Sender<Bootstrap>,
     /// What the operator wants advertised; else it is chosen from `listening`.
     announce: Vec<Multiaddr>,
@@ -89,6 +94,7 @@ impl Relay {
     /// Opens everything that can fail, then says that it started.
     fn start(settings: Settings) -> anyhow::Result<Self> {
         warn_of_few_files(settings.limits.files());
+        let page = Page::find(settings.www.as_deref())?;
         let state = State::load(&settings.key, settings.port)?;
         let peer_id = state.key.public().to_peer_id();
         let announce = announce::resolve(
@@ -118,6 +124,7 @@ impl Relay {
             _state: state,
             servers: JoinSet::new(),
             http_port: 0,
+            page,
             bootstrap,
             announce,
             listening: Vec::new(),
@@ -143,6 +150,10 @@ impl Relay {
         bootstrap: watch::Receiver<Bootstrap>,
         max_http: u32,
     ) -> anyhow::Result<()> {
+        let bootstrap = bootstrap::Source {
+            bootstrap,
+            announced: !self.announce.is_empty(),
+        };
         let slots = Arc::new(Semaphore::new(max_http as usize));
         for listener in sockets.http {
             let address = listener.local_addr()?;
@@ -151,7 +162,7 @@ impl Relay {
             }
             let url = format!("http://{}", as_local(address));
             self.say(RelayEvent::Http { url });
-            let router = http::router(bootstrap.clone());
+            let router = http::router(bootstrap.clone(), self.page.clone());
             self.servers
                 .spawn(http::serve(listener, router, slots.clone()));
         }
@@ -194,6 +205,13 @@ impl Relay {
             let url = format!("http://{host}:{}", self.http_port);
             self.output
                 .line(format!("Peers join with: punchline --relay {url}"));
+            self.output.line(match self.page.readiness() {
+                Readiness::Built => format!("Browsers join at: {url}"),
+                Readiness::NotBuilt => {
+                    format!("Browsers join at: {url} (not built yet: cargo xtask web)")
+                }
+                Readiness::Missing => "No page for browsers: --www DIR names one".into(),
+            });
         }
     }
 

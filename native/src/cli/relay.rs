@@ -28,7 +28,7 @@ const EXAMPLES: &str = "\
 Ports, counted from --port N:
   tcp/N, udp/N (QUIC)                peers in a terminal
   tcp/N+1 (WebSocket), udp/N+1       peers in a browser (udp: WebRTC direct)
-  tcp/N+2 (HTTP), udp/N+2 (STUN)     /bootstrap.json, /healthz; own address as seen from outside
+  tcp/N+2 (HTTP), udp/N+2 (STUN)     the page, /bootstrap.json; own address as seen from outside
 
 Examples:
   punchline relay
@@ -70,6 +70,11 @@ pub(crate) struct RelayOptions {
     /// The namespace that /bootstrap.json proposes to peers. [default: rendezvous]
     #[arg(long, value_name = "NAME", value_parser = values::namespace)]
     namespace: Option<String>,
+
+    /// The directory of the page for browsers: www/ of the source code. [default: the page in this
+    /// binary, or in the checkout that it was built from]
+    #[arg(long, value_name = "DIR")]
+    www: Option<PathBuf>,
 
     /// Do without WebRTC direct on udp/N+1. Browsers then come by WebSocket only.
     #[arg(long)]
@@ -159,6 +164,8 @@ pub(crate) struct Settings {
     pub(crate) key: KeySource,
     /// What `/bootstrap.json` proposes.
     pub(crate) namespace: String,
+    /// Where the page is.
+    pub(crate) www: Option<PathBuf>,
     /// Whether to listen on WebRTC direct.
     pub(crate) webrtc_direct: bool,
     /// NDJSON instead of text.
@@ -202,6 +209,7 @@ impl Settings {
                 .namespace
                 .or(file.namespace)
                 .unwrap_or_else(|| DEFAULT_NAMESPACE.into()),
+            www: flags.www.or(file.www),
             webrtc_direct: !(flags.no_webrtc_direct || file.no_webrtc_direct),
             json: flags.json || file.json,
         })

@@ -316,6 +316,7 @@ fn a_file_says_the_same_as_flags_and_flags_win() {
         namespace = "office"
         data-dir = "/var/lib/punchline"
         no-webrtc-direct = true
+        www = "/usr/share/punchline/www"
         max-circuits = 10
         max-circuit-duration = "1h"
         max-circuit-bytes = 1000000
@@ -325,6 +326,7 @@ fn a_file_says_the_same_as_flags_and_flags_win() {
     assert_eq!(settings.port, 4000);
     assert_eq!(settings.announce.len(), 1);
     assert_eq!(settings.namespace, "office");
+    assert_eq!(settings.www, Some("/usr/share/punchline/www".into()));
     assert_eq!(
         settings.key,
         KeySource::Directory("/var/lib/punchline".into())
