@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     future::{self, Ready},
     io::{self, Cursor},
-    path::PathBuf,
+    path::{Component, Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
@@ -26,14 +26,26 @@ const NANOS: u32 = 1_000_000_000;
 #[exclude = "*.d.ts"]
 struct Www;
 
-/// The files of `www/`.
-#[derive(Debug, Clone)]
-pub(crate) struct Embedded;
+/// Embedded files, by the function that finds one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Embedded(fn(&str) -> Option<EmbeddedFile>);
 
 impl Embedded {
+    /// The files of `www/`.
+    pub(crate) const WWW: Self = Self(Www::get);
+
     /// Whether there is such a file.
-    pub(crate) fn has(path: &str) -> bool {
-        Www::get(path).is_some()
+    pub(crate) fn has(self, path: &str) -> bool {
+        (self.0)(path).is_some()
+    }
+
+    /// By a path as `ServeDir` puts it together: a dot, then the names.
+    fn find(self, path: &Path) -> io::Result<EmbeddedFile> {
+        let names = path.components().filter(|part| *part != Component::CurDir);
+        let names: Option<Vec<_>> = names.map(|part| part.as_os_str().to_str()).collect();
+        names
+            .and_then(|names| (self.0)(&names.join("/")))
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -44,7 +56,7 @@ impl Backend for Embedded {
     type MetadataFuture = Ready<io::Result<Facts>>;
 
     fn open(&self, path: PathBuf) -> Self::OpenFuture {
-        let opened = find(&path).map(|file| {
+        let opened = self.find(&path).map(|file| {
             let facts = facts(&file);
             Opened::new(Cursor::new(file.data), facts)
         });
@@ -52,22 +64,8 @@ impl Backend for Embedded {
     }
 
     fn metadata(&self, path: PathBuf) -> Self::MetadataFuture {
-        future::ready(find(&path).map(|file| facts(&file)))
+        future::ready(self.find(&path).map(|file| facts(&file)))
     }
-}
-
-/// By a path as `ServeDir` puts it together: a dot, then the names.
-fn find(path: &std::path::Path) -> io::Result<EmbeddedFile> {
-    let names: Option<Vec<_>> = path
-        .components()
-        .filter_map(|part| match part {
-            std::path::Component::CurDir => None,
-            part => Some(part.as_os_str().to_str()),
-        })
-        .collect();
-    names
-        .and_then(|names| Www::get(&names.join("/")))
-        .ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 /// The times of files say little where builds set them all alike; their content tells them apart.
@@ -79,5 +77,68 @@ fn facts(file: &EmbeddedFile) -> Facts {
         is_dir: false,
         len: file.data.len() as u64,
         version: SystemTime::UNIX_EPOCH + Duration::new(seconds.into(), nanos),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        body::{self, Body},
+        extract::{Request, State},
+        http::{StatusCode, header},
+        response::Response,
+    };
+
+    use super::*;
+    use crate::http::page::{self, Page, Readiness};
+
+    /// Some files that are there whether or not the page has been built.
+    #[derive(Embed)]
+    #[folder = "../docs"]
+    struct Docs;
+
+    async fn get(path: &str, known: &str) -> Response {
+        let request = Request::get(path)
+            .header(header::IF_NONE_MATCH, known)
+            .header(header::ACCEPT_ENCODING, "br")
+            .body(Body::empty())
+            .unwrap();
+        page::serve(State(Page::embedded(Embedded(Docs::get))), request).await
+    }
+
+    #[tokio::test]
+    async fn files_come_out_of_the_binary() {
+        let answer = get("/operating.md", "").await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let etag = answer.headers()[header::ETAG].to_str().unwrap().to_owned();
+        let body = body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        assert_eq!(body[..], *Docs::get("operating.md").unwrap().data);
+        let again = get("/operating.md", &etag).await;
+        assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+        let other = get("/protocol.md", &etag).await;
+        assert_eq!(other.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn what_was_not_there_is_missing() {
+        let page = Page::embedded(Embedded(Docs::get));
+        assert_eq!(page.readiness(), Readiness::Missing);
+        for path in [
+            "/",
+            "/index.html",
+            "/x",
+            "/operating.md/x",
+            "/../Cargo.toml",
+        ] {
+            let status = get(path, "").await.status();
+            assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_etag_is_made_of_the_content() {
+        let of = |path| facts(&Docs::get(path).unwrap());
+        assert_eq!(of("protocol.md").version, of("protocol.md").version);
+        assert_ne!(of("protocol.md").version, of("operating.md").version);
     }
 }

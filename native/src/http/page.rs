@@ -19,6 +19,7 @@ use super::files::{self, Disk};
 use crate::cli::UsageError;
 
 /// The page of the checkout that this binary was built from, if it still is where it was.
+#[cfg(not(feature = "embed"))]
 const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../www");
 const INDEX: &str = "index.html";
 /// What has to be built.
@@ -61,7 +62,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
 /// The page that a relay serves, if it has one.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
-    source: Source,
+    source: Option<Source>,
 }
 
 /// What a browser will find.
@@ -79,8 +80,7 @@ pub(crate) enum Readiness {
 enum Source {
     Disk(PathBuf, ServeDir<DefaultServeDirFallback, Disk>),
     #[cfg(feature = "embed")]
-    Embedded(ServeDir<DefaultServeDirFallback, Embedded>),
-    None,
+    Embedded(Embedded, ServeDir<DefaultServeDirFallback, Embedded>),
 }
 
 impl Page {
@@ -88,7 +88,7 @@ impl Page {
     /// it was built from.
     pub(crate) fn find(www: Option<&Path>) -> Result<Self, UsageError> {
         let source = match www {
-            Some(path) if path.is_dir() => Source::disk(path),
+            Some(path) if path.is_dir() => Some(Source::disk(path)),
             Some(path) => {
                 let path = path.display();
                 return Err(UsageError(format!("--www {path}: no such directory")));
@@ -98,13 +98,20 @@ impl Page {
         Ok(Self { source })
     }
 
+    #[cfg(all(test, feature = "embed"))]
+    pub(crate) fn embedded(files: Embedded) -> Self {
+        Self {
+            source: Some(Source::embedded(files)),
+        }
+    }
+
     /// As it is now: the files of a directory may come later.
     pub(crate) fn readiness(&self) -> Readiness {
         let has = |name: &str| match &self.source {
-            Source::Disk(root, _) => root.join(name).is_file(),
+            Some(Source::Disk(root, _)) => root.join(name).is_file(),
             #[cfg(feature = "embed")]
-            Source::Embedded(_) => Embedded::has(name),
-            Source::None => false,
+            Some(Source::Embedded(embedded, _)) => embedded.has(name),
+            None => false,
         };
         match (has(INDEX), has(WASM)) {
             (false, _) => Readiness::Missing,
@@ -120,16 +127,19 @@ impl Source {
     }
 
     #[cfg(feature = "embed")]
-    fn built_in() -> Self {
-        Self::Embedded(serve_dir(Path::new(""), Embedded))
+    fn embedded(files: Embedded) -> Self {
+        Self::Embedded(files, serve_dir(Path::new(""), files))
+    }
+
+    #[cfg(feature = "embed")]
+    fn built_in() -> Option<Self> {
+        Some(Self::embedded(Embedded::WWW))
     }
 
     #[cfg(not(feature = "embed"))]
-    fn built_in() -> Self {
-        match Path::new(CHECKOUT) {
-            path if path.is_dir() => Self::disk(path),
-            _ => Self::None,
-        }
+    fn built_in() -> Option<Self> {
+        let path = Path::new(CHECKOUT);
+        path.is_dir().then(|| Self::disk(path))
     }
 }
 
@@ -150,10 +160,10 @@ pub(crate) async fn serve(State(page): State<Page>, request: Request) -> Respons
     }
     let request = prepare(request, is_root);
     let response = match &page.source {
-        Source::Disk(_, files) => serve_file(files, request).await,
+        Some(Source::Disk(_, files)) => serve_file(files, request).await,
         #[cfg(feature = "embed")]
-        Source::Embedded(files) => serve_file(files, request).await,
-        Source::None => not_found(),
+        Some(Source::Embedded(_, files)) => serve_file(files, request).await,
+        None => not_found(),
     };
     match response.status() {
         StatusCode::NOT_FOUND if is_root => (StatusCode::NOT_FOUND, NO_PAGE).into_response(),
