@@ -57,9 +57,11 @@ impl Package {
 
 /// Other than `cargo metadata`, this leaves out what no combination of our features uses.
 fn tree() -> Result<String> {
-    Cmd::new("cargo tree --workspace --target all --edges normal,build,dev --prefix none")
-        .args(["--format", "{p}|{l}"])
-        .read()
+    Cmd::new(
+        "cargo tree --workspace --all-features --target all --edges normal,build,dev --prefix none",
+    )
+    .args(["--format", "{p}|{l}"])
+    .read()
 }
 
 /// Lines like `name v1.2.3 (proc-macro) (source)|licence (*)`.
