@@ -1,0 +1,342 @@
+// What the page does, from start to stop: finds the relay, is one peer, sends what is typed.
+// Everything of the browser comes in, so that tests can give something else.
+
+import { HELP, parse } from "./command.js";
+import * as identity from "./identity.js";
+import { copyField, inviteLink } from "./invite.js";
+import { createLock } from "./lock.js";
+import { Model } from "./model.js";
+import { facts } from "./peers.js";
+import { DEFAULT_ROOM, fromUrl, locate, toUrl } from "./relay.js";
+import { createRenderer } from "./renderer.js";
+import { createSession } from "./session.js";
+import { statusOf } from "./status.js";
+import { MAX_BODY_BYTES, byteLength, oneLine, roomFault, size } from "./text.js";
+import { createView } from "./view.js";
+
+/** A relay that cannot be found is looked for again after this time, and then less often. */
+const FIRST_RETRY_MS = 2000;
+const LAST_RETRY_MS = 30_000;
+
+const NO_STORAGE = "This browser does not let the page store anything, as in a private window. You have a fresh identity, which is gone when this tab is closed.";
+const TEMPORARY = "This tab has a temporary identity, which is gone when it is closed.";
+
+/**
+ * @param {Window} window
+ * @param {() => Promise<{Peer: object, qr(text: string): object}>} loadWeb rejects with an Error
+ *   whose `phase` says what to show
+ */
+export function createApp(window, loadWeb) {
+  const { document, navigator } = window;
+  const now = () => Date.now();
+  const model = new Model();
+  const place = fromUrl(window.location.href);
+  const app = {
+    phase: "starting", reason: "", retryAt: 0, offline: navigator.onLine === false, wasOnline: false,
+    room: place.room ?? DEFAULT_ROOM, invite: undefined, terminal: "", identityNote: "",
+  };
+  let web;
+  let session;
+  let temporary = false;
+  let offlineAtStart = app.offline;
+  let hurry = () => {};
+  // Starts and stops, one after the other.
+  let work = Promise.resolve();
+  let generation = 0;
+
+  const view = createView(document, {
+    submit, action, retry,
+    select: () => draw.now(),
+    place: changePlace,
+    newIdentity: () => restart(async () => temporary || identity.forget(window.indexedDB).catch(() => {})),
+    copy: (field) => copyField(field, { clipboard: navigator.clipboard, document }),
+    qr: drawQr,
+  });
+  const draw = createRenderer(window, model, () => view.render(model, statusOf(app, model, now()), app));
+  const lock = createLock({ locks: navigator.locks, BroadcastChannel: window.BroadcastChannel }, async () => {
+    await stop("you went on in another tab before it was delivered");
+    show("stolen");
+  });
+
+  function show(phase, reason = "") {
+    Object.assign(app, { phase, reason });
+    draw.soon();
+  }
+
+  async function boot() {
+    draw.now();
+    try {
+      web = await loadWeb();
+    } catch (error) {
+      return show(error.phase ?? "broken", error.message);
+    }
+    // Without storage every tab is a peer of its own.
+    const stored = await identity.load(window.indexedDB).then(() => true, () => false);
+    if (stored && !(await lock.claim())) return show("second");
+    await restart();
+  }
+
+  /** Stops what runs, and starts anew. */
+  function restart(between = async () => {}) {
+    const mine = next();
+    return queue(async () => {
+      await halt("you left the room before it was delivered");
+      await between();
+      await start(mine);
+    });
+  }
+
+  function stop(reason) {
+    next();
+    return queue(() => halt(reason));
+  }
+
+  /** Whatever is being started is out of date from now on. */
+  function next() {
+    generation += 1;
+    hurry();
+    return generation;
+  }
+
+  function queue(step) {
+    work = work.then(step).catch((error) => show("refused", error.message));
+    return work;
+  }
+
+  async function halt(reason) {
+    const old = session;
+    session = undefined;
+    await old?.stop();
+    model.end(reason);
+    draw.soon();
+  }
+
+  async function start(mine) {
+    const found = await findRelay(mine);
+    if (!found) return;
+    app.room = place.room ?? found.room;
+    const fault = roomFault(app.room);
+    if (fault) throw new Error(fault);
+    const peer = await startPeer({ relays: found.relays, namespace: app.room });
+    if (model.entries.length && model.room !== app.room) model.note(`You are now in the room “${oneLine(app.room, 60)}”`, now());
+    model.begin(app.room);
+    model.peerId = peer.peerId;
+    app.wasOnline = false;
+    invite(found.all);
+    session = createSession(peer, model, { now, visible: () => !document.hidden, changed, ended });
+    show("running");
+    session.ask();
+  }
+
+  /** Asks until there is an answer; `undefined` when something else has begun meanwhile. */
+  async function findRelay(mine) {
+    for (let wait = FIRST_RETRY_MS; mine === generation; wait = Math.min(wait * 2, LAST_RETRY_MS)) {
+      if (app.phase !== "lost") show("locating");
+      try {
+        const found = await locate(place.relay, new URL(window.location.href), window.fetch.bind(window));
+        return mine === generation ? found : undefined;
+      } catch (error) {
+        if (mine !== generation) return undefined;
+        app.retryAt = now() + wait;
+        show("lost", error.message);
+        await new Promise((resolve) => {
+          hurry = resolve;
+          setTimeout(resolve, wait);
+        });
+      }
+    }
+    return undefined;
+  }
+
+  async function startPeer(config) {
+    if (temporary) {
+      app.identityNote = TEMPORARY;
+      return web.Peer.start(config);
+    }
+    let kept;
+    try {
+      kept = await identity.load(window.indexedDB);
+    } catch {
+      return strangerPeer(config);
+    }
+    if (kept) {
+      try {
+        app.identityNote = "Kept in this browser.";
+        return await web.Peer.start({ ...config, identity: kept });
+      } catch (error) {
+        // Either the key is damaged, and a fresh one helps, or it fails again for the same reason.
+        console.warn("the kept identity does not start:", error.message);
+      }
+    }
+    const peer = await web.Peer.start(config);
+    await identity.save(peer.identity(), window.indexedDB).catch(() => noStorage());
+    if (app.identityNote !== NO_STORAGE) app.identityNote = "Kept in this browser.";
+    return peer;
+  }
+
+  function strangerPeer(config) {
+    noStorage();
+    return web.Peer.start(config);
+  }
+
+  function noStorage() {
+    app.identityNote = NO_STORAGE;
+    view.notice(NO_STORAGE);
+  }
+
+  function invite(addresses) {
+    app.invite = inviteLink(new URL(window.location.href), app.room, place.relay, addresses);
+    const relay = place.relay ?? new URL(app.invite.link).origin;
+    app.terminal = `punchline --relay ${quoted(relay)} --namespace ${quoted(app.room)}`;
+  }
+
+  function changed(event) {
+    if (event?.event === "panic") show("panic", event.message);
+    if (event?.event === "ready") window.performance.mark("punchline:ready");
+    if (model.relays.list.some((relay) => relay.state === "online")) {
+      app.wasOnline = true;
+      // Some systems say “offline” where only this machine can be reached, which may be enough.
+      if (offlineAtStart) app.offline = offlineAtStart = false;
+    }
+    draw.soon();
+  }
+
+  function ended() {
+    if (session && app.phase === "running") show("stopped");
+  }
+
+  function changePlace({ room, relay }) {
+    const fault = room && roomFault(room);
+    if (fault) return fault;
+    const next = { room: room || undefined, relay: relay || undefined };
+    window.history.replaceState(null, "", toUrl(window.location.href, next));
+    moveTo(next);
+    return undefined;
+  }
+
+  function moveTo(next) {
+    const fault = next.room && roomFault(next.room);
+    if (fault) return view.composer.hint(fault);
+    Object.assign(place, next);
+    view.selectEveryone();
+    if (next.room) app.room = next.room;
+    if (!session && !["lost", "locating", "refused"].includes(app.phase)) return draw.soon();
+    return restart();
+  }
+
+  async function submit(text, to) {
+    try {
+      await obey(parse(text), to);
+    } catch (error) {
+      view.composer.hint(error.message);
+      view.composer.giveBack(text);
+    }
+    draw.soon();
+  }
+
+  async function obey(command, to) {
+    const { peer } = session ?? {};
+    if (command.kind === "help") return model.note(HELP, now());
+    if (!peer) throw new Error("Not sent: this tab is not connected yet.");
+    const ids = [...model.peers.keys()];
+    switch (command.kind) {
+      case "peers":
+        return model.note(table(model), now());
+      case "dial":
+        await peer.dial(command.address);
+        return model.note(`Dialling ${oneLine(command.address)}`, now());
+      case "to":
+        return send(peer, command.body, model.names.find(command.to, ids));
+      default:
+        return send(peer, command.body, to);
+    }
+  }
+
+  async function send(peer, body, to) {
+    const bytes = byteLength(body);
+    if (bytes > MAX_BODY_BYTES) throw new Error(`Not sent: the message has ${size(bytes)}; at most ${size(MAX_BODY_BYTES)} are allowed.`);
+    if (to) {
+      const id = await peer.send(to, body);
+      model.sent(body, [{ to, id }], now(), to);
+      return;
+    }
+    const sent = await peer.broadcast(body);
+    if (!sent.length) throw new Error("Not sent: nobody else is here yet.");
+    model.sent(body, sent, now());
+  }
+
+  async function retry(entry) {
+    for (const copy of entry.copies.filter(({ state }) => state === "failed")) {
+      try {
+        model.sentAgain(entry, copy, await session.peer.send(copy.to, entry.body));
+      } catch (error) {
+        view.composer.hint(session ? error.message : "Not sent: this tab is not connected.");
+      }
+    }
+    draw.soon();
+  }
+
+  function action(name) {
+    const actions = {
+      reload: () => window.location.reload(),
+      retry: () => hurry(),
+      settings: () => view.settings.open({ room: place.room ?? app.room, relay: place.relay ?? "", fault: app.phase === "refused" ? app.reason : "" }),
+      useHere: async () => {
+        show("leaving");
+        await lock.takeOver();
+        temporary = false;
+        await restart();
+      },
+      temporary: () => {
+        temporary = true;
+        view.notice(TEMPORARY);
+        return restart();
+      },
+    };
+    return actions[name]();
+  }
+
+  function wake() {
+    hurry();
+    session?.wake();
+    draw.soon();
+  }
+
+  function drawQr(text) {
+    try {
+      return web.qr(text);
+    } catch {
+      // Too long for a QR code; the link is there.
+      return undefined;
+    }
+  }
+
+  window.addEventListener("online", () => {
+    app.offline = false;
+    wake();
+  });
+  window.addEventListener("offline", () => {
+    app.offline = true;
+    offlineAtStart = false;
+    draw.soon();
+  });
+  document.addEventListener("visibilitychange", () => document.hidden || wake());
+  document.addEventListener("resume", wake);
+  window.addEventListener("pageshow", ({ persisted }) => persisted && wake());
+  window.addEventListener("pagehide", ({ persisted }) => persisted || session?.peer.stop().catch(() => {}));
+  window.addEventListener("hashchange", () => {
+    const next = fromUrl(window.location.href);
+    if (next.room !== place.room || next.relay !== place.relay) moveTo(next);
+  });
+  return { boot, stop };
+}
+
+/** For a shell: a room's name comes from whoever made the link. */
+function quoted(text) {
+  return /^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function table(model) {
+  const rows = [...model.peers.values()].map((peer) => `${model.names.of(peer.id)} · ${facts(peer)} · ${peer.id}`);
+  return rows.length ? rows.join("\n") : "Nobody else is here yet.";
+}

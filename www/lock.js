@@ -1,0 +1,128 @@
+// One tab at a time is this browser's peer. Web Locks know who it is; they are missing where the
+// page did not come by https or from this machine, and there tabs ask each other.
+
+const NAME = "punchline-identity";
+/** A tab that does not answer by then is not there, or frozen. */
+const ANSWER_MS = 400;
+/** A tab that was asked to leave stops its peer first, which takes 2 seconds and a little more. */
+const LEAVE_MS = 4000;
+
+/**
+ * @param {{locks?: LockManager, BroadcastChannel?: typeof BroadcastChannel}} browser
+ * @param {() => Promise<void>} onAsked another tab takes over: stop, it waits
+ */
+export function createLock({ locks, BroadcastChannel }, onAsked) {
+  const channel = BroadcastChannel && new BroadcastChannel(NAME);
+  const backend = locks ? webLock(locks) : channel ? askingLock(channel) : alwaysFree();
+  let lost;
+
+  /** Gives the lock up, once, after what holds it has stopped. */
+  function leave() {
+    lost ??= (async () => {
+      await onAsked();
+      backend.release();
+      channel?.postMessage({ type: "left" });
+      lost = undefined;
+    })();
+  }
+  channel?.addEventListener("message", ({ data }) => {
+    if (data?.type === "leave" && backend.held()) leave();
+  });
+
+  return {
+    /** @returns {Promise<boolean>} whether this tab has the lock now */
+    claim: () => backend.claim(ANSWER_MS, leave),
+    /** Asks the tab that has the lock to stop, and takes it. */
+    async takeOver() {
+      const left = channel && answer(channel, "left", LEAVE_MS);
+      channel?.postMessage({ type: "leave" });
+      // Without an answer the other tab is frozen, or was gone already.
+      await left;
+      if (!(await backend.claim(ANSWER_MS, leave))) await backend.steal(leave);
+    },
+    held: () => backend.held(),
+    release: () => backend.release(),
+  };
+}
+
+function webLock(locks) {
+  let release;
+
+  /** Resolves when the lock is ours; rejects when it was not to be had. */
+  function request(options, onStolen) {
+    return new Promise((resolve, reject) => {
+      const whole = locks.request(NAME, options, () => new Promise((free) => {
+        release = free;
+        resolve();
+      }));
+      whole.then(() => {}, (error) => {
+        const had = release !== undefined;
+        release = undefined;
+        reject(error);
+        if (had) onStolen();
+      });
+    });
+  }
+
+  return {
+    async claim(wait, onStolen) {
+      // A page that is being left, as in a reload, may hold its lock for a moment yet.
+      const signal = AbortSignal.timeout(wait);
+      return request({ signal }, onStolen).then(() => true, () => false);
+    },
+    steal: (onStolen) => request({ steal: true }, onStolen),
+    held: () => release !== undefined,
+    release() {
+      release?.();
+      release = undefined;
+    },
+  };
+}
+
+function askingLock(channel) {
+  let state = "free";
+  const token = Math.random();
+
+  channel.addEventListener("message", ({ data }) => {
+    // Of two tabs that ask at once, the one with the higher token gets it.
+    const first = state === "asking" && token > data?.token;
+    if (data?.type === "who" && (state === "held" || first)) channel.postMessage({ type: "here" });
+  });
+
+  return {
+    async claim(wait) {
+      state = "asking";
+      const taken = answer(channel, "here", wait);
+      channel.postMessage({ type: "who", token });
+      state = (await taken) ? "free" : "held";
+      return state === "held";
+    },
+    async steal() {
+      state = "held";
+    },
+    held: () => state === "held",
+    release() {
+      state = "free";
+    },
+  };
+}
+
+function alwaysFree() {
+  let held = false;
+  const take = async () => (held = true);
+  return { claim: take, steal: take, held: () => held, release: () => (held = false) };
+}
+
+/** Whether another tab says `type` within this time. */
+function answer(channel, type, wait) {
+  return new Promise((resolve) => {
+    const done = (said) => {
+      clearTimeout(timer);
+      channel.removeEventListener("message", listen);
+      resolve(said);
+    };
+    const listen = ({ data }) => data?.type === type && done(true);
+    const timer = setTimeout(() => done(false), wait);
+    channel.addEventListener("message", listen);
+  });
+}

@@ -1,0 +1,26 @@
+// Wires the page to the browser and to the package `web`.
+
+import { createApp } from "./app.js";
+
+const PACKAGE = "./pkg/web.js";
+
+async function loadWeb() {
+  if (typeof WebAssembly !== "object") {
+    throw new Error("This browser has no WebAssembly, or it is switched off.");
+  }
+  let web;
+  try {
+    web = await import(PACKAGE);
+  } catch (error) {
+    const { status } = await fetch(PACKAGE, { method: "HEAD" }).catch(() => ({}));
+    throw Object.assign(new Error(`The program could not be loaded: ${error.message}`), { phase: status === 404 ? "missing" : "broken" });
+  }
+  try {
+    await web.default();
+  } catch (error) {
+    throw new Error(`The program could not be started: ${error.message}`);
+  }
+  return web;
+}
+
+createApp(window, loadWeb).boot();

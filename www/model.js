@@ -1,0 +1,227 @@
+// What the page knows: Events in, what to show out. No DOM, no clock and no peer of its own.
+
+import { Names, cleanBody, oneLine } from "./text.js";
+
+/** Entries that are kept and shown: enough to read back, few enough to lay out at once. */
+export const MAX_ENTRIES = 1000;
+/** Characters of the bodies of all entries: 1,000 of the longest would take 64 MiB or more. */
+export const MAX_ENTRY_CHARS = 16 * 1024 * 1024;
+/** Deliveries heard of before `send` said which message they are about. */
+export const MAX_EARLY = 1000;
+
+const FINAL = new Set(["acked", "failed"]);
+
+export class Model {
+  peerId = "";
+  room = "";
+  /** Who is here, or has been lately: id → {id, path, transport, address, rtt, unacked}. */
+  peers = new Map();
+  /** What the peer last said about its relays, and when. */
+  relays = { at: 0, list: [] };
+  entries = [];
+  /** How many entries were dropped. */
+  trimmed = 0;
+  names = new Names();
+  /** Entries that changed since the view last looked. */
+  changed = new Set();
+
+  #chars = 0;
+  #next = 1;
+  #session = 0;
+  #unacked = new Map();
+  #early = new Map();
+
+  /** A new peer has been started: ids begin anew, nobody is here yet. */
+  begin(room) {
+    this.#session += 1;
+    this.room = room;
+    this.peers.clear();
+    this.relays = { at: 0, list: [] };
+    this.#early.clear();
+  }
+
+  /** The peer has been stopped: what is unacked by now stays so. */
+  end(reason) {
+    const open = new Set(this.#unacked.values());
+    for (const entry of open) {
+      for (const copy of entry.copies) if (!FINAL.has(copy.state)) Object.assign(copy, { state: "failed", reason });
+      this.changed.add(entry);
+    }
+    this.#unacked.clear();
+    this.peers.clear();
+  }
+
+  apply(event, now) {
+    switch (event.event) {
+      case "started":
+        this.peerId = event.peer_id;
+        break;
+      case "connected":
+        return this.#connected(event, now);
+      case "path_changed":
+        return this.#pathChanged(event, now);
+      case "disconnected":
+        return this.#disconnected(event, now);
+      case "message":
+        this.#add({ kind: "in", from: event.from, body: cleanBody(event.body), path: event.path, at: now });
+        break;
+      case "delivery":
+        return this.#delivery(event);
+      case "greeting":
+        this.note(`${this.names.of(event.from)} greets: ${oneLine(event.message)}`, now, { about: `greet ${event.from}` });
+        break;
+      case "greeting_reply":
+        this.note(`${this.names.of(event.from)} replies: ${oneLine(event.message)}`, now, { about: `greet ${event.from}` });
+        break;
+      case "incompatible":
+        this.note(`${this.names.of(event.peer)} speaks none of our protocols, and was disconnected`, now, { tone: "bad" });
+        break;
+      case "error":
+        this.note(oneLine(event.message), now, { tone: "bad", about: `error ${event.message}` });
+        break;
+      default:
+    }
+  }
+
+  /** The answer of `connections()`: who is here, with what cannot be known from events. */
+  setConnections(list) {
+    const listed = new Set();
+    for (const { peer, path, transport, address, rtt_ms: rtt, unacked } of list) {
+      listed.add(peer);
+      this.peers.set(peer, { id: peer, path, transport, address, rtt, unacked: unacked ?? 0 });
+    }
+    for (const peer of this.peers.keys()) if (!listed.has(peer)) this.peers.delete(peer);
+  }
+
+  setRelays(list, now) {
+    this.relays = { at: now, list };
+  }
+
+  here() {
+    return [...this.peers.values()].filter((peer) => peer.path);
+  }
+
+  /** A message of ours: `sent` is what `broadcast` returned, or the one `{to, id}` of `send`. */
+  sent(body, sent, now, to) {
+    const copies = sent.map(({ to: peer, id, error }) =>
+      error === undefined ? { to: peer, id, state: "queued" } : { to: peer, state: "failed", reason: oneLine(error) });
+    const entry = this.#add({ kind: "out", to, body, copies, at: now });
+    for (const copy of copies) this.#track(entry, copy);
+    return entry;
+  }
+
+  /** A failed copy was sent again, under a new id. */
+  sentAgain(entry, copy, id) {
+    Object.assign(copy, { id, state: "queued", reason: undefined });
+    this.#track(entry, copy);
+    this.changed.add(entry);
+  }
+
+  /** A line of the page's own. One about the same thing as the last line takes its place. */
+  note(text, now, { tone, about } = {}) {
+    const last = this.entries.at(-1);
+    if (about && last?.about === about) {
+      this.#chars += text.length - last.body.length;
+      Object.assign(last, { body: text, tone, at: now });
+      this.changed.add(last);
+    } else {
+      this.#add({ kind: "note", body: text, tone, about, at: now });
+    }
+  }
+
+  /** The entries of the conversation with one peer, or with everyone. */
+  shows(entry, peer) {
+    if (!peer || entry.kind === "note") return true;
+    return entry.kind === "in" ? entry.from === peer : entry.copies.some((copy) => copy.to === peer);
+  }
+
+  #connected({ peer, path, transport, address }, now) {
+    const known = this.peers.get(peer);
+    this.peers.set(peer, { unacked: 0, ...known, id: peer, path, transport, address, rtt: undefined });
+    if (!known?.path) this.note(`${this.names.of(peer)} is here, ${way(path)}`, now, { about: `peer ${peer}` });
+  }
+
+  #pathChanged({ peer, from, to, transport, address }, now) {
+    const known = this.peers.get(peer);
+    this.peers.set(peer, { unacked: 0, ...known, id: peer, path: to, transport, address, rtt: undefined });
+    if (from === to) return;
+    const text = to === "direct" ? "is now connected directly: no relay in between" : "lost the direct path; messages go via relay";
+    this.note(`${this.names.of(peer)} ${text}`, now, { about: `peer ${peer}` });
+  }
+
+  #disconnected({ peer, reason }, now) {
+    const known = this.peers.get(peer);
+    if (!known) return;
+    this.peers.set(peer, { ...known, path: undefined, transport: undefined, rtt: undefined });
+    const why = reason ? ` (${oneLine(reason)})` : "";
+    this.note(`${this.names.of(peer)} is gone${why}`, now, { about: `peer ${peer}` });
+  }
+
+  #delivery({ to, id, state, reason }) {
+    const key = this.#key(to, id);
+    const entry = this.#unacked.get(key);
+    if (!entry) {
+      if (this.#early.size >= MAX_EARLY) this.#early.delete(this.#early.keys().next().value);
+      this.#early.set(key, { to, id, state, reason });
+      return;
+    }
+    const copy = entry.copies.find((other) => other.to === to && other.id === id);
+    Object.assign(copy, { state, reason: reason && oneLine(reason) });
+    if (FINAL.has(state)) this.#unacked.delete(key);
+    this.changed.add(entry);
+  }
+
+  #track(entry, copy) {
+    if (copy.state === "failed") return;
+    const key = this.#key(copy.to, copy.id);
+    this.#unacked.set(key, entry);
+    const early = this.#early.get(key);
+    if (early) {
+      this.#early.delete(key);
+      this.#delivery(early);
+    }
+  }
+
+  #key(peer, id) {
+    return `${this.#session} ${id} ${peer}`;
+  }
+
+  #add(entry) {
+    entry.key = this.#next++;
+    this.entries.push(entry);
+    this.#chars += entry.body.length;
+    let drop = 0;
+    while (this.entries.length - drop > MAX_ENTRIES || (this.#chars > MAX_ENTRY_CHARS && drop < this.entries.length - 1)) {
+      this.#forget(this.entries[drop]);
+      drop += 1;
+    }
+    if (drop) this.entries.splice(0, drop);
+    this.trimmed += drop;
+    return entry;
+  }
+
+  #forget(entry) {
+    this.#chars -= entry.body.length;
+    this.changed.delete(entry);
+    for (const copy of entry.copies ?? []) this.#unacked.delete(this.#key(copy.to, copy.id));
+  }
+}
+
+function way(path) {
+  return path === "direct" ? "connected directly" : "via relay";
+}
+
+/** How far a message of ours has got, over all its copies. */
+export function progress({ copies }) {
+  const of = (state) => copies.filter((copy) => copy.state === state);
+  const [acked, failed, sent] = [of("acked").length, of("failed"), of("sent").length];
+  const reasons = [...new Set(failed.map((copy) => copy.reason).filter(Boolean))].join("; ");
+  const count = copies.length > 1 ? ` ${acked}/${copies.length}` : "";
+  if (failed.length) {
+    const partly = copies.length > 1 ? `delivered${count}, ${failed.length} failed` : "failed";
+    return { state: "failed", text: reasons ? `${partly}: ${reasons}` : partly };
+  }
+  if (acked === copies.length) return { state: "delivered", text: `delivered${count}` };
+  if (acked) return { state: "sent", text: `delivered${count}` };
+  return sent === copies.length ? { state: "sent", text: "sent" } : { state: "queued", text: sent ? `sent ${sent}/${copies.length}` : "queued" };
+}

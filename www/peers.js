@@ -1,0 +1,82 @@
+// The list of peers, and the choice whom to write to. Rows are changed, not made anew, so that focus
+// and selection stay.
+
+import { hue, milliseconds, oneLine, plural } from "./text.js";
+
+export class Peers {
+  #list;
+  #nobody;
+  #facts;
+  #everyone;
+  #template;
+  #rows = new Map();
+  selected = "";
+
+  constructor(document, onSelect) {
+    const byId = (id) => document.getElementById(id);
+    this.#list = byId("peers");
+    this.#nobody = byId("nobody");
+    this.#facts = byId("everyone-facts");
+    this.#everyone = byId("everyone").querySelector("input");
+    this.#template = byId("peer-template").content.firstElementChild;
+    this.#list.closest("fieldset").addEventListener("change", ({ target }) => {
+      this.selected = target.value;
+      onSelect();
+    });
+  }
+
+  selectEveryone() {
+    this.selected = "";
+    this.#everyone.checked = true;
+  }
+
+  render(model) {
+    const peers = [...model.peers.values()];
+    // A line meant for one peer must not go to everyone because that peer has gone.
+    if (this.selected && !model.peers.has(this.selected)) peers.push({ id: this.selected, unacked: 0, gone: true });
+    const ids = new Set(peers.map((peer) => peer.id));
+    for (const [id, row] of this.#rows) {
+      if (ids.has(id)) continue;
+      row.remove();
+      this.#rows.delete(id);
+    }
+    for (const peer of peers) this.#fill(this.#row(peer.id, model), peer);
+    set(this.#facts, plural(model.here().length, "peer"));
+    this.#nobody.hidden = peers.length > 0;
+  }
+
+  #row(id, model) {
+    const known = this.#rows.get(id);
+    if (known) return known;
+    const row = this.#template.cloneNode(true);
+    row.classList.add(`hue-${hue(id)}`);
+    row.title = id;
+    row.querySelector("input").value = id;
+    row.querySelector(".name").textContent = model.names.of(id);
+    this.#rows.set(id, row);
+    this.#list.append(row);
+    return row;
+  }
+
+  #fill(row, peer) {
+    set(row.querySelector(".facts"), facts(peer));
+    row.classList.toggle("away", !peer.path);
+    row.dataset.path = peer.path ?? "";
+    const unacked = row.querySelector(".unacked");
+    unacked.hidden = !peer.unacked;
+    set(unacked, peer.unacked ? `${peer.unacked} waiting` : "");
+  }
+}
+
+/** Path, transport and round trip in one line. */
+export function facts({ path, transport, rtt, gone }) {
+  if (gone) return "gone";
+  if (!path) return "away, may come back";
+  const way = path === "direct" ? `direct · ${oneLine(transport ?? "", 20)}` : "via relay";
+  return typeof rtt === "number" ? `${way} · ${milliseconds(rtt)}` : way;
+}
+
+/** Writing the same text again would make screen readers and layout work for nothing. */
+function set(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

@@ -1,0 +1,125 @@
+// Where the relay is, and which room: from the page's URL, from what a person types, and from what
+// the relay serves at /bootstrap.json.
+
+import { oneLine } from "./text.js";
+
+/** A relay that has not served /bootstrap.json by then is not there. */
+const FETCH_TIMEOUT_MS = 10_000;
+/** A bootstrap.json is some hundred bytes; what is longer is something else. */
+const MAX_BOOTSTRAP_CHARS = 64 * 1024;
+/** More addresses than a relay has. */
+const MAX_ADDRESSES = 32;
+export const DEFAULT_ROOM = "rendezvous";
+
+/** The room and relay that a URL names: `#room=…&relay=…`; `?relay=…` works too. */
+export function fromUrl(href) {
+  const url = new URL(href);
+  const hash = new URLSearchParams(url.hash.slice(1));
+  const get = (key) => hash.get(key) || url.searchParams.get(key) || undefined;
+  return { room: get("room"), relay: get("relay") };
+}
+
+/** The same URL with another room and relay; what is `undefined` is left out. */
+export function toUrl(href, { room, relay }) {
+  const url = new URL(href);
+  const hash = new URLSearchParams(url.hash.slice(1));
+  for (const [key, value] of [["room", room], ["relay", relay]]) {
+    url.searchParams.delete(key);
+    if (value) hash.set(key, value);
+    else hash.delete(key);
+  }
+  // Multiaddrs and most names are easier to read, and to copy, like this; `+` would be a space.
+  url.hash = hash.toString().replaceAll("%2F", "/").replaceAll("%3A", ":").replaceAll("+", "%20");
+  return url.href;
+}
+
+/**
+ * Finds the relay's addresses.
+ * @param {string | undefined} typed a multiaddr, a URL or a host; nothing: whoever served the page
+ * @param {URL} page where the page is from
+ * @returns {Promise<{relays: string[], room: string, all: string[]}>}
+ */
+export async function locate(typed, page, fetch = globalThis.fetch) {
+  const text = typed?.trim();
+  const secure = page.protocol === "https:";
+  if (text?.startsWith("/")) {
+    return { relays: dialable([text], secure), room: DEFAULT_ROOM, all: [text] };
+  }
+  const url = bootstrapUrl(text, page);
+  const { addresses, namespace } = await bootstrap(url, fetch);
+  return { relays: dialable(addresses, secure), room: namespace || DEFAULT_ROOM, all: addresses };
+}
+
+function bootstrapUrl(text, page) {
+  if (!text) return new URL("bootstrap.json", page);
+  const withScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `${page.protocol}//${text}`;
+  let url;
+  try {
+    url = new URL(withScheme);
+  } catch {
+    throw new Error(`“${oneLine(text, 80)}” is neither a multiaddr nor a URL. One looks like http://192.0.2.7:45680`);
+  }
+  if (url.protocol !== "http:" && url.protocol !== "https:") {
+    throw new Error("A relay's URL begins with http:// or https://; a multiaddr begins with a slash.");
+  }
+  if (page.protocol === "https:" && url.protocol === "http:") {
+    throw new Error("This page came by https and so may not ask an http URL. Open the relay's own page, or use its https URL.");
+  }
+  return url.pathname.endsWith("/bootstrap.json") ? url : new URL("bootstrap.json", `${url.origin}${url.pathname.replace(/\/*$/, "/")}`);
+}
+
+async function bootstrap(url, fetch) {
+  let response;
+  let text;
+  try {
+    response = await fetch(url.href, { cache: "no-store", signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
+    text = await response.text();
+  } catch (error) {
+    const why = error?.name === "TimeoutError" ? "it does not answer" : "it cannot be reached";
+    throw new Error(`No relay at ${url.host}: ${why}. Is it running, and is the address right?`);
+  }
+  if (!response.ok) {
+    throw new Error(`${url.host} is no relay: it has no /bootstrap.json (HTTP ${response.status}).`);
+  }
+  const served = text.length <= MAX_BOOTSTRAP_CHARS ? read(text) : undefined;
+  if (!served) throw new Error(`${url.host} is no relay: what it serves at /bootstrap.json says no addresses.`);
+  return served;
+}
+
+function read(text) {
+  try {
+    const { addresses, namespace } = JSON.parse(text);
+    const usable = addresses.filter((address) => typeof address === "string" && address.startsWith("/"));
+    return { addresses: usable.slice(0, MAX_ADDRESSES), namespace: typeof namespace === "string" ? namespace : "" };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Those of the addresses that a browser can dial. Throws an Error that says why there are none. */
+export function dialable(addresses, secure) {
+  const usable = addresses.filter((address) => canDial(address, secure));
+  if (usable.length) return usable;
+  const listed = addresses.map((address) => oneLine(address, 120)).join(", ");
+  if (secure && addresses.some((address) => canDial(address, false))) {
+    throw new Error(`This page came by https, and so may only dial wss or webrtc-direct. The relay has ${listed}`);
+  }
+  if (!listed) throw new Error("The relay lists no addresses. It may still be starting.");
+  throw new Error(`A browser cannot dial ${listed}: it needs an address with /ws, /wss or /webrtc-direct. A relay's /ws port is usually the one after its TCP port.`);
+}
+
+function canDial(address, secure) {
+  const parts = address.split("/");
+  if (parts.includes("p2p-circuit")) return false;
+  if (parts.includes("webrtc-direct") || parts.includes("wss")) return true;
+  return parts.includes("ws") && (parts.includes("tls") || !secure);
+}
+
+/** What to do about a reason that a relay cannot be used. */
+export function advice(reason = "") {
+  if (/another peer answers/i.test(reason)) {
+    return "Another peer id answers there than the address names. Copy the relay's address again, or reload the page.";
+  }
+  if (/no relay|no reservation|protocol/i.test(reason)) return "What answers there is no relay. Check the address.";
+  return "Is the relay running? A firewall or proxy may also block WebSockets.";
+}

@@ -1,0 +1,49 @@
+// When the page is drawn: at most once a frame, and a few times a second when it is hidden.
+
+/** A hidden page gets no frames; its title still counts messages. */
+const HIDDEN_MS = 500;
+/** A countdown is redrawn this often. */
+const TICK_MS = 1000;
+
+/** @returns {{soon(): void, now(): void}} */
+export function createRenderer(window, model, render) {
+  const { document } = window;
+  const title = document.title;
+  let frame;
+  let timer;
+  let seen = 0;
+  let marked = false;
+
+  function now() {
+    window.cancelAnimationFrame(frame);
+    clearTimeout(timer);
+    frame = timer = undefined;
+    render();
+    tellTitle();
+    if (!marked && model.entries.some((entry) => entry.kind === "in")) {
+      marked = true;
+      window.performance.mark("punchline:first-message");
+    }
+  }
+
+  /** What came while nobody looked. */
+  function tellTitle() {
+    const total = model.trimmed + model.entries.length;
+    if (!document.hidden) seen = total;
+    let unread = 0;
+    for (let at = model.entries.length - 1; at >= 0 && model.trimmed + at >= seen; at -= 1) {
+      if (model.entries[at].kind === "in") unread += 1;
+    }
+    const text = unread ? `(${unread}) ${title}` : title;
+    if (document.title !== text) document.title = text;
+  }
+
+  function soon() {
+    if (frame === undefined && !document.hidden) frame = window.requestAnimationFrame(now);
+    // A frame that was promised does not come when the page is hidden meanwhile.
+    timer ??= setTimeout(now, HIDDEN_MS);
+  }
+
+  setInterval(() => document.hidden || soon(), TICK_MS);
+  return { soon, now };
+}

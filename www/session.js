@@ -1,0 +1,102 @@
+// One peer from its start to its stop: reads its events into the model, and asks it now and then for
+// what events do not say.
+
+/** Events are handled this long at a time; then the browser may draw and take input. */
+const SLICE_MS = 8;
+/** The clock is looked at after so many events. */
+const SLICE_EVENTS = 32;
+/** How often a visible page asks for the relays' state; for round trips half as often. */
+const POLL_MS = 1000;
+/** After an event that changes who is here, or how, the page asks this soon. */
+const SOON_MS = 150;
+
+const ASK_AFTER = new Set(["connected", "path_changed", "disconnected", "reserved", "reservation_lost", "registered", "ready"]);
+
+/**
+ * @param {object} peer a `Peer` of the package `web`
+ * @param {import("./model.js").Model} model
+ * @param {{now(): number, visible(): boolean, changed(event?: object): void, ended(): void}} on
+ */
+export function createSession(peer, model, on) {
+  let stopped = false;
+  let turn = 0;
+  let soon;
+  let peerEvents = 0;
+  const ticker = setInterval(() => {
+    turn += 1;
+    if (on.visible()) ask(turn % 2 === 0);
+  }, POLL_MS);
+  const reading = read();
+
+  async function read() {
+    const reader = peer.events().getReader();
+    let sliceEnd = performance.now() + SLICE_MS;
+    for (let count = 1; ; count += 1) {
+      const { done, value } = await reader.read().catch(() => ({ done: true }));
+      if (done) break;
+      model.apply(value, on.now());
+      if (ASK_AFTER.has(value.event)) askSoon();
+      on.changed(value);
+      if (count % SLICE_EVENTS === 0 && performance.now() > sliceEnd) {
+        await nextTask();
+        sliceEnd = performance.now() + SLICE_MS;
+      }
+    }
+    finish();
+    on.ended();
+  }
+
+  function askSoon() {
+    peerEvents += 1;
+    soon ??= setTimeout(() => {
+      soon = undefined;
+      ask(true);
+    }, SOON_MS);
+  }
+
+  /** Who is here is asked again when an event said otherwise meanwhile. */
+  async function ask(connections) {
+    const before = peerEvents;
+    try {
+      const [relays, list] = await Promise.all([peer.relays(), connections ? peer.connections() : undefined]);
+      if (stopped) return;
+      model.setRelays(relays, on.now());
+      if (list && before === peerEvents) model.setConnections(list);
+    } catch {
+      // It has been stopped; the event stream tells.
+    }
+    on.changed();
+  }
+
+  function finish() {
+    stopped = true;
+    clearInterval(ticker);
+    clearTimeout(soon);
+  }
+
+  return {
+    peer,
+    ask: () => ask(true),
+    wake() {
+      peer.wake().catch(() => {});
+      ask(true);
+    },
+    async stop() {
+      finish();
+      await peer.stop().catch(() => {});
+      await reading;
+    },
+  };
+}
+
+/** Resolves in a task of its own. A message channel is not slowed down in a hidden page, as timers are. */
+function nextTask() {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
+}

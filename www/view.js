@@ -1,0 +1,208 @@
+// The page's DOM: shows a model and a status, and tells what a person does. It knows no peer.
+
+import { Log } from "./log.js";
+import { Peers, facts } from "./peers.js";
+import { setUpInvite } from "./invite.js";
+import { oneLine } from "./text.js";
+
+/** A field grows with its text up to this part of the window. */
+const MAX_FIELD = 0.35;
+
+/**
+ * @param {Document} document
+ * @param {object} on submit(text, to), select(), action(name), place({room, relay}), newIdentity(),
+ *   retry(entry), copy(field), qr(text)
+ */
+export function createView(document, on) {
+  const byId = (id) => document.getElementById(id);
+  const peers = new Peers(document, () => on.select());
+  const log = new Log(document, (entry) => on.retry(entry));
+  const composer = setUpComposer(document, (text) => on.submit(text, peers.selected));
+  const invites = ["empty-invite", "dialog-invite"].map((id) => invitePanel(byId(id), byId("invite-template"), on));
+  const settings = setUpDialogs(document, on);
+  const card = new Card(byId("card"), on.action);
+
+  function renderStatus(status) {
+    byId("status-text").closest(".status").dataset.tone = status.tone;
+    setText(byId("status-text"), status.text);
+    setText(byId("status-countdown"), status.countdown ?? "");
+    setText(byId("status-detail"), status.detail ?? "");
+    byId("status-detail").hidden = !status.detail;
+  }
+
+  function renderHeading(model, app) {
+    const peer = peers.selected && (model.peers.get(peers.selected) ?? { id: peers.selected, gone: true });
+    const name = peer && model.names.of(peer.id);
+    setText(byId("with"), peer ? name : "Everyone");
+    const address = peer?.address ? ` · ${oneLine(peer.address, 200)}` : "";
+    setText(byId("with-facts"), peer ? `${facts(peer)} · ${peer.id}${address}` : "What is said in this room, and what you say to all.");
+    setText(byId("to"), peer ? `Only to ${name}` : "To everyone in the room");
+    setText(byId("room-name"), oneLine(app.room, 60));
+    byId("you").hidden = !model.peerId;
+    setText(byId("you").querySelector(".name"), model.peerId && model.names.of(model.peerId));
+    byId("you").title = model.peerId;
+    setText(byId("identity-id"), model.peerId);
+    setText(byId("identity-facts"), app.identityNote);
+  }
+
+  /** Nothing has been said: tells what to do. */
+  function renderEmpty(model, app, hasCard) {
+    const alone = model.peers.size === 0;
+    const empty = byId("empty");
+    empty.hidden = hasCard || app.phase !== "running" || model.entries.length > 0;
+    byId("log").classList.toggle("vacant", hasCard || !empty.hidden);
+    if (empty.hidden) return;
+    setText(empty.querySelector("h3"), alone ? "Nobody else is here yet" : "Say hello");
+    setText(empty.querySelector("p"), alone
+      ? "Send this link to somebody, or scan it with a phone. Who opens it meets you here; then messages go straight from one machine to the other."
+      : "What you type goes to everyone in the room. Choose a peer to write to that one only.");
+    byId("empty-invite").hidden = !alone;
+  }
+
+  return {
+    composer,
+    settings,
+    selectEveryone: () => peers.selectEveryone(),
+    render(model, status, app) {
+      renderStatus(status);
+      peers.render(model);
+      renderHeading(model, app);
+      // With a conversation on the screen, the status line has to do, unless there is something to decide.
+      const urgent = status.card && (app.phase !== "lost" || !model.entries.length);
+      card.show(urgent ? status.card : undefined);
+      renderEmpty(model, app, Boolean(urgent));
+      log.render(model, peers.selected);
+      if (app.invite) for (const show of invites) show(app.invite);
+      setText(byId("invite-terminal"), app.terminal);
+    },
+    /** Something that stays true: shown until it is closed. */
+    notice(text) {
+      const box = document.createElement("p");
+      const close = document.createElement("button");
+      close.type = "button";
+      close.textContent = "Close";
+      close.addEventListener("click", () => box.remove());
+      box.append(text, " ", close);
+      byId("notices").replaceChildren(box);
+    },
+    clearNotice: () => byId("notices").replaceChildren(),
+  };
+}
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function invitePanel(place, template, on) {
+  const panel = template.content.firstElementChild.cloneNode(true);
+  place.append(panel);
+  return setUpInvite(panel, on);
+}
+
+/** The field and its button: Enter sends, Shift+Enter begins a new line. */
+function setUpComposer(document, submit) {
+  const form = document.getElementById("composer");
+  const field = document.getElementById("message");
+  const hint = document.getElementById("hint");
+
+  function grow() {
+    field.style.height = "auto";
+    field.style.height = `${Math.min(field.scrollHeight + 2, document.defaultView.innerHeight * MAX_FIELD)}px`;
+  }
+  function send() {
+    const text = field.value.replace(/\s+$/, "");
+    hint.textContent = "";
+    if (!text) return;
+    field.value = "";
+    grow();
+    submit(text);
+  }
+  field.addEventListener("input", grow);
+  field.addEventListener("keydown", (event) => {
+    // While an input method composes a word, Enter is its own.
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    send();
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send();
+    field.focus();
+  });
+
+  return {
+    hint: (text) => (hint.textContent = text),
+    /** A text that could not be sent comes back, unless another has been begun. */
+    giveBack(text) {
+      if (field.value) return;
+      field.value = text;
+      grow();
+    },
+    focus: () => field.focus(),
+  };
+}
+
+function setUpDialogs(document, on) {
+  const byId = (id) => document.getElementById(id);
+  const [settings, confirm] = [byId("settings"), byId("confirm")];
+  const fields = byId("place").elements;
+
+  const open = ({ room, relay, fault = "" }) => {
+    fields.room.value = room;
+    fields.relay.value = relay;
+    byId("place-fault").textContent = fault;
+    if (!settings.open) settings.showModal();
+  };
+  byId("open-invite").addEventListener("click", () => byId("invite").showModal());
+  byId("open-settings").addEventListener("click", () => on.action("settings"));
+  byId("place").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const fault = on.place({ room: fields.room.value.trim(), relay: fields.relay.value.trim() });
+    byId("place-fault").textContent = fault ?? "";
+    if (!fault) settings.close();
+  });
+  byId("new-identity").addEventListener("click", () => {
+    confirm.returnValue = "";
+    confirm.showModal();
+  });
+  confirm.addEventListener("close", () => {
+    if (confirm.returnValue !== "ok") return;
+    settings.close();
+    on.newIdentity();
+  });
+  return { open };
+}
+
+/** What takes the place of the conversation's empty state when there is something to decide. */
+class Card {
+  #root;
+  #onAction;
+  #shown = "";
+
+  constructor(root, onAction) {
+    this.#root = root;
+    this.#onAction = onAction;
+  }
+
+  show(card) {
+    const key = JSON.stringify(card ?? "");
+    if (key === this.#shown) return;
+    this.#shown = key;
+    this.#root.hidden = !card;
+    if (!card) return;
+    this.#root.querySelector("h3").textContent = card.title;
+    this.#root.querySelector("p").textContent = card.text;
+    this.#root.querySelector("pre").hidden = !card.command;
+    this.#root.querySelector("code").textContent = card.command ?? "";
+    this.#root.querySelector(".buttons").replaceChildren(...card.actions.map((action) => this.#button(action)));
+  }
+
+  #button([name, label], at) {
+    const button = this.#root.ownerDocument.createElement("button");
+    button.type = "button";
+    button.className = at === 0 ? "primary" : "";
+    button.textContent = label;
+    button.addEventListener("click", () => this.#onAction(name));
+    return button;
+  }
+}
