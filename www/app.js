@@ -70,6 +70,7 @@ export function createApp(window, loadWeb) {
     } catch (error) {
       return show(error.phase ?? "broken", error.message);
     }
+    invite([]);
     // Without storage every tab is a peer of its own.
     const stored = await identity.load(window.indexedDB).then(() => true, () => false);
     if (stored && !(await lock.claim())) return show("second");
@@ -241,6 +242,7 @@ export function createApp(window, loadWeb) {
     const ids = [...model.peers.keys()];
     switch (command.kind) {
       case "peers":
+        model.setConnections(await peer.connections());
         return model.note(table(model), now());
       case "dial":
         await peer.dial(command.address);

@@ -67,8 +67,11 @@ function webLock(locks) {
   return {
     async claim(wait, onStolen) {
       // A page that is being left, as in a reload, may hold its lock for a moment yet.
-      const signal = AbortSignal.timeout(wait);
-      return request({ signal }, onStolen).then(() => true, () => false);
+      const abort = new AbortController();
+      const timer = setTimeout(() => abort.abort(), wait);
+      const got = await request({ signal: abort.signal }, onStolen).then(() => true, () => false);
+      clearTimeout(timer);
+      return got;
     },
     steal: (onStolen) => request({ steal: true }, onStolen),
     held: () => release !== undefined,

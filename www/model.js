@@ -68,10 +68,10 @@ export class Model {
       case "delivery":
         return this.#delivery(event);
       case "greeting":
-        this.note(`${this.names.of(event.from)} greets: ${oneLine(event.message)}`, now, { about: `greet ${event.from}` });
+        this.note(`${this.names.of(event.from)} greets: ${oneLine(event.message)}`, now, { about: `greet ${event.from}`, peer: event.from });
         break;
       case "greeting_reply":
-        this.note(`${this.names.of(event.from)} replies: ${oneLine(event.message)}`, now, { about: `greet ${event.from}` });
+        this.note(`${this.names.of(event.from)} replies: ${oneLine(event.message)}`, now, { about: `greet ${event.from}`, peer: event.from });
         break;
       case "incompatible":
         this.note(`${this.names.of(event.peer)} speaks none of our protocols, and was disconnected`, now, { tone: "bad" });
@@ -118,27 +118,28 @@ export class Model {
   }
 
   /** A line of the page's own. One about the same thing as the last line takes its place. */
-  note(text, now, { tone, about } = {}) {
+  note(text, now, { tone, about, peer } = {}) {
     const last = this.entries.at(-1);
     if (about && last?.about === about) {
       this.#chars += text.length - last.body.length;
       Object.assign(last, { body: text, tone, at: now });
       this.changed.add(last);
     } else {
-      this.#add({ kind: "note", body: text, tone, about, at: now });
+      this.#add({ kind: "note", body: text, tone, about, peer, at: now });
     }
   }
 
   /** The entries of the conversation with one peer, or with everyone. */
   shows(entry, peer) {
-    if (!peer || entry.kind === "note") return true;
+    if (!peer) return true;
+    if (entry.kind === "note") return !entry.peer || entry.peer === peer;
     return entry.kind === "in" ? entry.from === peer : entry.copies.some((copy) => copy.to === peer);
   }
 
   #connected({ peer, path, transport, address }, now) {
     const known = this.peers.get(peer);
     this.peers.set(peer, { unacked: 0, ...known, id: peer, path, transport, address, rtt: undefined });
-    if (!known?.path) this.note(`${this.names.of(peer)} is here, ${way(path)}`, now, { about: `peer ${peer}` });
+    if (!known?.path) this.note(`${this.names.of(peer)} is here, ${way(path)}`, now, { about: `peer ${peer}`, peer });
   }
 
   #pathChanged({ peer, from, to, transport, address }, now) {
@@ -146,7 +147,7 @@ export class Model {
     this.peers.set(peer, { unacked: 0, ...known, id: peer, path: to, transport, address, rtt: undefined });
     if (from === to) return;
     const text = to === "direct" ? "is now connected directly: no relay in between" : "lost the direct path; messages go via relay";
-    this.note(`${this.names.of(peer)} ${text}`, now, { about: `peer ${peer}` });
+    this.note(`${this.names.of(peer)} ${text}`, now, { about: `peer ${peer}`, peer });
   }
 
   #disconnected({ peer, reason }, now) {
@@ -154,7 +155,7 @@ export class Model {
     if (!known) return;
     this.peers.set(peer, { ...known, path: undefined, transport: undefined, rtt: undefined });
     const why = reason ? ` (${oneLine(reason)})` : "";
-    this.note(`${this.names.of(peer)} is gone${why}`, now, { about: `peer ${peer}` });
+    this.note(`${this.names.of(peer)} is gone${why}`, now, { about: `peer ${peer}`, peer });
   }
 
   #delivery({ to, id, state, reason }) {

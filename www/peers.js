@@ -52,7 +52,9 @@ export class Peers {
     row.classList.add(`hue-${hue(id)}`);
     row.title = id;
     row.querySelector("input").value = id;
-    row.querySelector(".name").textContent = model.names.of(id);
+    const name = model.names.of(id);
+    row.querySelector(".name").textContent = name;
+    row.querySelector(".avatar").textContent = name.slice(0, 1);
     this.#rows.set(id, row);
     this.#list.append(row);
     return row;

@@ -111,12 +111,16 @@ function running(app, model, now) {
     tone: "bad",
     text: app.wasOnline ? "Relay lost: retrying" : "Cannot reach the relay: retrying",
     countdown: countdown(at + (soonest.retry_in_ms ?? 0) - now),
-    detail: [reason && `${reason}.`, stillHere(here) ?? advice(reason)].filter(Boolean).join(" "),
+    detail: [reason && sentence(reason), stillHere(here) ?? advice(reason)].filter(Boolean).join(" "),
   };
 }
 
 function stillHere(here) {
   return here ? `You can still talk with ${plural(here, "peer")}.` : undefined;
+}
+
+function sentence(text) {
+  return `${text[0].toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? "" : "."}`;
 }
 
 function countdown(ms) {

@@ -37,6 +37,7 @@ export function createView(document, on) {
     const address = peer?.address ? ` · ${oneLine(peer.address, 200)}` : "";
     setText(byId("with-facts"), peer ? `${facts(peer)} · ${peer.id}${address}` : "What is said in this room, and what you say to all.");
     setText(byId("to"), peer ? `Only to ${name}` : "To everyone in the room");
+    composer.placeholder(peer ? `Message ${name}` : "Message everyone");
     setText(byId("room-name"), oneLine(app.room, 60));
     byId("you").hidden = !model.peerId;
     setText(byId("you").querySelector(".name"), model.peerId && model.names.of(model.peerId));
@@ -138,6 +139,9 @@ function setUpComposer(document, submit) {
       field.value = text;
       grow();
     },
+    placeholder(text) {
+      if (field.placeholder !== text) field.placeholder = text;
+    },
     focus: () => field.focus(),
   };
 }
@@ -194,7 +198,7 @@ class Card {
     this.#root.querySelector("p").textContent = card.text;
     this.#root.querySelector("pre").hidden = !card.command;
     this.#root.querySelector("code").textContent = card.command ?? "";
-    this.#root.querySelector(".buttons").replaceChildren(...card.actions.map((action) => this.#button(action)));
+    this.#root.querySelector(".buttons").replaceChildren(...card.actions.map((action, at) => this.#button(action, at)));
   }
 
   #button([name, label], at) {

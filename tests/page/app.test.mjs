@@ -1,0 +1,312 @@
+// The page itself, in a DOM without a browser, with a stand-in for its peer: driven as a person would.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { afterEach, beforeEach, test } from "node:test";
+
+import { Window } from "happy-dom";
+
+import { createApp } from "../../www/app.js";
+import { MAX_ENTRIES } from "../../www/model.js";
+import * as web from "./fake-web.js";
+import { BOOTSTRAP } from "./server.mjs";
+
+const HTML = await readFile(new URL("../../www/index.html", import.meta.url), "utf8");
+const BODY = /<body>([^]*)<\/body>/.exec(HTML)[1];
+const [A, B] = ["12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN", "12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X"];
+const ONLINE = web.Peer.initialRelays;
+
+let window;
+let app;
+let bootstrap;
+
+beforeEach(() => {
+  web.Peer.started.length = 0;
+  web.Peer.initialRelays = ONLINE;
+  bootstrap = async () => new Response(JSON.stringify(BOOTSTRAP));
+});
+
+afterEach(async () => {
+  await app?.stop("the test is over");
+  await window?.happyDOM.close();
+});
+
+async function open(url = "http://127.0.0.1:45680/", loadWeb = async () => web) {
+  window = new Window({ url, width: 1280, height: 800 });
+  window.document.body.innerHTML = BODY;
+  window.document.title = "Punchline";
+  window.fetch = (...args) => bootstrap(...args);
+  app = createApp(window, loadWeb);
+  await app.boot();
+}
+
+/** Waits until `look` returns something true, or throws what it last threw. */
+async function until(look) {
+  for (let left = 400; ; left -= 1) {
+    try {
+      const seen = look();
+      if (seen) return seen;
+      if (left <= 0) throw new Error(`not in time: ${look}`);
+    } catch (error) {
+      if (left <= 0) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+const byId = (id) => window.document.getElementById(id);
+const text = (id) => byId(id).textContent;
+const log = () => [...window.document.querySelectorAll(".entry")];
+const status = () => window.document.querySelector("[role=status]").textContent.replace(/\s+/g, " ").trim();
+const peer = () => web.Peer.last;
+
+function type(line, { shift = false } = {}) {
+  const field = byId("message");
+  field.value = line;
+  field.dispatchEvent(new window.KeyboardEvent("keydown", { key: "Enter", shiftKey: shift, cancelable: true, bubbles: true }));
+}
+
+function choose(id) {
+  const radio = [...window.document.querySelectorAll("input[name=to]")].find((input) => input.value === id);
+  radio.checked = true;
+  radio.dispatchEvent(new window.Event("change", { bubbles: true }));
+}
+
+test("it starts in the room of the URL, at the relay that served it", async () => {
+  await open("http://127.0.0.1:45680/#room=garden");
+  assert.deepEqual(peer().config, { relays: [BOOTSTRAP.addresses[1]], namespace: "garden" });
+  await until(() => /Online in room “garden” · 0 peers/.test(status()));
+  assert.match(text("empty"), /Nobody else is here yet/);
+  assert.equal(byId("empty").querySelector("input").value, "http://127.0.0.1:45680/#room=garden");
+  assert.ok(byId("empty").querySelector("svg path").getAttribute("d").startsWith("M4 4"));
+});
+
+test("peers are listed with path, transport and round trip", async () => {
+  await open();
+  peer().join(A);
+  peer().join(B, { path: "relayed", transport: "circuit", rtt_ms: 48.4 });
+  await until(() => text("peers").includes("via relay · 48 ms"));
+  assert.match(text("peers"), /x6nXTN.*direct · webrtc · 12 ms/);
+  assert.equal(byId("peers").querySelector("li").title, A);
+  peer().peers.shift();
+  peer().emit({ event: "disconnected", peer: A, reason: "closed" });
+  await until(() => byId("peers").children.length === 1);
+});
+
+test("a line goes to everyone, and its ticks tell how far it got", async () => {
+  await open();
+  peer().join(A);
+  peer().join(B);
+  await until(() => byId("peers").children.length === 2);
+  type("hello");
+  const own = await until(() => window.document.querySelector(".entry.out"));
+  assert.deepEqual(peer().calls.at(-1), ["broadcast", "hello"]);
+  assert.equal(byId("message").value, "");
+  assert.match(own.textContent, /to everyone.*hello.*queued/);
+  peer().emit({ event: "delivery", to: A, id: 1, state: "acked" });
+  await until(() => /delivered 1\/2/.test(own.textContent));
+  peer().emit({ event: "delivery", to: B, id: 2, state: "failed", reason: "it left" });
+  await until(() => /delivered 1\/2, 1 failed: it left/.test(own.textContent));
+  assert.equal(own.dataset.state, "failed");
+  own.querySelector(".retry").click();
+  await until(() => own.dataset.state !== "failed");
+  assert.deepEqual(peer().calls.at(-1), ["send", B, "hello"]);
+});
+
+test("a line to one peer goes to that one, even when it has gone meanwhile", async () => {
+  await open();
+  peer().join(A);
+  peer().join(B);
+  await until(() => byId("peers").children.length === 2);
+  choose(B);
+  assert.match(text("with"), /9HyQ6X/);
+  assert.match(text("to"), /Only to 9HyQ6X/);
+  type("psst");
+  await until(() => log().some((entry) => /to 9HyQ6X only/.test(entry.textContent)));
+  peer().peers.pop();
+  peer().emit({ event: "disconnected", peer: B, reason: "closed" });
+  await until(() => /gone/.test(text("with-facts")));
+  peer().sendError = Object.assign(new Error("9HyQ6X is not in the room"), { name: "UnknownPeer" });
+  type("still there?");
+  await until(() => /not in the room/.test(text("hint")));
+  assert.equal(byId("message").value, "still there?", "what was not sent is not lost");
+  assert.ok(!peer().calls.some(([call]) => call === "broadcast"));
+});
+
+test("what peers send is shown as text", async () => {
+  await open();
+  peer().emit({ event: "message", from: A, id: 1, body: "<img src=x onerror=alert(1)><script>x</script>", path: "direct" });
+  const entry = await until(() => window.document.querySelector(".entry.in"));
+  assert.equal(entry.querySelector(".body").textContent, "<img src=x onerror=alert(1)><script>x</script>");
+  assert.equal(entry.querySelector("img, script"), null);
+  peer().emit({ event: "error", message: "<i>bad</i>" });
+  await until(() => log().length === 2);
+  assert.equal(window.document.querySelector("#log i"), null);
+});
+
+test("long bodies are shortened, and shown whole on demand", async () => {
+  await open();
+  const body = "x".repeat(64 * 1024);
+  peer().emit({ event: "message", from: A, id: 1, body, path: "direct" });
+  const button = await until(() => window.document.querySelector(".more"));
+  const shown = window.document.querySelector(".entry .body");
+  assert.equal(button.textContent, "Show all (64 KiB)");
+  assert.ok(shown.textContent.length < 2000);
+  button.click();
+  assert.equal(shown.textContent, body);
+  button.click();
+  assert.ok(shown.textContent.length < 2000);
+});
+
+test("the log is bounded, and says so", async () => {
+  await open();
+  for (let id = 1; id <= MAX_ENTRIES + 50; id += 1) peer().emit({ event: "message", from: A, id, body: `${id}`, path: "direct" });
+  await until(() => log().at(-1)?.textContent.endsWith(`${MAX_ENTRIES + 50}`));
+  assert.equal(log().length, MAX_ENTRIES);
+  assert.match(text("older"), /last 1,000/);
+  assert.ok(!log()[0].classList.contains("grouped"), "the first one left has its sender");
+});
+
+test("nobody here: the line is not sent, and stays", async () => {
+  await open();
+  type("anybody?");
+  await until(() => /nobody else is here/.test(text("hint")));
+  assert.equal(byId("message").value, "anybody?");
+});
+
+test("Shift+Enter and a composing input method do not send", async () => {
+  await open();
+  type("one", { shift: true });
+  const field = byId("message");
+  const composing = new window.KeyboardEvent("keydown", { key: "Enter", bubbles: true });
+  Object.defineProperty(composing, "isComposing", { value: true });
+  field.dispatchEvent(composing);
+  assert.equal(field.value, "one");
+  assert.deepEqual(peer().calls, []);
+});
+
+test("slash commands", async () => {
+  await open();
+  peer().join(A);
+  await until(() => byId("peers").children.length === 1);
+  type("/peers");
+  await until(() => log().some((entry) => entry.textContent.includes(`x6nXTN · direct · webrtc · 12 ms · ${A}`)));
+  type("/dial /ip4/192.0.2.7/tcp/1/ws");
+  await until(() => log().some((entry) => /Dialling \/ip4/.test(entry.textContent)));
+  type("/dial nonsense");
+  await until(() => /no multiaddr/.test(text("hint")));
+  byId("message").value = "";
+  type("/to nXTN hi");
+  await until(() => peer().calls.some((call) => call.join() === `send,${A},hi`));
+  type("//etc");
+  await until(() => peer().calls.some((call) => call.join() === "broadcast,/etc"));
+  type("/nothing");
+  await until(() => /No such command/.test(text("hint")));
+});
+
+test("a message over the limit is refused before it is sent", async () => {
+  await open();
+  peer().join(A);
+  type("ä".repeat(33_000));
+  await until(() => /at most 64 KiB/.test(text("hint")));
+  assert.deepEqual(peer().calls.filter(([call]) => call === "broadcast"), []);
+});
+
+test("another room: the peer starts anew there, what was said stays, the URL follows", async () => {
+  await open("http://127.0.0.1:45680/#room=garden");
+  peer().join(A);
+  await until(() => byId("peers").children.length === 1);
+  type("hello");
+  await until(() => window.document.querySelector(".entry.out"));
+  const first = peer();
+  byId("open-settings").click();
+  const fields = byId("place").elements;
+  assert.equal(fields.room.value, "garden");
+  fields.room.value = "x".repeat(256);
+  byId("place").dispatchEvent(new window.Event("submit", { cancelable: true }));
+  assert.match(text("place-fault"), /at most 255 bytes/);
+  fields.room.value = "kitchen";
+  byId("place").dispatchEvent(new window.Event("submit", { cancelable: true }));
+  await until(() => peer() !== first && peer().config.namespace === "kitchen");
+  assert.ok(first.stopped);
+  assert.equal(window.location.hash, "#room=kitchen");
+  await until(() => /failed: you left the room/.test(window.document.querySelector(".entry.out").textContent));
+  await until(() => /You are now in the room “kitchen”/.test(text("log")));
+});
+
+test("rooms changed faster than the relay answers: the last one counts", async () => {
+  await open();
+  for (const room of ["a", "b", "c"]) {
+    window.location.hash = `#room=${room}`;
+    window.dispatchEvent(new window.Event("hashchange"));
+  }
+  await until(() => peer().config.namespace === "c");
+  await until(() => /room “c”/.test(status()));
+  assert.equal(web.Peer.started.filter((started) => !started.stopped).length, 1);
+});
+
+test("the relay is lost and comes back", async () => {
+  await open();
+  await until(() => /Online/.test(status()));
+  peer().relayList = [{ addresses: [], state: "waiting", retry_in_ms: 3900, reason: "closed" }];
+  peer().emit({ event: "reservation_lost", relay: "R", reason: "closed" });
+  await until(() => /Relay lost: retrying in 4 s/.test(status()));
+  peer().relayList = ONLINE;
+  peer().emit({ event: "registered", relay: "R", namespace: "x", ttl: 7200 });
+  await until(() => /Online/.test(status()));
+});
+
+test("no relay there: the page says so, looks again, and finds it", async () => {
+  const found = bootstrap;
+  bootstrap = async () => new Response("", { status: 404 });
+  const opened = open();
+  await until(() => window?.document && /Cannot find the relay/.test(status()));
+  assert.match(text("card"), /no \/bootstrap.json \(HTTP 404\)/);
+  bootstrap = found;
+  [...byId("card").querySelectorAll("button")].find((button) => button.textContent === "Try now").click();
+  await opened;
+  await until(() => /Online/.test(status()));
+  assert.ok(byId("card").hidden);
+});
+
+test("network gone and back: the page says so, and the peer is woken", async () => {
+  await open();
+  await until(() => /Online/.test(status()));
+  window.dispatchEvent(new window.Event("offline"));
+  await until(() => /Offline/.test(status()));
+  window.dispatchEvent(new window.Event("online"));
+  await until(() => /Online/.test(status()));
+  assert.ok(peer().calls.some(([call]) => call === "wake"));
+});
+
+test("without storage there is a fresh identity, and the page says so", async () => {
+  await open();
+  assert.equal(window.indexedDB, undefined, "this DOM has no IndexedDB");
+  assert.match(text("notices"), /fresh identity/);
+});
+
+test("a package that is not built is named with the command that builds it", async () => {
+  await open("http://127.0.0.1/", async () => {
+    throw Object.assign(new Error("404"), { phase: "missing" });
+  });
+  await until(() => /cargo xtask web/.test(text("card")));
+});
+
+test("a start that fails says why", async () => {
+  web.Peer.nextError = new Error("the multiaddr is bad: invalid protocol");
+  await open();
+  await until(() => /Cannot start: the multiaddr is bad/.test(status()));
+});
+
+test("a crash says so, and offers to reload", async () => {
+  await open();
+  peer().emit({ event: "panic", message: "index out of bounds" });
+  await until(() => /crashed/.test(status()));
+  assert.match(text("card"), /index out of bounds.*Reload/s);
+});
+
+test("a room's name cannot leave the quotes of the terminal's command", async () => {
+  await open(`http://127.0.0.1/#room=${encodeURIComponent("a'; rm -rf ~ '")}`);
+  await until(() => /namespace/.test(text("invite-terminal")));
+  assert.match(text("invite-terminal"), /--namespace 'a'\\''; rm -rf ~ '\\'''$/);
+});

@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { createLock } from "../../www/lock.js";
+import { forget, load, save } from "../../www/identity.js";
+
+/** Web Locks, as far as the page uses them: one name. */
+function fakeLocks() {
+  let holder;
+  const waiting = [];
+  const grant = (request) => {
+    holder = request;
+    request.callback().then(() => {
+      if (holder !== request) return;
+      holder = undefined;
+      request.resolve();
+      const next = waiting.shift();
+      if (next) grant(next);
+    });
+  };
+  return {
+    request: (name, { signal, steal }, callback) => new Promise((resolve, reject) => {
+      const request = { resolve, reject, callback };
+      if (steal && holder) holder.reject(new DOMException("stolen", "AbortError"));
+      if (steal || !holder) return grant(request);
+      waiting.push(request);
+      signal?.addEventListener("abort", () => {
+        const at = waiting.indexOf(request);
+        if (at >= 0) waiting.splice(at, 1), reject(signal.reason);
+      });
+    }),
+  };
+}
+
+/** Channels that reach each other within one test only. */
+function fakeChannels() {
+  const all = new Set();
+  return class {
+    #target = new EventTarget();
+    constructor() {
+      all.add(this);
+    }
+    addEventListener(...args) {
+      this.#target.addEventListener(...args);
+    }
+    removeEventListener(...args) {
+      this.#target.removeEventListener(...args);
+    }
+    postMessage(data) {
+      for (const other of all) if (other !== this) setImmediate(() => other.#target.dispatchEvent(new MessageEvent("message", { data })));
+    }
+  };
+}
+
+const kinds = {
+  "Web Locks": () => ({ locks: fakeLocks(), BroadcastChannel: fakeChannels() }),
+  "Web Locks alone": () => ({ locks: fakeLocks() }),
+  "no Web Locks": () => ({ BroadcastChannel: fakeChannels() }),
+};
+
+for (const [kind, make] of Object.entries(kinds)) {
+  test(`${kind}: the second tab does not get the lock, until it takes over`, async () => {
+    const browser = make();
+    const done = [];
+    let told;
+    const stopped = new Promise((resolve) => (told = resolve));
+    const first = createLock(browser, async () => {
+      done.push("first stops");
+      told();
+    });
+    const second = createLock(browser, async () => {});
+    assert.equal(await first.claim(), true);
+    assert.equal(await second.claim(), false);
+    await second.takeOver();
+    done.push("second goes on");
+    await stopped;
+    assert.equal(second.held(), true);
+    assert.equal(first.held(), false);
+    if (browser.BroadcastChannel) assert.deepEqual(done, ["first stops", "second goes on"]);
+    // And back again.
+    await first.takeOver();
+    assert.deepEqual([first.held(), second.held()], [true, false]);
+  });
+}
+
+test("no Web Locks: of two tabs that open at once one gets the lock", async () => {
+  const browser = kinds["no Web Locks"]();
+  const tabs = [createLock(browser, async () => {}), createLock(browser, async () => {})];
+  const got = await Promise.all(tabs.map((tab) => tab.claim()));
+  assert.equal(got.filter(Boolean).length, 1);
+});
+
+test("with neither there is nothing to ask, and every tab goes on", async () => {
+  assert.equal(await createLock({}, async () => {}).claim(), true);
+});
+
+test("an identity that cannot be kept is an error, not silence", async () => {
+  const refuses = {
+    open() {
+      const request = { error: new Error("private window") };
+      queueMicrotask(() => request.onerror());
+      return request;
+    },
+  };
+  await assert.rejects(load(undefined), /no IndexedDB/);
+  await assert.rejects(load(refuses), /private window/);
+  await assert.rejects(save(new Uint8Array(1), refuses), /private window/);
+  await assert.rejects(forget({ open() { throw new Error("SecurityError"); } }), /SecurityError/);
+});

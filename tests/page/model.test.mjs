@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { MAX_EARLY, MAX_ENTRIES, MAX_ENTRY_CHARS, Model, progress } from "../../www/model.js";
+
+const [A, B] = ["12D3KooWaaaaaa", "12D3KooWbbbbbb"];
+
+function model() {
+  const made = new Model();
+  made.begin("room");
+  return made;
+}
+const connected = (peer, path = "direct") => ({ event: "connected", peer, path, transport: "ws", address: "/ip4/192.0.2.1/tcp/1/ws" });
+const message = (from, id, body = "x") => ({ event: "message", from, id, body, path: "direct" });
+const delivery = (to, id, state, reason) => ({ event: "delivery", to, id, state, reason });
+
+test("peers come, change their path, go", () => {
+  const m = model();
+  m.apply(connected(A, "relayed"), 1);
+  assert.equal(m.here().length, 1);
+  assert.match(m.entries.at(-1).body, /aaaaaa is here, via relay/);
+  m.apply({ event: "path_changed", peer: A, from: "relayed", to: "direct", transport: "webrtc", address: "/x" }, 2);
+  assert.deepEqual([m.peers.get(A).path, m.peers.get(A).transport], ["direct", "webrtc"]);
+  assert.equal(m.entries.length, 1, "news of one peer in a row take one line");
+  m.apply({ event: "disconnected", peer: A, reason: "closed\u202e" }, 3);
+  assert.equal(m.here().length, 0);
+  assert.ok(m.peers.has(A), "it may come back");
+  assert.match(m.entries.at(-1).body, /is gone \(closed\)/);
+});
+
+test("connections() is the truth about who is here", () => {
+  const m = model();
+  m.apply(connected(A), 1);
+  m.setConnections([{ peer: B, path: "relayed", transport: "circuit", rtt_ms: 7, unacked: 2 }]);
+  assert.deepEqual([...m.peers.keys()], [B]);
+  assert.deepEqual([m.peers.get(B).rtt, m.peers.get(B).unacked], [7, 2]);
+});
+
+test("a message to one goes from queued to sent to delivered", () => {
+  const m = model();
+  const entry = m.sent("hi", [{ to: A, id: 1 }], 1, A);
+  assert.equal(progress(entry).text, "queued");
+  m.apply(delivery(A, 1, "sent"), 2);
+  assert.equal(progress(entry).text, "sent");
+  m.apply(delivery(A, 1, "acked"), 3);
+  assert.deepEqual(progress(entry), { state: "delivered", text: "delivered" });
+  assert.ok(m.changed.has(entry));
+});
+
+test("a broadcast counts who has it, and says who has not", () => {
+  const m = model();
+  const entry = m.sent("hi", [{ to: A, id: 1 }, { to: B, id: 2 }, { to: "C", error: "the outbox is full" }], 1);
+  assert.equal(progress(entry).text, "delivered 0/3, 1 failed: the outbox is full");
+  m.apply(delivery(A, 1, "acked"), 2);
+  m.apply(delivery(B, 2, "failed", "not acked\nin time"), 2);
+  assert.equal(progress(entry).text, "delivered 1/3, 2 failed: not acked in time; the outbox is full");
+  m.sentAgain(entry, entry.copies[1], 9);
+  m.sentAgain(entry, entry.copies[2], 10);
+  m.apply(delivery(B, 9, "acked"), 3);
+  assert.equal(progress(entry).text, "delivered 2/3");
+  m.apply(delivery("C", 10, "acked"), 3);
+  assert.deepEqual(progress(entry), { state: "delivered", text: "delivered 3/3" });
+});
+
+test("a delivery that overtakes the answer of send is not lost, and few are kept", () => {
+  const m = model();
+  m.apply(delivery(A, 1, "acked"), 1);
+  assert.equal(progress(m.sent("hi", [{ to: A, id: 1 }], 1, A)).text, "delivered");
+  for (let id = 10; id < 10 + MAX_EARLY + 1; id += 1) m.apply(delivery(A, id, "acked"), 1);
+  assert.equal(progress(m.sent("hi", [{ to: A, id: 10 }], 1, A)).text, "queued", "the oldest was forgotten");
+  assert.equal(progress(m.sent("hi", [{ to: A, id: 11 }], 1, A)).text, "delivered");
+});
+
+test("own messages stay over a restart of the peer, and old ids mean nothing to it", () => {
+  const m = model();
+  const old = m.sent("hi", [{ to: A, id: 1 }], 1, A);
+  m.end("you left");
+  m.begin("other");
+  assert.deepEqual([progress(old).text, m.entries.length, m.peers.size], ["failed: you left", 1, 0]);
+  const fresh = m.sent("again", [{ to: A, id: 1 }], 2, A);
+  m.apply(delivery(A, 1, "acked"), 3);
+  assert.equal(progress(fresh).text, "delivered");
+  assert.equal(progress(old).state, "failed");
+});
+
+test("the log keeps the newest entries only", () => {
+  const m = model();
+  const lost = m.sent("first", [{ to: A, id: 1 }], 0, A);
+  for (let id = 1; id <= MAX_ENTRIES + 5; id += 1) m.apply(message(B, id, `${id}`), id);
+  assert.equal(m.entries.length, MAX_ENTRIES);
+  assert.equal(m.trimmed, 6);
+  assert.equal(m.entries[0].body, "6");
+  m.apply(delivery(A, 1, "acked"), 9);
+  assert.equal(progress(lost).text, "queued", "what is not shown is not followed");
+  assert.equal(m.changed.size, 0);
+});
+
+test("the log's size is bounded, too", () => {
+  const m = model();
+  const body = "x".repeat(64 * 1024);
+  const fit = MAX_ENTRY_CHARS / body.length;
+  for (let id = 0; id < fit + 3; id += 1) m.apply(message(B, id, body), id);
+  assert.equal(m.entries.length, fit);
+});
+
+test("a conversation with one peer has what it wrote, and what went to it", () => {
+  const m = model();
+  m.apply(connected(A), 1);
+  m.apply(connected(B), 1);
+  m.apply(message(A, 1), 1);
+  m.apply(message(B, 1), 1);
+  m.sent("all", [{ to: A, id: 1 }, { to: B, id: 2 }], 1);
+  m.sent("b", [{ to: B, id: 3 }], 1, B);
+  m.note("own", 1);
+  const shown = (peer) => m.entries.filter((entry) => m.shows(entry, peer)).map((entry) => entry.body);
+  assert.equal(shown("").length, 7);
+  assert.deepEqual(shown(A).slice(1), ["x", "all", "own"]);
+});
+
+test("unknown and hostile events change nothing", () => {
+  const m = model();
+  m.apply({ event: "of_the_future" }, 1);
+  m.apply({ event: "disconnected", peer: A, reason: "" }, 1);
+  m.apply(delivery(A, 99, "acked"), 1);
+  assert.equal(m.entries.length, 0);
+});
+
+test("greetings and errors that repeat take one line", () => {
+  const m = model();
+  for (let at = 0; at < 50; at += 1) m.apply({ event: "greeting", from: A, message: "Hello from\u202e" }, at);
+  for (let at = 0; at < 50; at += 1) m.apply({ event: "error", message: "no route" }, at);
+  assert.deepEqual(m.entries.map((entry) => entry.body), ["aaaaaa greets: Hello from", "no route"]);
+});
