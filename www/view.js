@@ -33,6 +33,7 @@ export function createView(document, on) {
   function renderHeading(model, app) {
     const peer = peers.selected && (model.peers.get(peers.selected) ?? { id: peers.selected, gone: true });
     const name = peer && model.names.of(peer.id);
+    byId("heading").classList.toggle("one", Boolean(peer));
     setText(byId("with"), peer ? name : "Everyone");
     const address = peer?.address ? ` · ${oneLine(peer.address, 200)}` : "";
     setText(byId("with-facts"), peer ? `${facts(peer)} · ${peer.id}${address}` : "What is said in this room, and what you say to all.");
@@ -53,7 +54,7 @@ export function createView(document, on) {
     empty.hidden = hasCard || app.phase !== "running" || model.entries.length > 0;
     byId("log").classList.toggle("vacant", hasCard || !empty.hidden);
     if (empty.hidden) return;
-    setText(empty.querySelector("h3"), alone ? "Nobody else is here yet" : "Say hello");
+    setText(empty.querySelector("h2"), alone ? "Nobody else is here yet" : "Say hello");
     setText(empty.querySelector("p"), alone
       ? "Send this link to somebody, or scan it with a phone. Who opens it meets you here; then messages go straight from one machine to the other."
       : "What you type goes to everyone in the room. Choose a peer to write to that one only.");
@@ -194,7 +195,7 @@ class Card {
     this.#shown = key;
     this.#root.hidden = !card;
     if (!card) return;
-    this.#root.querySelector("h3").textContent = card.title;
+    this.#root.querySelector("h2").textContent = card.title;
     this.#root.querySelector("p").textContent = card.text;
     this.#root.querySelector("pre").hidden = !card.command;
     this.#root.querySelector("code").textContent = card.command ?? "";

@@ -19,6 +19,9 @@ const SHOTS = fileURLToPath(new URL("../../target/page/", import.meta.url));
 const [A, B, C] = ["12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN", "12D3KooWQ4uVx9YcTnbd7aPYw2eH4Yx5iFaJpZbR1mHfQK8ZtGd3", "12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X"];
 const skip = !existsSync(CHROMIUM) && `there is no ${CHROMIUM}; apt-get install chromium`;
 
+/** Generous: it only ends a hang. */
+const WAIT_MS = 20_000;
+
 let browser;
 let site;
 const options = {};
@@ -27,16 +30,23 @@ before(async () => {
   if (skip) return;
   await mkdir(SHOTS, { recursive: true });
   site = await serve(options);
+  // A wait that fails tells more than a whole run that never ends.
   browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
 });
 after(async () => {
   await browser?.close();
-  site?.server.close();
+  if (site) close(site);
 });
+
+function close({ server }) {
+  server.close();
+  server.closeAllConnections();
+}
 
 /** A page whose every complaint is a failure: of scripts, of the policy, of a missing file. */
 async function open(context, url = site.url, { allow = /^$/ } = {}) {
   const page = await context.newPage();
+  page.setDefaultTimeout(WAIT_MS);
   const faults = [];
   page.on("pageerror", (error) => faults.push(error.stack));
   page.on("console", (line) => ["error", "warning"].includes(line.type()) && !allow.test(line.text()) && faults.push(line.text()));
@@ -185,8 +195,9 @@ const lan = Object.values(networkInterfaces()).flat().find(({ family, internal }
 
 for (const secure of [true, false]) {
   const missing = skip || (!secure && !lan && "this machine has no network address");
-  test(`two tabs, ${secure ? "secure" : "insecure"}: one at a time is the peer`, { skip: missing }, async () => {
+  test(`two tabs, ${secure ? "secure" : "insecure"}: one at a time is the peer`, { skip: missing }, async (t) => {
     const place = secure ? site : await serve(options, 0, lan);
+    if (!secure) t.after(() => close(place));
     const context = await browser.newContext();
     const first = await open(context, place.url);
     assert.equal(await first.evaluate(() => isSecureContext && "locks" in navigator), secure);
@@ -200,14 +211,13 @@ for (const secure of [true, false]) {
     await first.getByRole("button", { name: "Open here with a temporary identity" }).click();
     await online(first);
     assert.notEqual(await withPeer(first, (peer) => peer.peerId), await withPeer(second, (peer) => peer.peerId));
-    await first.getByText("This tab has a temporary identity").waitFor();
+    await first.locator("#notices").getByText("This tab has a temporary identity").waitFor();
     await first.getByRole("button", { name: "Invite" }).click();
     const copy = first.getByRole("dialog").getByRole("button", { name: "Copy link" });
     await copy.click();
     await first.getByRole("dialog").getByRole("button", { name: "Copied" }).waitFor();
     assert.deepEqual([...first.faults, ...second.faults], []);
     await context.close();
-    if (!secure) place.server.close();
   });
 }
 
@@ -220,7 +230,7 @@ test("without IndexedDB the page works, with a fresh identity, and says so", { s
   });
   const page = await open(context);
   await online(page);
-  await page.getByText("You have a fresh identity").waitFor();
+  await page.locator("#notices").getByText("You have a fresh identity").waitFor();
   await accessible(page, "no storage");
   const second = await open(context);
   await online(second);
@@ -292,7 +302,7 @@ test("a flood of messages, some of 64 KiB: the page answers, and keeps no more t
   const began = Date.now();
   await field(page).fill("I can still type");
   await field(page).press("Enter");
-  await page.getByText("nobody else is here yet").waitFor();
+  await page.getByText("Not sent: nobody else is here yet").waitFor();
   const answered = Date.now() - began;
   const longestGap = await flooded;
   await page.getByText("message 4999", { exact: true }).waitFor();
