@@ -1,25 +1,22 @@
 // What the page does, from start to stop: finds the relay, is one peer, sends what is typed.
 // Everything of the browser comes in, so that tests can give something else.
 
-import { HELP, parse } from "./command.js";
 import * as identity from "./identity.js";
 import { copyField, inviteLink } from "./invite.js";
 import { createLock } from "./lock.js";
 import { Model } from "./model.js";
-import { facts } from "./peers.js";
 import { DEFAULT_ROOM, fromUrl, locate, toUrl } from "./relay.js";
 import { createRenderer } from "./renderer.js";
+import { createSender } from "./sender.js";
 import { createSession } from "./session.js";
+import { startPeer } from "./start.js";
 import { statusOf } from "./status.js";
-import { MAX_BODY_BYTES, byteLength, oneLine, roomFault, size } from "./text.js";
+import { oneLine, roomFault } from "./text.js";
 import { createView } from "./view.js";
 
 /** A relay that cannot be found is looked for again after this time, and then less often. */
 const FIRST_RETRY_MS = 2000;
 const LAST_RETRY_MS = 30_000;
-
-const NO_STORAGE = "This browser does not let the page store anything, as in a private window. You have a fresh identity, which is gone when this tab is closed.";
-const TEMPORARY = "This tab has a temporary identity, which is gone when it is closed.";
 
 /**
  * @param {Window} window
@@ -38,6 +35,7 @@ export function createApp(window, loadWeb) {
   let web;
   let session;
   let temporary = false;
+  let noticed;
   let offlineAtStart = app.offline;
   let hurry = () => {};
   // Starts and stops, one after the other.
@@ -45,7 +43,8 @@ export function createApp(window, loadWeb) {
   let generation = 0;
 
   const view = createView(document, {
-    submit, action, retry,
+    submit, action,
+    retry: (entry) => sender.retry(entry).then(draw.soon),
     select: () => draw.now(),
     place: changePlace,
     newIdentity: () => restart(async () => temporary || identity.forget(window.indexedDB).catch(() => {})),
@@ -53,6 +52,7 @@ export function createApp(window, loadWeb) {
     qr: drawQr,
   });
   const draw = createRenderer(window, model, () => view.render(model, statusOf(app, model, now()), app));
+  const sender = createSender(model, { peer: () => session?.peer, now });
   const lock = createLock({ locks: navigator.locks, BroadcastChannel: window.BroadcastChannel }, async () => {
     await stop("you went on in another tab before it was delivered");
     show("stolen");
@@ -79,6 +79,8 @@ export function createApp(window, loadWeb) {
 
   /** Stops what runs, and starts anew. */
   function restart(between = async () => {}) {
+    // What crashed can neither stop nor start again.
+    if (app.phase === "panic") return work;
     const mine = next();
     return queue(async () => {
       await halt("you left the room before it was delivered");
@@ -118,7 +120,11 @@ export function createApp(window, loadWeb) {
     app.room = place.room ?? found.room;
     const fault = roomFault(app.room);
     if (fault) throw new Error(fault);
-    const peer = await startPeer({ relays: found.relays, namespace: app.room });
+    const { peer, note, notice } = await startPeer(web.Peer, { relays: found.relays, namespace: app.room }, { temporary, indexedDB: window.indexedDB });
+    app.identityNote = note;
+    // Who has closed it need not see it again after each change of room.
+    if (notice !== noticed) view.notice(notice);
+    noticed = notice;
     if (model.entries.length && model.room !== app.room) model.note(`You are now in the room “${oneLine(app.room, 60)}”`, now());
     model.begin(app.room);
     model.peerId = peer.peerId;
@@ -142,47 +148,11 @@ export function createApp(window, loadWeb) {
         show("lost", error.message);
         await new Promise((resolve) => {
           hurry = resolve;
-          setTimeout(resolve, wait);
+          window.setTimeout(resolve, wait);
         });
       }
     }
     return undefined;
-  }
-
-  async function startPeer(config) {
-    if (temporary) {
-      app.identityNote = TEMPORARY;
-      return web.Peer.start(config);
-    }
-    let kept;
-    try {
-      kept = await identity.load(window.indexedDB);
-    } catch {
-      return strangerPeer(config);
-    }
-    if (kept) {
-      try {
-        app.identityNote = "Kept in this browser.";
-        return await web.Peer.start({ ...config, identity: kept });
-      } catch (error) {
-        // Either the key is damaged, and a fresh one helps, or it fails again for the same reason.
-        console.warn("the kept identity does not start:", error.message);
-      }
-    }
-    const peer = await web.Peer.start(config);
-    await identity.save(peer.identity(), window.indexedDB).catch(() => noStorage());
-    if (app.identityNote !== NO_STORAGE) app.identityNote = "Kept in this browser.";
-    return peer;
-  }
-
-  function strangerPeer(config) {
-    noStorage();
-    return web.Peer.start(config);
-  }
-
-  function noStorage() {
-    app.identityNote = NO_STORAGE;
-    view.notice(NO_STORAGE);
   }
 
   function invite(addresses) {
@@ -227,53 +197,10 @@ export function createApp(window, loadWeb) {
 
   async function submit(text, to) {
     try {
-      await obey(parse(text), to);
+      await sender.submit(text, to);
     } catch (error) {
       view.composer.hint(error.message);
       view.composer.giveBack(text);
-    }
-    draw.soon();
-  }
-
-  async function obey(command, to) {
-    const { peer } = session ?? {};
-    if (command.kind === "help") return model.note(HELP, now());
-    if (!peer) throw new Error("Not sent: this tab is not connected yet.");
-    const ids = [...model.peers.keys()];
-    switch (command.kind) {
-      case "peers":
-        model.setConnections(await peer.connections());
-        return model.note(table(model), now());
-      case "dial":
-        await peer.dial(command.address);
-        return model.note(`Dialling ${oneLine(command.address)}`, now());
-      case "to":
-        return send(peer, command.body, model.names.find(command.to, ids));
-      default:
-        return send(peer, command.body, to);
-    }
-  }
-
-  async function send(peer, body, to) {
-    const bytes = byteLength(body);
-    if (bytes > MAX_BODY_BYTES) throw new Error(`Not sent: the message has ${size(bytes)}; at most ${size(MAX_BODY_BYTES)} are allowed.`);
-    if (to) {
-      const id = await peer.send(to, body);
-      model.sent(body, [{ to, id }], now(), to);
-      return;
-    }
-    const sent = await peer.broadcast(body);
-    if (!sent.length) throw new Error("Not sent: nobody else is here yet.");
-    model.sent(body, sent, now());
-  }
-
-  async function retry(entry) {
-    for (const copy of entry.copies.filter(({ state }) => state === "failed")) {
-      try {
-        model.sentAgain(entry, copy, await session.peer.send(copy.to, entry.body));
-      } catch (error) {
-        view.composer.hint(session ? error.message : "Not sent: this tab is not connected.");
-      }
     }
     draw.soon();
   }
@@ -291,7 +218,6 @@ export function createApp(window, loadWeb) {
       },
       temporary: () => {
         temporary = true;
-        view.notice(TEMPORARY);
         return restart();
       },
     };
@@ -325,7 +251,7 @@ export function createApp(window, loadWeb) {
   document.addEventListener("visibilitychange", () => document.hidden || wake());
   document.addEventListener("resume", wake);
   window.addEventListener("pageshow", ({ persisted }) => persisted && wake());
-  window.addEventListener("pagehide", ({ persisted }) => persisted || session?.peer.stop().catch(() => {}));
+  window.addEventListener("pagehide", ({ persisted }) => persisted || session?.leave());
   window.addEventListener("hashchange", () => {
     const next = fromUrl(window.location.href);
     if (next.room !== place.room || next.relay !== place.relay) moveTo(next);
@@ -336,9 +262,4 @@ export function createApp(window, loadWeb) {
 /** For a shell: a room's name comes from whoever made the link. */
 function quoted(text) {
   return /^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-}
-
-function table(model) {
-  const rows = [...model.peers.values()].map((peer) => `${model.names.of(peer.id)} · ${facts(peer)} · ${peer.id}`);
-  return rows.length ? rows.join("\n") : "Nobody else is here yet.";
 }

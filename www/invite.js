@@ -45,7 +45,7 @@ export function setUpInvite(root, { qr, copy }) {
   button.addEventListener("click", async () => {
     const copied = await copy(field);
     button.textContent = copied ? "Copied" : "Press Ctrl+C";
-    setTimeout(() => (button.textContent = label), COPIED_MS);
+    document.defaultView.setTimeout(() => (button.textContent = label), COPIED_MS);
   });
   return ({ link, reach }) => {
     if (shown === link) return;

@@ -110,10 +110,16 @@ export class Model {
     return entry;
   }
 
-  /** A failed copy was sent again, under a new id. */
+  /** A failed copy is sent again: under a new id, once that is known. */
   sentAgain(entry, copy, id) {
     Object.assign(copy, { id, state: "queued", reason: undefined });
-    this.#track(entry, copy);
+    if (id !== undefined) this.#track(entry, copy);
+    this.changed.add(entry);
+  }
+
+  /** A copy could not be sent again. */
+  notSent(entry, copy, reason) {
+    Object.assign(copy, { state: "failed", reason: oneLine(reason) });
     this.changed.add(entry);
   }
 

@@ -16,7 +16,7 @@ export function createRenderer(window, model, render) {
 
   function now() {
     window.cancelAnimationFrame(frame);
-    clearTimeout(timer);
+    window.clearTimeout(timer);
     frame = timer = undefined;
     render();
     tellTitle();
@@ -41,9 +41,9 @@ export function createRenderer(window, model, render) {
   function soon() {
     if (frame === undefined && !document.hidden) frame = window.requestAnimationFrame(now);
     // A frame that was promised does not come when the page is hidden meanwhile.
-    timer ??= setTimeout(now, HIDDEN_MS);
+    timer ??= window.setTimeout(now, HIDDEN_MS);
   }
 
-  setInterval(() => document.hidden || soon(), TICK_MS);
+  window.setInterval(() => document.hidden || soon(), TICK_MS);
   return { soon, now };
 }

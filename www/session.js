@@ -19,6 +19,7 @@ const ASK_AFTER = new Set(["connected", "path_changed", "disconnected", "reserve
  */
 export function createSession(peer, model, on) {
   let stopped = false;
+  let crashed = false;
   let turn = 0;
   let soon;
   let peerEvents = 0;
@@ -36,6 +37,11 @@ export function createSession(peer, model, on) {
       if (done) break;
       model.apply(value, on.now());
       if (ASK_AFTER.has(value.event)) askSoon();
+      // What crashed answers nothing any more.
+      if (value.event === "panic") {
+        crashed = true;
+        finish();
+      }
       on.changed(value);
       if (count % SLICE_EVENTS === 0 && performance.now() > sliceEnd) {
         await nextTask();
@@ -56,6 +62,7 @@ export function createSession(peer, model, on) {
 
   /** Who is here is asked again when an event said otherwise meanwhile. */
   async function ask(connections) {
+    if (stopped) return;
     const before = peerEvents;
     try {
       const [relays, list] = await Promise.all([peer.relays(), connections ? peer.connections() : undefined]);
@@ -78,15 +85,28 @@ export function createSession(peer, model, on) {
     peer,
     ask: () => ask(true),
     wake() {
-      peer.wake().catch(() => {});
+      if (stopped) return;
+      quietly(() => peer.wake());
       ask(true);
     },
+    /** The page goes away: as much of a stop as there is time for. */
+    leave: () => quietly(() => peer.stop()),
     async stop() {
       finish();
-      await peer.stop().catch(() => {});
+      if (crashed) return;
+      await quietly(() => peer.stop());
       await reading;
     },
   };
+}
+
+/** A peer that is gone already may reject or throw; either way there is nothing to do. */
+async function quietly(call) {
+  try {
+    await call();
+  } catch {
+    // The event stream tells how it ended.
+  }
 }
 
 /** Resolves in a task of its own. A message channel is not slowed down in a hidden page, as timers are. */

@@ -79,15 +79,16 @@ export function createView(document, on) {
     },
     /** Something that stays true: shown until it is closed. */
     notice(text) {
+      byId("notices").replaceChildren();
+      if (!text) return;
       const box = document.createElement("p");
       const close = document.createElement("button");
       close.type = "button";
       close.textContent = "Close";
       close.addEventListener("click", () => box.remove());
       box.append(text, " ", close);
-      byId("notices").replaceChildren(box);
+      byId("notices").append(box);
     },
-    clearNotice: () => byId("notices").replaceChildren(),
   };
 }
 

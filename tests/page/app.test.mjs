@@ -108,9 +108,26 @@ test("a line goes to everyone, and its ticks tell how far it got", async () => {
   peer().emit({ event: "delivery", to: B, id: 2, state: "failed", reason: "it left" });
   await until(() => /delivered 1\/2, 1 failed: it left/.test(own.textContent));
   assert.equal(own.dataset.state, "failed");
-  own.querySelector(".retry").click();
+  const again = own.querySelector(".retry");
+  again.click();
+  again.click();
   await until(() => own.dataset.state !== "failed");
-  assert.deepEqual(peer().calls.at(-1), ["send", B, "hello"]);
+  await until(() => peer().calls.length > 1);
+  assert.deepEqual(peer().calls, [["broadcast", "hello"], ["send", B, "hello"]], "two clicks send once");
+});
+
+test("while the page is hidden its title counts what came", async () => {
+  await open();
+  const hide = (hidden) => {
+    Object.defineProperty(window.document, "hidden", { configurable: true, value: hidden });
+    window.document.dispatchEvent(new window.Event("visibilitychange"));
+  };
+  hide(true);
+  for (const id of [1, 2]) peer().emit({ event: "message", from: A, id, body: "x", path: "direct" });
+  await until(() => window.document.title === "(2) Punchline");
+  hide(false);
+  await until(() => window.document.title === "Punchline");
+  assert.ok(peer().calls.some(([call]) => call === "wake"));
 });
 
 test("a line to one peer goes to that one, even when it has gone meanwhile", async () => {
@@ -303,6 +320,10 @@ test("a crash says so, and offers to reload", async () => {
   peer().emit({ event: "panic", message: "index out of bounds" });
   await until(() => /crashed/.test(status()));
   assert.match(text("card"), /index out of bounds.*Reload/s);
+  byId("place").elements.room.value = "other";
+  byId("place").dispatchEvent(new window.Event("submit", { cancelable: true }));
+  await app.stop("over");
+  assert.equal(web.Peer.started.length, 1, "what crashed is not started again");
 });
 
 test("a room's name cannot leave the quotes of the terminal's command", async () => {

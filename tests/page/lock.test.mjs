@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { createLock } from "../../www/lock.js";
-import { forget, load, save } from "../../www/identity.js";
 
 /** Web Locks, as far as the page uses them: one name. */
 function fakeLocks() {
@@ -92,18 +91,4 @@ test("no Web Locks: of two tabs that open at once one gets the lock", async () =
 
 test("with neither there is nothing to ask, and every tab goes on", async () => {
   assert.equal(await createLock({}, async () => {}).claim(), true);
-});
-
-test("an identity that cannot be kept is an error, not silence", async () => {
-  const refuses = {
-    open() {
-      const request = { error: new Error("private window") };
-      queueMicrotask(() => request.onerror());
-      return request;
-    },
-  };
-  await assert.rejects(load(undefined), /no IndexedDB/);
-  await assert.rejects(load(refuses), /private window/);
-  await assert.rejects(save(new Uint8Array(1), refuses), /private window/);
-  await assert.rejects(forget({ open() { throw new Error("SecurityError"); } }), /SecurityError/);
 });

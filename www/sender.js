@@ -1,0 +1,70 @@
+// What becomes of a typed line: a command, or a message to one or all.
+
+import { HELP, parse } from "./command.js";
+import { facts } from "./peers.js";
+import { MAX_BODY_BYTES, byteLength, oneLine, size } from "./text.js";
+
+const LEFT = "Not sent: this tab left the room.";
+
+/**
+ * @param {import("./model.js").Model} model
+ * @param {{peer(): object | undefined, now(): number}} page `peer` is the one that runs, if one does
+ */
+export function createSender(model, page) {
+  /** Does what a line asks for; `to` is the chosen peer, if one is. Rejects with what to tell. */
+  async function submit(line, to) {
+    const command = parse(line);
+    if (command.kind === "help") return model.note(HELP, page.now());
+    const peer = page.peer();
+    if (!peer) throw new Error("Not sent: this tab is not connected yet.");
+    switch (command.kind) {
+      case "peers":
+        model.setConnections(await peer.connections());
+        return model.note(table(model), page.now());
+      case "dial":
+        await peer.dial(command.address);
+        return model.note(`Dialling ${oneLine(command.address)}`, page.now());
+      case "to":
+        return send(peer, command.body, model.names.find(command.to, [...model.peers.keys()]));
+      default:
+        return send(peer, command.body, to);
+    }
+  }
+
+  async function send(peer, body, to) {
+    const bytes = byteLength(body);
+    if (bytes > MAX_BODY_BYTES) {
+      throw new Error(`Not sent: the message has ${size(bytes)}; at most ${size(MAX_BODY_BYTES)} are allowed.`);
+    }
+    const sent = to ? [{ to, id: await peer.send(to, body) }] : await peer.broadcast(body);
+    // Ids of a peer that has been stopped meanwhile mean nothing to the next one.
+    if (page.peer() !== peer) throw new Error(LEFT);
+    if (!sent.length) throw new Error("Not sent: nobody else is here yet.");
+    model.sent(body, sent, page.now(), to);
+  }
+
+  /** Sends the failed copies of a message again. */
+  async function retry(entry) {
+    const failed = entry.copies.filter(({ state }) => state === "failed");
+    // At once, so that a second click finds none.
+    for (const copy of failed) model.sentAgain(entry, copy);
+    for (const copy of failed) {
+      const peer = page.peer();
+      try {
+        if (!peer) throw new Error("this tab is not connected");
+        const id = await peer.send(copy.to, entry.body);
+        if (page.peer() !== peer) throw new Error(LEFT);
+        model.sentAgain(entry, copy, id);
+      } catch (error) {
+        model.notSent(entry, copy, error.message);
+      }
+    }
+  }
+
+  return { submit, retry };
+}
+
+function table(model) {
+  const rows = [...model.peers.values()].map((peer) => `${model.names.of(peer.id)} · ${facts(peer)} · ${peer.id}`);
+  return rows.length ? rows.join("\n") : "Nobody else is here yet.";
+}
