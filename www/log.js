@@ -8,6 +8,9 @@ const END_PX = 48;
 /** Messages of one sender within this time share one heading. */
 const GROUP_MS = 120_000;
 
+/** Of more than this at once a screen reader would only stammer. */
+const MAX_SPOKEN = 5;
+
 const TICKS = { queued: "◷", sent: "✓", delivered: "✓✓", failed: "✗" };
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
@@ -85,6 +88,7 @@ export class Log {
     const fresh = entries.slice(at).filter((entry) => model.shows(entry, this.#selected));
     this.#lastKey = entries.at(-1)?.key ?? 0;
     if (!fresh.length) return this.#atEnd && this.#follow();
+    this.#root.setAttribute("aria-live", fresh.length > MAX_SPOKEN ? "off" : "polite");
     const elements = fresh.map((entry) => this.#element(model, entry));
     this.#entries.append(...elements);
     const messages = fresh.filter((entry) => entry.kind !== "note").length;
