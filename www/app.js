@@ -53,9 +53,9 @@ export function createApp(window, loadWeb) {
   });
   const draw = createRenderer(window, model, () => view.render(model, statusOf(app, model, now()), app));
   const sender = createSender(model, { peer: () => session?.peer, now });
-  const lock = createLock({ locks: navigator.locks, BroadcastChannel: window.BroadcastChannel }, async () => {
+  const lock = createLock({ locks: navigator.locks, BroadcastChannel: window.BroadcastChannel }, async (late) => {
     await stop("you went on in another tab before it was delivered");
-    show("stolen");
+    show(late ? "second" : "stolen");
   });
 
   function show(phase, reason = "") {

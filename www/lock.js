@@ -9,17 +9,18 @@ const LEAVE_MS = 4000;
 
 /**
  * @param {{locks?: LockManager, BroadcastChannel?: typeof BroadcastChannel}} browser
- * @param {() => Promise<void>} onAsked another tab takes over: stop, it waits
+ * @param {(late: boolean) => Promise<void>} onAsked another tab takes over: stop, it waits. Or, if
+ *   `late`, another tab had the lock all along, and only answers now
  */
 export function createLock({ locks, BroadcastChannel }, onAsked) {
   const channel = BroadcastChannel && new BroadcastChannel(NAME);
-  const backend = locks ? webLock(locks) : channel ? askingLock(channel) : alwaysFree();
+  const backend = locks ? webLock(locks) : channel ? askingLock(channel, () => leave(true)) : alwaysFree();
   let lost;
 
   /** Gives the lock up, once, after what holds it has stopped. */
-  function leave() {
+  function leave(late = false) {
     lost ??= (async () => {
-      await onAsked();
+      await onAsked(late);
       backend.release();
       channel?.postMessage({ type: "left" });
       lost = undefined;
@@ -31,14 +32,14 @@ export function createLock({ locks, BroadcastChannel }, onAsked) {
 
   return {
     /** @returns {Promise<boolean>} whether this tab has the lock now */
-    claim: () => backend.claim(ANSWER_MS, leave),
+    claim: () => backend.claim(ANSWER_MS, () => leave()),
     /** Asks the tab that has the lock to stop, and takes it. */
     async takeOver() {
       const left = channel && answer(channel, "left", LEAVE_MS);
       channel?.postMessage({ type: "leave" });
       // Without an answer the other tab is frozen, or was gone already.
       await left;
-      if (!(await backend.claim(ANSWER_MS, leave))) await backend.steal(leave);
+      if (!(await backend.claim(ANSWER_MS, () => leave()))) await backend.steal(() => leave());
     },
     held: () => backend.held(),
     release: () => backend.release(),
@@ -82,20 +83,25 @@ function webLock(locks) {
   };
 }
 
-function askingLock(channel) {
+function askingLock(channel, onLate) {
   let state = "free";
   const token = Math.random();
 
   channel.addEventListener("message", ({ data }) => {
     // Of two tabs that ask at once, the one with the higher token gets it.
     const first = state === "asking" && token > data?.token;
-    if (data?.type === "who" && (state === "held" || first)) channel.postMessage({ type: "here" });
+    if (data?.type === "who" && (state === "held" || first)) channel.postMessage({ type: "here", to: data.token });
+    // On a busy machine an answer may come when we have stopped waiting for it.
+    if (data?.type === "here" && data.to === token && state === "held") {
+      state = "free";
+      onLate();
+    }
   });
 
   return {
     async claim(wait) {
       state = "asking";
-      const taken = answer(channel, "here", wait);
+      const taken = answer(channel, "here", wait, token);
       channel.postMessage({ type: "who", token });
       state = (await taken) ? "free" : "held";
       return state === "held";
@@ -116,15 +122,15 @@ function alwaysFree() {
   return { claim: take, steal: take, held: () => held, release: () => (held = false) };
 }
 
-/** Whether another tab says `type` within this time. */
-function answer(channel, type, wait) {
+/** Whether another tab says `type`, to whom it may concern, within this time. */
+function answer(channel, type, wait, to) {
   return new Promise((resolve) => {
     const done = (said) => {
       clearTimeout(timer);
       channel.removeEventListener("message", listen);
       resolve(said);
     };
-    const listen = ({ data }) => data?.type === type && done(true);
+    const listen = ({ data }) => data?.type === type && data.to === to && done(true);
     const timer = setTimeout(() => done(false), wait);
     channel.addEventListener("message", listen);
   });

@@ -89,6 +89,27 @@ test("no Web Locks: of two tabs that open at once one gets the lock", async () =
   assert.equal(got.filter(Boolean).length, 1);
 });
 
+test("no Web Locks: a tab whose answer comes late stays the one", async () => {
+  const browser = kinds["no Web Locks"]();
+  const busy = createLock(browser, async () => assert.fail("it had the lock"));
+  await busy.claim();
+  let yielded;
+  const late = new Promise((resolve) => (yielded = resolve));
+  // As if the first tab had heard nothing yet.
+  const held = [];
+  const channel = browser.BroadcastChannel;
+  const second = createLock({ BroadcastChannel: class extends channel {
+    postMessage(data) {
+      if (data.type === "who") held.push(() => super.postMessage(data));
+      else super.postMessage(data);
+    }
+  } }, async (why) => yielded(why));
+  assert.equal(await second.claim(), true, "nobody has answered");
+  held.forEach((say) => say());
+  assert.equal(await late, true);
+  assert.deepEqual([busy.held(), second.held()], [true, false]);
+});
+
 test("with neither there is nothing to ask, and every tab goes on", async () => {
   assert.equal(await createLock({}, async () => {}).claim(), true);
 });
