@@ -5,10 +5,10 @@ use std::sync::Arc;
 use libp2p::{
     PeerId, StreamProtocol,
     connection_limits::{self, ConnectionLimits},
-    dcutr, identify,
+    identify,
     identity::Keypair,
     relay,
-    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
+    swarm::NetworkBehaviour,
 };
 
 use crate::{
@@ -18,7 +18,9 @@ use crate::{
     },
     greet,
     msg::{self, MSG_PROTOCOL, ONESHOT_PROTOCOL, hub::Hub},
-    ping, rendezvous,
+    ping,
+    platform::{self, HolePunch},
+    rendezvous,
 };
 
 /// The peer's behaviour. The limits come first: what they deny, the others need not see.
@@ -29,7 +31,7 @@ pub(crate) struct Behaviour {
     pub(crate) rendezvous: rendezvous::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
-    dcutr: Toggle<dcutr::Behaviour>,
+    hole_punch: HolePunch,
     pub(crate) greet: greet::Behaviour,
     pub(crate) msg: msg::behaviour::Behaviour,
 }
@@ -51,7 +53,7 @@ impl Behaviour {
             rendezvous: rendezvous::new(),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::default(),
-            dcutr: config.hole_punch.then(|| dcutr::Behaviour::new(me)).into(),
+            hole_punch: platform::hole_punch(me, config.hole_punch),
             greet: greet::new(),
             msg: msg::behaviour::Behaviour::new(hub),
         }

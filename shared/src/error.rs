@@ -35,7 +35,7 @@ pub enum SendError {
     #[error("the message has {0} bytes; at most {MAX_BODY_BYTES} are allowed")]
     TooLong(usize),
     /// No such peer is connected, nor was within the last minutes.
-    #[error("{0} is not in the room; /peers lists who is")]
+    #[error("{0} is not in the room")]
     UnknownPeer(PeerId),
     /// The outbox of the peer is full: wait for acks.
     #[error(

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// Serialised with the field `event` naming the variant in snake case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The node has an identity and runs.
@@ -69,6 +70,7 @@ pub enum Event {
         /// That peer.
         peer: PeerId,
         /// Direct or relayed.
+        #[cfg_attr(feature = "typescript", tsify(type = "Path"))]
         path: Path,
         /// What the path runs over.
         transport: Transport,
@@ -80,8 +82,10 @@ pub enum Event {
         /// That peer.
         peer: PeerId,
         /// What the path was.
+        #[cfg_attr(feature = "typescript", tsify(type = "Path"))]
         from: Path,
         /// What the path is.
+        #[cfg_attr(feature = "typescript", tsify(type = "Path"))]
         to: Path,
         /// What the new path runs over.
         transport: Transport,
@@ -111,6 +115,7 @@ pub enum Event {
         /// The text.
         body: String,
         /// The path that it came by.
+        #[cfg_attr(feature = "typescript", tsify(type = "Path"))]
         path: Path,
     },
     /// A message that we sent changed its state.
@@ -146,10 +151,16 @@ pub enum Event {
         /// What happened, to whom, and what to do.
         message: String,
     },
+    /// In a browser only: the peer's code has died of a bug. Load the page again.
+    Panic {
+        /// Where and why.
+        message: String,
+    },
 }
 
 /// Whether a path needs a relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 #[serde(rename_all = "snake_case")]
 pub enum Path {
     /// From machine to machine.
@@ -160,6 +171,7 @@ pub enum Path {
 
 /// What a path runs over, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
     /// QUIC v1 over UDP.
@@ -209,6 +221,7 @@ impl Transport {
 
 /// How far a message of ours has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
     /// In the outbox.

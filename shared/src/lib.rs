@@ -14,4 +14,5 @@ pub mod platform;
 mod queue;
 mod rendezvous;
 pub mod session;
+mod table;
 mod wire;

@@ -1,6 +1,7 @@
 //! The handle to a node. Its [`EventLoop`] is the only code that touches a swarm.
 
 mod event_loop;
+mod milliseconds;
 pub(crate) mod reason;
 mod swarm_events;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use crate::{
     gate::Gated,
     msg::hub::Hub,
     platform, queue,
+    session::RelayInfo,
 };
 
 /// A handle to a running node. Clones are handles to the same node, which stops when none is left.
@@ -35,16 +37,28 @@ pub struct Node {
 
 /// A peer of the room, for `/peers`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 pub struct PeerInfo {
     /// Who.
     pub peer: PeerId,
     /// Its path; `None` while there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", tsify(type = "Path"))]
     pub path: Option<Path>,
     /// What the path runs over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<Transport>,
     /// The remote's address on the path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Multiaddr>,
-    /// The last measured round trip on the path.
+    /// The last measured round trip on the path; outside Rust in milliseconds, as `rtt_ms`.
+    #[serde(
+        default,
+        rename = "rtt_ms",
+        with = "milliseconds",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[cfg_attr(feature = "typescript", tsify(type = "number"))]
     pub rtt: Option<Duration>,
     /// Messages that it has not acked yet.
     pub unacked: usize,
@@ -57,6 +71,7 @@ enum Request {
     AddRelay(RelayAddress),
     Wake,
     Peers(oneshot::Sender<Vec<PeerInfo>>),
+    Relays(oneshot::Sender<Vec<RelayInfo>>),
     Shutdown(oneshot::Sender<()>),
     /// Tests break and make connections behind the session's back.
     #[cfg(test)]
@@ -168,6 +183,13 @@ impl Node {
     pub async fn peers(&self) -> Result<Vec<PeerInfo>, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.request(Request::Peers(reply)).await?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// The relays, and how it is with each.
+    pub async fn relays(&self) -> Result<Vec<RelayInfo>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.request(Request::Relays(reply)).await?;
         answer.await.map_err(|_| Stopped)
     }
 

@@ -7,5 +7,9 @@ mod wasm;
 
 #[cfg(not(target_family = "wasm"))]
 pub use native::{HOLE_PUNCH, build_swarm, can_dial, default_listen};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use native::{HolePunch, hole_punch, hole_punch_error};
 #[cfg(target_family = "wasm")]
 pub use wasm::{HOLE_PUNCH, build_swarm, can_dial, default_listen};
+#[cfg(target_family = "wasm")]
+pub(crate) use wasm::{HolePunch, hole_punch, hole_punch_error};

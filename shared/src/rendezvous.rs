@@ -4,7 +4,7 @@
 //! each registration it ever heard of, and reads only the peer records of rust-libp2p. This one
 //! keeps nothing, and reads the standard ones too. The server at the other end is libp2p's.
 
-use std::{collections::HashMap, io};
+use std::io;
 
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::{
@@ -18,6 +18,7 @@ use prost::Message;
 use crate::{
     config::{MAX_ADDRESSES_PER_PEER, MAX_REGISTRATIONS, MAX_RENDEZVOUS_BYTES, RENDEZVOUS_TIMEOUT},
     session::Input,
+    table::Table,
     wire,
 };
 
@@ -37,7 +38,7 @@ pub(crate) fn new() -> Behaviour {
 #[derive(Debug)]
 pub(crate) struct Client {
     namespace: String,
-    asked: HashMap<OutboundRequestId, Question>,
+    asked: Table<OutboundRequestId, Question>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl Client {
     pub(crate) fn new(namespace: String) -> Self {
         Self {
             namespace,
-            asked: HashMap::new(),
+            asked: Table::new(),
         }
     }
 

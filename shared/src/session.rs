@@ -17,6 +17,7 @@ mod relay;
 mod relay_dial;
 mod rendezvous;
 mod reservation;
+mod status;
 mod surplus;
 mod targets;
 mod upgrade;
@@ -24,16 +25,12 @@ mod upgrade;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use libp2p::PeerId;
 use rand::{SeedableRng, rngs::StdRng};
 use web_time::Instant;
 
-pub use self::io::{ActivePath, ConnId, DialId, Input, Output, RelayId};
 use self::{
     conns::Conns,
     dials::{Dial, Purpose},
@@ -41,7 +38,11 @@ use self::{
     relay::Relay,
     targets::{Target, TargetId},
 };
-use crate::{config::NodeConfig, event::Event};
+pub use self::{
+    io::{ActivePath, ConnId, DialId, Input, Output, RelayId},
+    status::{RelayInfo, RelayState},
+};
+use crate::{config::NodeConfig, event::Event, table::Table};
 
 /// The state machine. It lives as long as its node.
 #[derive(Debug)]
@@ -49,18 +50,19 @@ pub struct Session {
     local: PeerId,
     namespace: String,
     greet_interval: Option<Duration>,
+    hole_punch: bool,
     rng: StdRng,
     /// The time of the input that is being handled.
     now: Instant,
     conns: Conns,
-    dials: BTreeMap<DialId, Dial>,
+    dials: Table<DialId, Dial>,
     dial_count: u64,
-    relays: BTreeMap<RelayId, Relay>,
+    relays: Table<RelayId, Relay>,
     relay_count: u32,
     /// Relays of the configuration that have yet to be added.
     pending_relays: usize,
-    peers: BTreeMap<PeerId, Peer>,
-    targets: BTreeMap<TargetId, Target>,
+    peers: Table<PeerId, Peer>,
+    targets: Table<TargetId, Target>,
     target_count: u64,
     /// When those that wait for their turn to dial ask again.
     next_turn: Instant,
@@ -80,16 +82,17 @@ impl Session {
             local,
             namespace: config.namespace.clone(),
             greet_interval: config.greet_interval.filter(|every| !every.is_zero()),
+            hole_punch: config.hole_punch,
             rng: StdRng::seed_from_u64(seed),
             now,
             conns: Conns::default(),
-            dials: BTreeMap::new(),
+            dials: Table::new(),
             dial_count: 0,
-            relays: BTreeMap::new(),
+            relays: Table::new(),
             relay_count: 0,
             pending_relays: config.pending_relays,
-            peers: BTreeMap::new(),
-            targets: BTreeMap::new(),
+            peers: Table::new(),
+            targets: Table::new(),
             target_count: 0,
             next_turn: now,
             listeners_ready: false,

@@ -1,1 +1,18 @@
-//! The web peer.
+//! The Punchline peer for a browser tab: what `shared` does, for JavaScript and TypeScript.
+//!
+//! This package decides nothing. It turns strings into addresses, events into objects, errors into
+//! `Error`s, and a panic into the last event.
+
+#![cfg(target_family = "wasm")]
+
+mod config;
+mod error;
+mod events;
+mod panic;
+mod peer;
+mod qr;
+#[cfg(test)]
+mod tests;
+mod types;
+
+pub use self::{peer::Peer, qr::qr};

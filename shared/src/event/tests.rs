@@ -225,6 +225,14 @@ fn error() {
 }
 
 #[test]
+fn panic() {
+    let event = Event::Panic {
+        message: "at x.rs:1: no".into(),
+    };
+    assert_json(&event, r#"{"event":"panic","message":"at x.rs:1: no"}"#);
+}
+
+#[test]
 fn transports_and_paths_are_shown_as_they_are_written() {
     use Transport as T;
     for transport in [

@@ -1,10 +1,6 @@
 //! Runs a node: carries the swarm's events into the session, and the session's wishes out.
 
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    fmt,
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
 use futures::{FutureExt, StreamExt};
 use futures_timer::Delay;
@@ -36,6 +32,7 @@ use crate::{
     msg::hub::Hub,
     platform, rendezvous,
     session::{DialId, Input, Output, RelayId, Session},
+    table::Table,
 };
 
 /// Runs a node. Whoever starts the node polls it: a tokio task, or `spawn_local`.
@@ -48,15 +45,15 @@ pub struct EventLoop {
     key: Keypair,
     requests: mpsc::Receiver<Request>,
     /// Configured listeners that are not up yet.
-    pub(super) listeners_due: HashSet<ListenerId>,
-    /// The listeners that stand for reservations, and the circuit addresses asked for.
-    pub(super) reservations: HashMap<ListenerId, (RelayId, Multiaddr)>,
+    pub(super) listeners_due: Vec<ListenerId>,
+    /// What stands, or has been asked for: one for each relay.
+    pub(super) reservations: Vec<Reservation>,
     /// Dials that the session waits for.
-    pub(super) dials: HashMap<ConnectionId, DialId>,
+    pub(super) dials: Table<ConnectionId, DialId>,
     /// Who is at the other end, where, and where they see us.
-    pub(super) connections: HashMap<ConnectionId, Connection>,
+    pub(super) connections: Table<ConnectionId, Connection>,
     /// Where relays see us: what has been reported already.
-    pub(super) observed: VecDeque<Multiaddr>,
+    pub(super) observed: Vec<Multiaddr>,
     /// A relay was told that we leave.
     unregistered: bool,
 }
@@ -65,6 +62,15 @@ const NO_TRANSPORT: &str = "there is no transport for that kind of address";
 
 /// Observed addresses that are remembered as reported.
 pub(super) const MAX_OBSERVED: usize = 32;
+
+/// The listener that stands for a reservation.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    pub(super) listener: ListenerId,
+    pub(super) relay: RelayId,
+    /// The circuit that was asked for.
+    pub(super) address: Multiaddr,
+}
 
 /// What the loop remembers of a connection.
 #[derive(Debug)]
@@ -98,10 +104,10 @@ impl EventLoop {
             key,
             requests,
             listeners_due,
-            reservations: HashMap::new(),
-            dials: HashMap::new(),
-            connections: HashMap::new(),
-            observed: VecDeque::new(),
+            reservations: Vec::new(),
+            dials: Table::new(),
+            connections: Table::new(),
+            observed: Vec::new(),
             unregistered: false,
         })
     }
@@ -203,6 +209,9 @@ impl EventLoop {
             Request::Peers(reply) => {
                 // Whoever asked may have stopped waiting.
                 let _ = reply.send(self.peers());
+            }
+            Request::Relays(reply) => {
+                let _ = reply.send(self.session.relays(Instant::now()));
             }
             Request::Shutdown(_) => {}
             #[cfg(test)]
@@ -310,7 +319,11 @@ impl EventLoop {
     fn reserve(&mut self, relay: RelayId, address: Multiaddr) {
         match self.swarm.listen_on(address.clone()) {
             Ok(listener) => {
-                self.reservations.insert(listener, (relay, address));
+                self.reservations.push(Reservation {
+                    listener,
+                    relay,
+                    address,
+                });
             }
             Err(e) => self.session.handle(
                 Instant::now(),
@@ -323,15 +336,14 @@ impl EventLoop {
     }
 
     fn unreserve(&mut self, relay: RelayId) {
-        let listeners: Vec<_> = self
-            .reservations
-            .iter()
-            .filter_map(|(listener, (id, _))| (*id == relay).then_some(*listener))
-            .collect();
-        for listener in listeners {
-            self.reservations.remove(&listener);
-            self.swarm.remove_listener(listener);
-        }
+        let swarm = &mut self.swarm;
+        self.reservations.retain(|reservation| {
+            let stays = reservation.relay != relay;
+            if !stays {
+                swarm.remove_listener(reservation.listener);
+            }
+            stays
+        });
     }
 }
 
@@ -340,12 +352,12 @@ impl EventLoop {
 fn listen(
     swarm: &mut Swarm<Gated<Behaviour>>,
     addresses: &[Multiaddr],
-) -> Result<HashSet<ListenerId>, StartError> {
-    let mut listeners = HashSet::new();
+) -> Result<Vec<ListenerId>, StartError> {
+    let mut listeners = Vec::new();
     for address in addresses {
         match swarm.listen_on(address.clone()) {
             Ok(listener) => {
-                listeners.insert(listener);
+                listeners.push(listener);
             }
             Err(e) if is_any_ipv6(address) => {
                 tracing::info!(%address, "not listening: {e}");

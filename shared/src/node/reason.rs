@@ -34,9 +34,12 @@ pub(crate) fn of_transport(error: &TransportError<io::Error>) -> String {
 pub(crate) fn of_dial(error: &DialError) -> String {
     match error {
         DialError::Transport(errors) => {
-            let mut reasons: Vec<_> = errors.iter().map(|(_, e)| of_transport(e)).collect();
-            reasons.sort_unstable();
-            reasons.dedup();
+            let mut reasons = Vec::new();
+            for reason in errors.iter().map(|(_, e)| of_transport(e)) {
+                if !reasons.contains(&reason) {
+                    reasons.push(reason);
+                }
+            }
             reasons.join("; ")
         }
         DialError::WrongPeerId { obtained, .. } => {

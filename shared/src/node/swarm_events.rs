@@ -2,7 +2,7 @@
 
 use libp2p::{
     Multiaddr, PeerId,
-    core::ConnectedPoint,
+    core::{ConnectedPoint, transport::ListenerId},
     identify, relay, request_response as rr,
     swarm::{ConnectionId, SwarmEvent},
 };
@@ -15,7 +15,7 @@ use crate::{
     address,
     behaviour::{BehaviourEvent, is_compatible, is_relay},
     event::{Event, Transport},
-    greet, msg,
+    greet, msg, platform,
     session::Input,
 };
 
@@ -30,13 +30,13 @@ impl EventLoop {
                 listener_id,
                 address,
             } => {
-                if !self.reservations.contains_key(&listener_id) {
+                if !self.is_reservation(listener_id) {
                     let me = *self.swarm.local_peer_id();
                     self.hub.events.push(Event::Listening {
                         address: address::with_peer(address, me),
                     });
                 }
-                if self.listeners_due.remove(&listener_id) && self.listeners_due.is_empty() {
+                if self.was_due(listener_id) && self.listeners_due.is_empty() {
                     self.input(Input::ListenersReady);
                 }
             }
@@ -52,7 +52,7 @@ impl EventLoop {
                 self.listener_gone(listener_id, reason);
             }
             SwarmEvent::ListenerError { listener_id, error } => {
-                if self.reservations.contains_key(&listener_id) {
+                if self.is_reservation(listener_id) {
                     self.listener_gone(listener_id, reason::of_chain(&error));
                 } else {
                     tracing::warn!("listener: {error}");
@@ -99,11 +99,26 @@ impl EventLoop {
         }
     }
 
-    fn listener_gone(&mut self, listener: libp2p::core::transport::ListenerId, reason: String) {
-        if let Some((relay, _)) = self.reservations.remove(&listener) {
+    fn is_reservation(&self, listener: ListenerId) -> bool {
+        self.reservations.iter().any(|r| r.listener == listener)
+    }
+
+    /// Whether this listener was waited for, which it is no more.
+    fn was_due(&mut self, listener: ListenerId) -> bool {
+        let due = self.listeners_due.iter().position(|due| *due == listener);
+        due.map(|at| self.listeners_due.swap_remove(at)).is_some()
+    }
+
+    fn listener_gone(&mut self, listener: ListenerId, reason: String) {
+        let reserved = self
+            .reservations
+            .iter()
+            .position(|r| r.listener == listener);
+        if let Some(at) = reserved {
+            let relay = self.reservations.swap_remove(at).relay;
             self.swarm.remove_listener(listener);
             self.input(Input::ReservationLost { relay, reason });
-        } else if self.listeners_due.remove(&listener) {
+        } else if self.was_due(listener) {
             self.hub.events.push(Event::Error {
                 message: format!("a listener could not start: {reason}"),
             });
@@ -145,13 +160,13 @@ impl EventLoop {
             }
             BehaviourEvent::Greet(event) => self.on_greet(event),
             BehaviourEvent::Msg(event) => self.on_msg(event),
-            BehaviourEvent::Dcutr(event) => match event.result {
-                Ok(_) => tracing::debug!(peer = %event.remote_peer_id, "hole punched"),
-                Err(e) => self.input(Input::UpgradeFailed {
-                    peer: event.remote_peer_id,
-                    reason: reason::of_chain(&e),
-                }),
-            },
+            BehaviourEvent::HolePunch(event) => {
+                let (peer, error) = platform::hole_punch_error(event);
+                if let Some(e) = error {
+                    let reason = reason::of_chain(&e);
+                    self.input(Input::UpgradeFailed { peer, reason });
+                }
+            }
             BehaviourEvent::Ping(event) => {
                 if let Err(e) = event.result {
                     tracing::debug!(peer = %event.peer, "ping: {e}");
@@ -196,9 +211,9 @@ impl EventLoop {
     fn observed_by_relay(&mut self, address: Multiaddr) {
         if !self.observed.contains(&address) {
             if self.observed.len() == MAX_OBSERVED {
-                self.observed.pop_front();
+                self.observed.remove(0);
             }
-            self.observed.push_back(address.clone());
+            self.observed.push(address.clone());
             self.hub.events.push(Event::ExternalAddress { address });
         }
     }
@@ -207,11 +222,12 @@ impl EventLoop {
         let relay::client::Event::ReservationReqAccepted { relay_peer_id, .. } = event else {
             return;
         };
-        let reservation = self.reservations.values().find(|(_, address)| {
-            address::without_circuit(address).and_then(|a| address::peer_of(&a))
+        let mut reservations = self.reservations.iter();
+        let reservation = reservations.find(|reservation| {
+            address::without_circuit(&reservation.address).and_then(|a| address::peer_of(&a))
                 == Some(relay_peer_id)
         });
-        if let Some((relay, address)) = reservation.cloned() {
+        if let Some((relay, address)) = reservation.map(|r| (r.relay, r.address.clone())) {
             let me = *self.swarm.local_peer_id();
             self.input(Input::ReservationAccepted {
                 relay,

@@ -1,8 +1,14 @@
 //! TCP, QUIC, DNS and WebSocket, on tokio.
 
 use libp2p::{
-    Multiaddr, Swarm, SwarmBuilder, Transport as _, core::upgrade::Version, dns, identity::Keypair,
-    multiaddr::Protocol, noise, relay, swarm::NetworkBehaviour, tcp, websocket, yamux,
+    Multiaddr, PeerId, Swarm, SwarmBuilder, Transport as _,
+    core::upgrade::Version,
+    dcutr, dns,
+    identity::Keypair,
+    multiaddr::Protocol,
+    noise, relay,
+    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
+    tcp, websocket, yamux,
 };
 
 use crate::{
@@ -12,6 +18,23 @@ use crate::{
 
 /// Direct connections can be made by dialling at the same moment.
 pub const HOLE_PUNCH: bool = true;
+
+/// Punches them.
+pub(crate) type HolePunch = Toggle<dcutr::Behaviour>;
+
+/// For the peer with this id, which is ours; or not at all.
+pub(crate) fn hole_punch(me: PeerId, on: bool) -> HolePunch {
+    on.then(|| dcutr::Behaviour::new(me)).into()
+}
+
+/// To whom there is no hole, and why.
+pub(crate) fn hole_punch_error(event: dcutr::Event) -> (PeerId, Option<dcutr::Error>) {
+    let peer = event.remote_peer_id;
+    if event.result.is_ok() {
+        tracing::debug!(%peer, "hole punched");
+    }
+    (peer, event.result.err())
+}
 
 /// QUIC and TCP on every interface, any port. QUIC first: it is dialled first, too.
 #[must_use]

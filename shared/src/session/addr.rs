@@ -141,6 +141,11 @@ pub(super) fn push_new(list: &mut Vec<Multiaddr>, address: Multiaddr) {
     }
 }
 
+/// Whether two lists without repetitions hold the same, in whatever order.
+pub(super) fn are_the_same(a: &[Multiaddr], b: &[Multiaddr]) -> bool {
+    a.len() == b.len() && a.iter().all(|address| b.contains(address))
+}
+
 /// Whether two paths lead to the same place.
 ///
 /// A circuit from outside shows as `/p2p/PEER` alone: that is no other place.

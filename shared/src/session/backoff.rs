@@ -2,7 +2,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use rand::{Rng, rngs::StdRng};
+use rand::{RngExt, rngs::StdRng};
 use web_time::Instant;
 
 use super::DialId;
@@ -49,7 +49,7 @@ impl Backoff {
         let attempt = self.attempts;
         self.attempts = attempt.saturating_add(1);
         let doublings = match &self.first {
-            Some(first) if attempt == 0 => return rng.gen_range(first.clone()),
+            Some(first) if attempt == 0 => return rng.random_range(first.clone()),
             Some(_) => attempt - 1,
             None => attempt,
         };
@@ -57,7 +57,7 @@ impl Backoff {
             .min
             .saturating_mul(1 << doublings.min(16))
             .min(self.max / 2);
-        rng.gen_range(low..=low * 2)
+        rng.random_range(low..=low * 2)
     }
 
     pub(super) const fn reset(&mut self) {

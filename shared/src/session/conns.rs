@@ -1,12 +1,10 @@
 //! Every connection there is, by number and by peer.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
 use super::{ConnId, Purpose, addr};
-use crate::config::MAX_CONNECTIONS;
+use crate::{config::MAX_CONNECTIONS, table::Table};
 
 /// A standing connection.
 #[derive(Debug)]
@@ -38,9 +36,9 @@ impl Conn {
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Conns {
-    all: BTreeMap<ConnId, (u64, Conn)>,
+    all: Table<ConnId, (u64, Conn)>,
     /// Oldest first within a peer.
-    by_peer: BTreeSet<(PeerId, u64, ConnId)>,
+    by_peer: Table<(PeerId, u64), ConnId>,
     count: u64,
 }
 
@@ -52,13 +50,13 @@ impl Conns {
     pub(super) fn insert(&mut self, conn: Conn) {
         self.remove(conn.id);
         self.count += 1;
-        self.by_peer.insert((conn.peer, self.count, conn.id));
+        self.by_peer.insert((conn.peer, self.count), conn.id);
         self.all.insert(conn.id, (self.count, conn));
     }
 
     pub(super) fn remove(&mut self, id: ConnId) -> Option<Conn> {
         let (nth, conn) = self.all.remove(&id)?;
-        self.by_peer.remove(&(conn.peer, nth, id));
+        self.by_peer.remove(&(conn.peer, nth));
         Some(conn)
     }
 
@@ -72,11 +70,10 @@ impl Conns {
 
     /// Those to one peer that are to stay, oldest first.
     pub(super) fn of(&self, peer: PeerId) -> impl Iterator<Item = &Conn> {
-        let zero = ConnId::new_unchecked(0);
         self.by_peer
-            .range((peer, 0, zero)..)
-            .take_while(move |(of, ..)| *of == peer)
-            .filter_map(|(_, _, id)| self.get(*id))
+            .iter_from(&(peer, 0))
+            .take_while(move |((of, _), _)| *of == peer)
+            .filter_map(|(_, id)| self.get(*id))
             .filter(|conn| !conn.closing)
     }
 }

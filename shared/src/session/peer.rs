@@ -1,6 +1,6 @@
 //! What the session knows of one peer.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
@@ -12,7 +12,7 @@ use super::{
     greet::Greetings,
     upgrade::Upgrade,
 };
-use crate::event::Path;
+use crate::{event::Path, table::Table};
 
 /// A peer that was neither listed nor connected for this long is forgotten.
 pub(super) const MEMORY: Duration = Duration::from_secs(600);
@@ -24,8 +24,8 @@ pub(super) struct Peer {
     /// The application asked while another dial was running.
     pub(super) ordered: bool,
     /// What relays told of it, newest word of each.
-    pub(super) listings: BTreeMap<PeerId, Listing>,
-    /// What the application was told of that, sorted.
+    pub(super) listings: Table<PeerId, Listing>,
+    /// What the application was told of that, in any order.
     pub(super) announced: Vec<Multiaddr>,
     pub(super) last_connected: Option<Instant>,
     pub(super) active: Option<Active>,
@@ -68,7 +68,7 @@ impl Peer {
         Self {
             explicit: Vec::new(),
             ordered: false,
-            listings: BTreeMap::new(),
+            listings: Table::new(),
             announced: Vec::new(),
             last_connected: None,
             active: None,

@@ -34,7 +34,7 @@ impl Session {
             let victim = peers.find(|(_, p)| spare(p)).map(|(id, _)| *id)?;
             self.peers.remove(&victim);
         }
-        Some(self.peers.entry(peer).or_insert_with(Peer::new))
+        Some(self.peers.get_or_insert_with(peer, Peer::new))
     }
 
     pub(super) fn forget_peers(&mut self) {
@@ -115,14 +115,12 @@ impl Session {
         let addresses = addr::fit_for(id, claimed, local);
         let is_first = peer.listings.is_empty();
         if peer.listings.len() >= MAX_RELAYS {
-            peer.listings.pop_first();
+            peer.listings.remove_first();
         }
         peer.listings.insert(relay, Listing { at: now, addresses });
         let addresses = peer.listed();
-        let mut sorted = addresses.clone();
-        sorted.sort();
-        let changed = is_first || sorted != peer.announced;
-        peer.announced = sorted;
+        let changed = is_first || !addr::are_the_same(&addresses, &peer.announced);
+        peer.announced.clone_from(&addresses);
         if peer.active.is_none() && unconnected {
             match peer.next {
                 Next::Idle => peer.next = Next::Waiting(now),

@@ -34,6 +34,8 @@ pub(super) struct Relay {
     pub(super) at_start: bool,
     pub(super) stage: Stage,
     backoff: Backoff,
+    /// What ended the last attempt.
+    pub(super) reason: Option<String>,
     pub(super) reported: Reported,
     /// Where it listens, by its own word.
     pub(super) claimed: Vec<Multiaddr>,
@@ -76,6 +78,7 @@ impl Relay {
             at_start,
             stage: Stage::Waiting(at),
             backoff: Backoff::fast_first(FIRST_RETRY),
+            reason: None,
             reported: Reported::default(),
             claimed: Vec::new(),
             other_kind: None,
@@ -244,6 +247,7 @@ impl Session {
             Stage::Standing { .. } | Stage::Reserving { .. }
         );
         relay.stage = Stage::Waiting(self.now + relay.backoff.next(&mut self.rng));
+        relay.reason = Some(reason.into());
         relay.rendezvous.pause();
         let (peer, name) = (relay.peer, relay.name());
         let told = match trouble {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use libp2p::{Multiaddr, PeerId};
-use rand::Rng;
+use rand::RngExt;
 use web_time::Instant;
 
 use super::{Output, RelayId, Session, backoff::Backoff, relay::Relay};
@@ -82,6 +82,14 @@ impl Rendezvous {
 
     pub(super) const fn is_registered(&self) -> bool {
         self.registered
+    }
+
+    /// When the next registration is due, if none is under way.
+    pub(super) const fn registers_at(&self) -> Option<Instant> {
+        match self.register {
+            Ask::At(at) => Some(at),
+            Ask::Off | Ask::Asked { .. } => None,
+        }
     }
 
     /// Whether the other side may hold a registration of ours.
@@ -226,6 +234,7 @@ impl Session {
             return;
         };
         let name = relay.name();
+        relay.reason = Some(format!("cannot register: {reason}"));
         let relay = &mut relay.rendezvous;
         relay.registered = false;
         relay.register = Ask::At(self.now + relay.register_backoff.next(&mut self.rng));
@@ -252,7 +261,7 @@ impl Session {
         let Some(id) = self.relay_of(peer) else {
             return;
         };
-        let jitter = self.rng.gen_range(Duration::ZERO..=DISCOVER_JITTER);
+        let jitter = self.rng.random_range(Duration::ZERO..=DISCOVER_JITTER);
         let at = self.now + DISCOVER_INTERVAL + jitter;
         let Some((relay, _)) = self.rendezvous_of(id) else {
             return;

@@ -71,6 +71,7 @@ impl Session {
             return;
         };
         relay.stage = Stage::Waiting(until);
+        relay.reason = Some("it is no relay".into());
         let told = std::mem::replace(&mut relay.reported.no_relay, true);
         let name = relay.name();
         if !told {

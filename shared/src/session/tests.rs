@@ -5,6 +5,7 @@ mod peers;
 mod random;
 mod relays;
 mod rendezvous;
+mod status;
 mod surplus;
 mod targets;
 mod upgrades;

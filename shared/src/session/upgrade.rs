@@ -81,6 +81,9 @@ impl Session {
         old: Option<Path>,
         old_since: Option<Instant>,
     ) {
+        if !self.hole_punch {
+            return;
+        }
         let now = self.now;
         let Some(peer) = self.peers.get_mut(&id) else {
             return;

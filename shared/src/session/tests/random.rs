@@ -183,7 +183,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// has at most one for each group of transports, and one of the other kind.
 fn check_dials(session: &Session) {
     let mut running: BTreeMap<String, usize> = BTreeMap::new();
-    for (dial, Dial { purpose, .. }) in &session.dials {
+    for (dial, Dial { purpose, .. }) in session.dials.iter() {
         let (key, limit) = match purpose {
             Purpose::Peer(peer) | Purpose::Upgrade(peer) => {
                 let next = session.peers.get(peer).map(|peer| peer.next);

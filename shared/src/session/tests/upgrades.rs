@@ -180,3 +180,17 @@ fn wake_punches_again_at_once() {
     rig.input(Input::Wake);
     assert_eq!(rig.dials().len(), 1);
 }
+
+#[test]
+fn who_cannot_punch_holes_makes_no_circuits_for_it() {
+    let mut config = config(&[QUIC]);
+    config.hole_punch = false;
+    let mut rig = Rig::new(&config);
+    rig.input(Input::ListenersReady);
+    rig.relay_up(QUIC);
+    rig.take();
+    rig.reach(id(SMALL));
+    punch_failed(&mut rig, id(SMALL));
+    rig.advance(secs(3_600));
+    assert_eq!(rig.dials(), []);
+}

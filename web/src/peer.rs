@@ -1,0 +1,245 @@
+//! `Peer`, the class.
+//!
+//! Its methods return promises of their own rather than being `async`: those would hold on to the
+//! object while they wait, and `free()` would then throw.
+
+use std::{cell::RefCell, time::Duration};
+
+use futures::{FutureExt, select};
+use futures_timer::Delay;
+use js_sys::Promise;
+use libp2p::{PeerId, identity::Keypair};
+use serde::Serialize;
+use shared::{
+    config::{CLOSE_TIMEOUT, FAREWELL_TIME, SHUTDOWN_TIMEOUT},
+    error::{SendError, Stopped},
+    node::{self, Node},
+};
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use wasm_bindgen_futures::{future_to_promise, spawn_local};
+use web_sys::ReadableStream;
+
+use crate::{
+    config,
+    error::{BAD_ARGUMENT, Failure},
+    events::EventSource,
+    panic,
+    types::{Sent, to_js},
+};
+
+/// A stop takes no longer than this, unless the page has left so many events unread that the node
+/// stands still. Those are thrown away then.
+const STOP_PATIENCE: Duration = Duration::from_millis(
+    (SHUTDOWN_TIMEOUT.as_millis() + CLOSE_TIMEOUT.as_millis() + FAREWELL_TIME.as_millis()) as u64
+        + 500,
+);
+
+#[wasm_bindgen]
+extern "C" {
+    /// Whatever the page passes; its type is for TypeScript only.
+    #[wasm_bindgen(typescript_type = "PeerConfig")]
+    pub type JsPeerConfig;
+}
+
+/// A peer in this tab. It runs until `stop()`, or until nothing refers to this object any more.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Peer {
+    peer_id: PeerId,
+    key: Keypair,
+    events: EventSource,
+    state: RefCell<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Running(Node),
+    /// The promise that every call of `stop` returns.
+    Stopped(Promise),
+}
+
+#[wasm_bindgen]
+impl Peer {
+    /// Starts a peer. Rejects with an `Error` that says what is wrong with the configuration.
+    #[wasm_bindgen(unchecked_return_type = "Peer")]
+    #[allow(
+        clippy::unused_async,
+        reason = "JavaScript gets a promise, and so a rejection"
+    )]
+    pub async fn start(config: Option<JsPeerConfig>) -> Result<Self, JsValue> {
+        panic::install_hook();
+        Ok(Self::start_now(
+            config.map_or(JsValue::UNDEFINED, Into::into),
+        )?)
+    }
+
+    fn start_now(config: JsValue) -> Result<Self, Failure> {
+        panic::check()?;
+        let (config, key) = config::read(&config)?;
+        let (node, events, event_loop) = node::new(config, key.clone())?;
+        spawn_local(event_loop.run());
+        Ok(Self {
+            peer_id: node.peer_id(),
+            key,
+            events: EventSource::new(events),
+            state: RefCell::new(State::Running(node)),
+        })
+    }
+
+    /// Who we are.
+    #[wasm_bindgen(getter, js_name = peerId, unchecked_return_type = "PeerId")]
+    pub fn peer_id(&self) -> String {
+        self.peer_id.to_string()
+    }
+
+    /// What happens, in order. To be called once, and read all the time: when many events wait, the
+    /// peer stops reading messages. A stream that is cancelled no longer counts.
+    #[wasm_bindgen(unchecked_return_type = "ReadableStream<Event>")]
+    pub fn events(&self) -> Result<ReadableStream, JsValue> {
+        panic::check()?;
+        self.events.stream()
+    }
+
+    /// Queues a message for a peer of the room. The result is its id; `delivery` events tell the
+    /// rest. Rejects with an `Error` named `OutboxFull`, `TooLong`, `UnknownPeer` or `Stopped`.
+    #[wasm_bindgen(unchecked_return_type = "Promise<number>")]
+    pub fn send(
+        &self,
+        #[wasm_bindgen(js_name = peerId, unchecked_param_type = "PeerId")] peer_id: &str,
+        text: String,
+    ) -> Promise {
+        settled(self.send_now(peer_id, text))
+    }
+
+    fn send_now(&self, peer_id: &str, text: String) -> Result<u64, Failure> {
+        let node = self.node()?;
+        let peer = peer_id.parse().map_err(|_| {
+            let message = format!("\"{peer_id}\" is no peer id; one begins with 12D3KooW");
+            Failure::new(BAD_ARGUMENT, message)
+        })?;
+        Ok(node.send(peer, text)?)
+    }
+
+    /// Queues a message for every peer of the room, and tells for each what became of that.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Sent[]>")]
+    pub fn broadcast(&self, text: &str) -> Promise {
+        settled(self.broadcast_now(text))
+    }
+
+    fn broadcast_now(&self, text: &str) -> Result<Vec<Sent>, Failure> {
+        let node = self.node()?;
+        let mut all = Vec::new();
+        for to in node.room() {
+            let (id, error) = match node.send(to, text) {
+                Ok(id) => (Some(id), None),
+                Err(SendError::Stopped) => return Err(SendError::Stopped.into()),
+                Err(e) => (None, Some(e.to_string())),
+            };
+            all.push(Sent { to, id, error });
+        }
+        Ok(all)
+    }
+
+    /// Dials a peer. How it went comes as an event.
+    #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
+    pub fn dial(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Multiaddr")] address: &str,
+    ) -> Promise {
+        let address = config::address("the address", address);
+        self.ask(async |node| Ok(node.dial(address?).await?))
+    }
+
+    /// The peers of the room.
+    #[wasm_bindgen(unchecked_return_type = "Promise<PeerInfo[]>")]
+    pub fn connections(&self) -> Promise {
+        self.ask(async |node| Ok(node.peers().await?))
+    }
+
+    /// The relays, and how it is with each.
+    #[wasm_bindgen(unchecked_return_type = "Promise<RelayInfo[]>")]
+    pub fn relays(&self) -> Promise {
+        self.ask(async |node| Ok(node.relays().await?))
+    }
+
+    /// The network or the page came back: what waits for a retry is tried now.
+    #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
+    pub fn wake(&self) -> Promise {
+        self.ask(async |node| Ok(node.wake().await?))
+    }
+
+    /// The private key, to start as the same peer again. Whoever has it can pretend to be this peer.
+    pub fn identity(&self) -> Result<Vec<u8>, JsValue> {
+        panic::check()?;
+        let bytes = self.key.to_protobuf_encoding();
+        Ok(bytes.map_err(|e| Failure::new("Error", e))?)
+    }
+
+    /// Unregisters, finishes acks (2 s at most), closes, and ends the events. Every further call
+    /// returns the same promise.
+    #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
+    pub fn stop(&self) -> Promise {
+        if let Err(e) = panic::check() {
+            return e.rejected();
+        }
+        let mut state = self.state.borrow_mut();
+        let node = match &*state {
+            State::Running(node) => node.clone(),
+            State::Stopped(promise) => return promise.clone(),
+        };
+        let events = self.events.clone();
+        let promise = future_to_promise(async move {
+            stop(node, events).await;
+            Ok(JsValue::UNDEFINED)
+        });
+        *state = State::Stopped(promise.clone());
+        promise
+    }
+
+    /// Asks the node something that takes a while.
+    fn ask<T, F>(&self, question: F) -> Promise
+    where
+        T: Serialize,
+        F: AsyncFnOnce(Node) -> Result<T, Failure> + 'static,
+    {
+        match self.node() {
+            Ok(node) => future_to_promise(async {
+                Ok(to_js(&question(node).await?).map_err(Failure::from)?)
+            }),
+            Err(e) => e.rejected(),
+        }
+    }
+
+    fn node(&self) -> Result<Node, Failure> {
+        panic::check()?;
+        match &*self.state.borrow() {
+            State::Running(node) => Ok(node.clone()),
+            State::Stopped(_) => Err(Stopped.into()),
+        }
+    }
+}
+
+/// `free()`, or nothing refers to the object any more.
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.stop();
+    }
+}
+
+async fn stop(node: Node, events: EventSource) {
+    let mut stopped = std::pin::pin!(node.shutdown().fuse());
+    select! {
+        () = stopped => return,
+        () = Delay::new(STOP_PATIENCE).fuse() => {}
+    }
+    events.end();
+    stopped.await;
+}
+
+/// A promise of what is known already.
+fn settled<T: Serialize>(result: Result<T, Failure>) -> Promise {
+    match result.and_then(|value| Ok(to_js(&value)?)) {
+        Ok(value) => Promise::resolve(&value),
+        Err(e) => e.rejected(),
+    }
+}
