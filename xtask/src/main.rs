@@ -4,12 +4,15 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
+mod build;
 mod demo;
 mod gates;
 mod policy;
 mod run;
 mod setup;
 mod test;
+mod tools;
+mod web;
 
 use std::process::ExitCode;
 
@@ -28,12 +31,14 @@ struct Cli {
 enum Task {
     /// Install what the tests need and this machine lacks; says so before each.
     Setup(setup::Args),
-    /// Show a relay and two peers that find each other, go direct and outlive the relay.
+    /// Start a relay that serves the page, and a peer that answers whoever comes there.
     Demo(demo::Args),
     /// Set up, then run every check that CI runs.
     Test(test::Args),
     /// As `test`, with CI's settings, whatever the environment says.
     Ci(test::Args),
+    /// Build the peer for a browser into www/pkg, small and compressed.
+    Web(web::Args),
     /// Measure messages between two peers, in a release build.
     Bench(bench::Args),
 }
@@ -56,6 +61,7 @@ fn run(task: Task) -> Result<()> {
         Task::Demo(args) => demo::main(&args),
         Task::Test(args) => test::main(&args, run::in_ci()),
         Task::Ci(args) => test::main(&args, true),
+        Task::Web(args) => web::main(&args),
         Task::Bench(args) => bench::main(&args),
     }
 }

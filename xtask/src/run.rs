@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -13,6 +13,9 @@ use anyhow::{Context, Result, bail};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cmd {
     env: Vec<(String, String)>,
+    /// Long, and seldom typed: not shown.
+    hidden_env: Vec<(&'static str, OsString)>,
+    dir: Option<&'static str>,
     words: Vec<String>,
 }
 
@@ -21,6 +24,8 @@ impl Cmd {
     pub(crate) fn new(words: &str) -> Self {
         Self {
             env: Vec::new(),
+            hidden_env: Vec::new(),
+            dir: None,
             words: words.split_whitespace().map(Into::into).collect(),
         }
     }
@@ -37,6 +42,18 @@ impl Cmd {
 
     pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// As [`Self::env`], but not shown.
+    pub(crate) fn hidden_env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.hidden_env.push((name, value.into()));
+        self
+    }
+
+    /// Runs it in this folder of the workspace.
+    pub(crate) fn dir(mut self, dir: &'static str) -> Self {
+        self.dir = Some(dir);
         self
     }
 
@@ -66,6 +83,13 @@ impl Cmd {
         String::from_utf8(output.stdout).with_context(|| format!("no text came from: {self}"))
     }
 
+    /// What it prints, if it runs and succeeds. Nothing is shown.
+    pub(crate) fn read_quietly(&self) -> Option<String> {
+        let output = self.command().stderr(Stdio::null()).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then_some(text)
+    }
+
     /// Whether it runs and succeeds. Nothing is shown.
     pub(crate) fn succeeds(&self) -> bool {
         let quiet = self
@@ -85,12 +109,19 @@ impl Cmd {
         let mut command = Command::new(program);
         command.args(&self.words[1..]).stdin(Stdio::null());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.envs(self.hidden_env.iter().map(|(name, value)| (name, value)));
+        if let Some(dir) = self.dir {
+            command.current_dir(workspace_root().join(dir));
+        }
         command
     }
 }
 
 impl std::fmt::Display for Cmd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(dir) = self.dir {
+            write!(f, "cd {dir} && ")?;
+        }
         for (name, value) in &self.env {
             write!(f, "{name}={} ", quoted(value))?;
         }

@@ -4,7 +4,10 @@ use std::{env, path::Path};
 
 use anyhow::{Result, bail};
 
-use crate::run::{self, Cmd};
+use crate::{
+    run::{self, Cmd},
+    tools::{self, Tool},
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -13,9 +16,20 @@ pub(crate) struct Args {
     check: bool,
 }
 
+/// What is to be done with it all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum For {
+    /// Every test.
+    Tests,
+    /// Only the browser's package.
+    Web,
+}
+
 /// One thing that the tests need.
 struct Need {
     what: How,
+    /// The browser's package needs it, too.
+    web: bool,
     why: &'static str,
 }
 
@@ -32,6 +46,10 @@ enum How {
         package: &'static str,
         program: &'static str,
     },
+    /// A program that cargo builds.
+    Cargo(Tool),
+    /// What package.json names.
+    Npm,
 }
 
 const NEEDS: &[Need] = &[
@@ -40,6 +58,7 @@ const NEEDS: &[Need] = &[
             name: "rustfmt",
             subcommand: "fmt",
         },
+        web: false,
         why: "the format check",
     },
     Need {
@@ -47,10 +66,12 @@ const NEEDS: &[Need] = &[
             name: "clippy",
             subcommand: "clippy",
         },
+        web: false,
         why: "the lints",
     },
     Need {
         what: How::Target("wasm32-unknown-unknown"),
+        web: true,
         why: "compiling the peer for a browser",
     },
     Need {
@@ -58,6 +79,7 @@ const NEEDS: &[Need] = &[
             package: "iproute2",
             program: "ip",
         },
+        web: false,
         why: "network namespaces for the NAT tests",
     },
     Need {
@@ -65,19 +87,67 @@ const NEEDS: &[Need] = &[
             package: "nftables",
             program: "nft",
         },
+        web: false,
         why: "address translation for the NAT tests",
+    },
+    Need {
+        what: How::Debian {
+            package: "nodejs",
+            program: "node",
+        },
+        web: true,
+        why: "compressing and optimising the browser's package",
+    },
+    Need {
+        what: How::Debian {
+            package: "npm",
+            program: "npm",
+        },
+        web: true,
+        why: "tools written in JavaScript",
+    },
+    Need {
+        what: How::Debian {
+            package: "chromium",
+            program: "chromium",
+        },
+        web: false,
+        why: "tests in a browser",
+    },
+    Need {
+        what: How::Debian {
+            package: "chromium-driver",
+            program: "chromedriver",
+        },
+        web: false,
+        why: "tests in a browser",
+    },
+    Need {
+        what: How::Cargo(tools::WASM_BINDGEN),
+        web: true,
+        why: "building the browser's package, and its tests",
+    },
+    Need {
+        what: How::Cargo(tools::WASM_PACK),
+        web: true,
+        why: "building the browser's package",
+    },
+    Need {
+        what: How::Npm,
+        web: true,
+        why: "wasm-opt and TypeScript, as package-lock.json has them",
     },
 ];
 
 pub(crate) fn main(args: &Args) -> Result<()> {
-    set_up(args.check)
+    set_up(For::Tests, args.check)
 }
 
 /// Installs what is missing, or only says what is.
-pub(crate) fn set_up(only_check: bool) -> Result<()> {
-    let missing = missing();
+pub(crate) fn set_up(purpose: For, only_check: bool) -> Result<()> {
+    let missing = missing(purpose);
     if missing.is_empty() {
-        println!("set-up: everything is here: {}", names(NEEDS.iter()));
+        println!("set-up: everything is here: {}", names(needs(purpose)));
         return Ok(());
     }
     for need in &missing {
@@ -92,17 +162,24 @@ pub(crate) fn set_up(only_check: bool) -> Result<()> {
     }
     install_toolchain_parts(&missing)?;
     install_debian_packages(&missing)?;
-    verify()
+    install_tools(&missing)?;
+    verify(purpose)
 }
 
-fn missing() -> Vec<&'static Need> {
+fn needs(purpose: For) -> impl Iterator<Item = &'static Need> {
+    NEEDS
+        .iter()
+        .filter(move |need| purpose == For::Tests || need.web)
+}
+
+fn missing(purpose: For) -> Vec<&'static Need> {
     let missing = |need: &&Need| !need.what.is_present();
-    NEEDS.iter().filter(missing).collect()
+    needs(purpose).filter(missing).collect()
 }
 
 /// An installer may succeed and yet not bring what it was asked for.
-fn verify() -> Result<()> {
-    let missing = missing();
+fn verify(purpose: For) -> Result<()> {
+    let missing = missing(purpose);
     if !missing.is_empty() {
         let names = names(missing.into_iter());
         bail!("still missing after the installation: {names}");
@@ -115,6 +192,8 @@ impl How {
         match self {
             Self::Component { name, .. } | Self::Target(name) => name,
             Self::Debian { package, .. } => package,
+            Self::Cargo(tool) => tool.package,
+            Self::Npm => "node_modules",
         }
     }
 
@@ -129,6 +208,8 @@ impl How {
             Self::Debian { program, .. } => {
                 env::consts::OS != "linux" || run::find_program(program).is_some()
             }
+            Self::Cargo(tool) => tool.is_present(),
+            Self::Npm => tools::has_node_modules(),
         }
     }
 
@@ -137,7 +218,16 @@ impl How {
         match self {
             Self::Component { name, .. } => Some(Cmd::new("rustup component add").arg(*name)),
             Self::Target(target) => Some(Cmd::new("rustup target add").arg(*target)),
-            Self::Debian { .. } => None,
+            Self::Debian { .. } | Self::Cargo(_) | Self::Npm => None,
+        }
+    }
+
+    /// What has to be typed where neither rustup nor apt-get is asked.
+    fn other(&self) -> Option<Result<Cmd>> {
+        match self {
+            Self::Cargo(tool) => Some(tool.install()),
+            Self::Npm => Some(Ok(Cmd::new("npm ci --no-audit --no-fund"))),
+            Self::Component { .. } | Self::Target(_) | Self::Debian { .. } => None,
         }
     }
 }
@@ -196,6 +286,14 @@ fn install_debian_packages(missing: &[&Need]) -> Result<()> {
         .run()
 }
 
+fn install_tools(missing: &[&Need]) -> Result<()> {
+    for command in missing.iter().filter_map(|need| need.what.other()) {
+        println!("set-up: installing");
+        command?.run()?;
+    }
+    Ok(())
+}
+
 /// The commands that would install it all, for whoever has to type them.
 fn by_hand(missing: &[&Need]) -> Vec<String> {
     let mut commands: Vec<String> = missing
@@ -211,6 +309,8 @@ fn by_hand(missing: &[&Need]) -> Vec<String> {
             packages.join(" ")
         ));
     }
+    let others = missing.iter().filter_map(|need| need.what.other()?.ok());
+    commands.extend(others.map(|cmd| cmd.to_string()));
     commands
 }
 
@@ -242,7 +342,11 @@ mod tests {
         let missing: Vec<&Need> = NEEDS.iter().collect();
         let commands = by_hand(&missing).join("\n");
         for need in NEEDS {
-            assert!(commands.contains(need.what.name()), "{commands}");
+            let name = match need.what {
+                How::Npm => "npm ci",
+                _ => need.what.name(),
+            };
+            assert!(commands.contains(name), "{commands}");
         }
         assert_eq!(commands.matches("apt-get install").count(), 1);
     }

@@ -9,6 +9,8 @@ use crate::{
     gates, policy,
     run::{self, Cmd},
     setup,
+    tools::{with_tools, without_our_paths},
+    web,
 };
 
 #[derive(Debug, clap::Args)]
@@ -32,6 +34,10 @@ enum Step {
     Clippy,
     /// The peer compiles for a browser, without warnings and without what browsers lack.
     Wasm,
+    /// The browser's package builds, is small enough, and has the types that its example uses.
+    Web,
+    /// The browser's package passes its tests in Chromium.
+    WasmTest,
     /// The documentation builds without warnings.
     Doc,
     /// The tests pass.
@@ -61,7 +67,7 @@ pub(crate) fn main(args: &Args, ci: bool) -> Result<()> {
 impl Step {
     fn run(self, ci: bool) -> Result<()> {
         match self {
-            Self::Setup => setup::set_up(false),
+            Self::Setup => setup::set_up(setup::For::Tests, false),
             Self::Fmt => Cmd::new("cargo fmt --all --check").run(),
             Self::Gates => gates::check(),
             Self::Policy => policy::check(),
@@ -69,6 +75,8 @@ impl Step {
                 .args(["--", "-D", "warnings"])
                 .run(),
             Self::Wasm => wasm(ci),
+            Self::Web => web::build(false, ci).and_then(|()| types()),
+            Self::WasmTest => wasm_test(ci),
             Self::Doc => cargo("doc --workspace --no-deps", ci)
                 .env("RUSTDOCFLAGS", "-D warnings")
                 .run(),
@@ -94,6 +102,30 @@ fn wasm(ci: bool) -> Result<()> {
     .run()
 }
 
+fn types() -> Result<()> {
+    with_tools(Cmd::new("tsc --project web/example")).run()
+}
+
+/// As small as the package itself, so that both are built once.
+fn wasm_test(ci: bool) -> Result<()> {
+    let Some(driver) = run::find_program("chromedriver") else {
+        println!("left out: chromedriver is not here");
+        return Ok(());
+    };
+    let cmd = cargo("test --release --target wasm32-unknown-unknown", ci)
+        .env(
+            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER",
+            "wasm-bindgen-test-runner",
+        )
+        .env("CHROMEDRIVER", driver.to_string_lossy())
+        .env("WASM_BINDGEN_TEST_TIMEOUT", WASM_TEST_SECONDS)
+        .dir("web");
+    without_our_paths(with_tools(cmd)).run()
+}
+
+/// All of them take a few seconds.
+const WASM_TEST_SECONDS: &str = "300";
+
 /// CI builds exactly what is committed, and once: there is nothing to be incremental for.
 fn cargo(words: &str, ci: bool) -> Cmd {
     let cmd = Cmd::new("cargo").args(words.split_whitespace());
@@ -111,13 +143,13 @@ fn summary(done: &[(Step, Duration, bool)], steps: &[Step]) {
     for (step, took, passed) in done {
         let verdict = if *passed { "ok" } else { "FAILED" };
         println!(
-            "{:<8} {verdict:<8} {:>7.1} s",
+            "{:<9} {verdict:<8} {:>7.1} s",
             step.name(),
             took.as_secs_f64()
         );
     }
     for step in &steps[done.len()..] {
-        println!("{:<8} not run", step.name());
+        println!("{:<9} not run", step.name());
     }
 }
 

@@ -1,4 +1,4 @@
-//! The processes of the demo: a relay and two peers.
+//! The processes of a demo: a relay and its peers.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -77,7 +77,16 @@ impl Cast {
         let data = self.data.path().to_string_lossy().into_owned();
         self.start(
             Role::Relay,
-            &["relay", "--port", "0", "--data-dir", &data, "--json"],
+            &[
+                "relay",
+                "--port",
+                "0",
+                "--data-dir",
+                &data,
+                "--www",
+                "www",
+                "--json",
+            ],
         )
     }
 

@@ -95,6 +95,11 @@ impl Story {
         }
     }
 
+    pub(super) fn relay_url(&self) -> Result<String> {
+        let url = self.relay_url.clone();
+        url.context("the relay's URL is unknown")
+    }
+
     fn set_direct(&mut self, role: Role, direct: bool) {
         if direct {
             self.direct.insert(role);
@@ -152,12 +157,7 @@ impl Scene {
     }
 
     pub(super) fn begin(self, cast: &mut Cast, story: &Story) -> Result<()> {
-        let relay = || {
-            story
-                .relay_url
-                .clone()
-                .context("the relay's URL is unknown")
-        };
+        let relay = || story.relay_url();
         match self {
             Self::RelayOpens => cast.start_relay(),
             Self::BArrives => cast.start_peer(Role::B, &relay()?),

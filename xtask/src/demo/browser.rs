@@ -1,0 +1,172 @@
+//! A relay with its page, and a peer in this terminal that answers whoever comes there.
+
+use std::{
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use super::{
+    PATIENCE,
+    cast::{Cast, Role, Saying},
+    story::{Scene, Story},
+    words,
+};
+use crate::run::Cmd;
+
+/// Programs that open a URL as the person is used to: Linux, macOS.
+const OPENERS: &[&str] = &["xdg-open", "open"];
+/// A body is quoted up to here: an answer must fit where the question did.
+const QUOTED_CHARS: usize = 200;
+
+/// Shows the page's URL and answers, until Ctrl-C; or, to be shown once, until all is up.
+pub(super) fn perform(
+    cast: &mut Cast,
+    heard: &Receiver<Saying>,
+    open: bool,
+    once: bool,
+) -> Result<()> {
+    let mut story = Story::default();
+    for scene in [Scene::RelayOpens, Scene::BArrives] {
+        println!("\n{}", scene.title());
+        scene.begin(cast, &story)?;
+        let deadline = Instant::now() + PATIENCE;
+        while !scene.is_over(&story) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Some(saying) = next(heard, left)? else {
+                bail!(
+                    "waited {} s in vain for this: {}",
+                    PATIENCE.as_secs(),
+                    scene.awaited()
+                );
+            };
+            listen(saying, cast, &mut story)?;
+        }
+    }
+    let url = story.relay_url()?;
+    println!(
+        "\nOpen {url} in a browser, and in another, and talk to B and to each other. Ctrl-C ends it.\n"
+    );
+    if open {
+        open_in_browser(&url);
+    }
+    while !once {
+        if let Some(saying) = next(heard, PATIENCE)? {
+            listen(saying, cast, &mut story)?;
+        }
+    }
+    Ok(())
+}
+
+fn next(heard: &Receiver<Saying>, time: Duration) -> Result<Option<Saying>> {
+    match heard.recv_timeout(time) {
+        Ok(saying) => Ok(Some(saying)),
+        Err(RecvTimeoutError::Timeout) => Ok(None),
+        Err(RecvTimeoutError::Disconnected) => bail!("relay and peer are gone"),
+    }
+}
+
+fn listen(saying: Saying, cast: &mut Cast, story: &mut Story) -> Result<()> {
+    match saying {
+        Saying::Event(role, event) => {
+            story.note(role, &event);
+            cast.learn(role, &event);
+            if let Some(line) = words::of(&event, cast.names()) {
+                println!("{role:>5} | {line}");
+            }
+            match answer(&event) {
+                Some(answer) if role == Role::B => cast.type_line(role, &answer),
+                _ => Ok(()),
+            }
+        }
+        Saying::Ended(role) => bail!("{role} ended though nobody asked it to"),
+        Saying::Typed(_) | Saying::Quit => Ok(()),
+    }
+}
+
+/// What B types when it is told something.
+fn answer(event: &Value) -> Option<String> {
+    let text = |field: &str| event[field].as_str();
+    match text("event")? {
+        "connected" => Some(format!(
+            "/to {} Hello from B, a peer in a terminal. Say something!",
+            text("peer")?
+        )),
+        "message" => Some(format!(
+            "/to {} You said “{}”, and it came {}.",
+            text("from")?,
+            quoted(text("body")?),
+            match text("path")? {
+                "direct" => "directly",
+                _ => "by the relay",
+            }
+        )),
+        _ => None,
+    }
+}
+
+/// On one line, for that is what B types.
+fn quoted(body: &str) -> String {
+    let line: String = body
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(QUOTED_CHARS)
+        .collect();
+    if line.len() < body.len() {
+        line + "…"
+    } else {
+        line
+    }
+}
+
+fn open_in_browser(url: &str) {
+    let opened = OPENERS
+        .iter()
+        .any(|opener| Cmd::new(opener).arg(url).succeeds());
+    if !opened {
+        println!(
+            "No browser could be started from here ({}).",
+            OPENERS.join(", ")
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn whoever_speaks_is_answered() {
+        let event = json!({"event": "message", "from": "12D3A", "body": "a\nb", "path": "relayed"});
+        let answer = answer(&event).unwrap();
+        assert_eq!(
+            answer,
+            "/to 12D3A You said “a b”, and it came by the relay."
+        );
+    }
+
+    #[test]
+    fn whoever_comes_is_welcomed_and_nothing_else_is_answered() {
+        let come = json!({"event": "connected", "peer": "12D3A", "path": "direct"});
+        assert!(answer(&come).unwrap().starts_with("/to 12D3A Hello"));
+        for event in [
+            json!({"event": "ready"}),
+            json!("text"),
+            json!({"event": "message"}),
+        ] {
+            assert_eq!(answer(&event), None);
+        }
+    }
+
+    #[test]
+    fn long_lines_are_quoted_in_part() {
+        assert_eq!(quoted(&"x".repeat(QUOTED_CHARS)), "x".repeat(QUOTED_CHARS));
+        let long = quoted(&"ä".repeat(QUOTED_CHARS + 1));
+        assert_eq!(long.chars().count(), QUOTED_CHARS + 1);
+        assert!(long.ends_with('…'));
+    }
+}
