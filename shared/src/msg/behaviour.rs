@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -26,6 +26,7 @@ use crate::{
     event::Transport,
     node::reason,
     session::{ActivePath, ConnId},
+    table::Table,
 };
 
 /// What the event loop is told.
@@ -45,7 +46,7 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) struct Behaviour {
     hub: Arc<Hub>,
-    peers: HashMap<PeerId, Vec<Candidate>>,
+    peers: Table<PeerId, Vec<Candidate>>,
     pending: VecDeque<Event>,
 }
 
@@ -63,7 +64,7 @@ impl Behaviour {
     pub(crate) fn new(hub: Arc<Hub>) -> Self {
         Self {
             hub,
-            peers: HashMap::new(),
+            peers: Table::new(),
             pending: VecDeque::new(),
         }
     }
@@ -88,7 +89,8 @@ impl Behaviour {
         transport: Transport,
         address: Multiaddr,
     ) -> Handler {
-        self.peers.entry(peer).or_default().push(Candidate {
+        let candidates = self.peers.get_or_insert_with(peer, Vec::new);
+        candidates.push(Candidate {
             conn,
             transport,
             address,

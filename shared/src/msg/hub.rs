@@ -8,7 +8,6 @@
 mod tests;
 
 use std::{
-    collections::BTreeMap,
     ops::Range,
     sync::{
         Arc,
@@ -33,6 +32,7 @@ use crate::{
     error::SendError,
     event::DeliveryState,
     queue::EventSender,
+    table::Table,
 };
 
 /// The delivery state of all peers.
@@ -43,7 +43,7 @@ pub(crate) struct Hub {
     pub(crate) events: EventSender,
     pub(crate) drivers: Drivers,
     message_timeout: Duration,
-    links: Mutex<BTreeMap<PeerId, Arc<Link>>>,
+    links: Mutex<Table<PeerId, Arc<Link>>>,
     unacked: AtomicUsize,
     /// Where new outboxes start: after what has been sent to any peer that was forgotten since. A
     /// peer that returns remembers our session, and expects no number twice.
@@ -140,8 +140,7 @@ impl Hub {
             self.forget_one(&mut links);
         }
         links
-            .entry(peer)
-            .or_insert_with(|| {
+            .get_or_insert_with(peer, || {
                 let first_seq = self.first_seq.load(Ordering::Relaxed);
                 Arc::new(Link::new(peer, Outbox::starting_at(first_seq)))
             })
@@ -214,7 +213,7 @@ impl Hub {
 
     /// Makes room by forgetting the peer that has been away longest, if possible one that has
     /// everything.
-    fn forget_one(&self, links: &mut BTreeMap<PeerId, Arc<Link>>) {
+    fn forget_one(&self, links: &mut Table<PeerId, Arc<Link>>) {
         let longest_away = links
             .values()
             .filter(|link| Arc::strong_count(link) == 1)

@@ -63,7 +63,7 @@ pub fn build_swarm<B: NetworkBehaviour>(
     let local = PeerId::from(key.public());
     let (circuits, relay) = relay::client::new(local);
     // Circuits first: a WebSocket to the relay is in their addresses, too. Both are upgraded as one
-    // type; two would make the wasm a tenth larger.
+    // type: two would bring Noise, Yamux and the negotiation along twice.
     let transport = circuits
         .or_transport(websocket)
         .upgrade(Version::V1Lazy)

@@ -52,12 +52,14 @@ pub(super) fn perform(
     if open {
         open_in_browser(&url);
     }
-    while !once {
+    if once {
+        return Ok(());
+    }
+    loop {
         if let Some(saying) = next(heard, PATIENCE)? {
             listen(saying, cast, &mut story)?;
         }
     }
-    Ok(())
 }
 
 fn next(heard: &Receiver<Saying>, time: Duration) -> Result<Option<Saying>> {
