@@ -3,6 +3,17 @@
 import { createApp } from "./app.js";
 
 const PACKAGE = "./pkg/web.js";
+/**
+ * libp2p's webrtc-direct leaves its handlers on data channels that it has dropped, and wasm-bindgen
+ * then says this instead of calling them. Nothing is lost, and nothing can be done about it here.
+ */
+const DROPPED = "closure invoked recursively or after being dropped";
+
+window.addEventListener("error", (event) => {
+  if (event.error?.message !== DROPPED) return;
+  console.debug(event.error);
+  event.preventDefault();
+});
 
 async function loadWeb() {
   if (typeof WebAssembly !== "object") {

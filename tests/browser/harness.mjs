@@ -1,0 +1,138 @@
+// Debian's Chromium, and the page in it as a person uses it: by roles and names. Whatever the page
+// complains about, and every request that leaves this machine, is a failure.
+
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { networkInterfaces } from "node:os";
+import { test as nodeTest } from "node:test";
+
+import { chromium } from "playwright-core";
+
+import { BINARY, PACKAGE, WAIT_MS } from "./processes.mjs";
+
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+/** Of a relay's addresses the first that answers is used; Chromium tells of the others. */
+const LATE_DIAL = /WebSocket is closed before the connection is established/;
+/** What Chromium tells of a relay that is not there. */
+export const NO_ANSWER = /^WebSocket connection to .* failed|net::ERR_(CONNECTION_|SOCKET_|INTERNET_DISCONNECTED|NETWORK_)/;
+/** Lines of a page's console that a failure shows. */
+const TAIL_LINES = 30;
+
+const addresses = Object.values(networkInterfaces()).flat();
+/** An address of this machine that is no secure context. */
+export const LAN = addresses.find(({ family, internal }) => family === "IPv4" && !internal)?.address;
+const OURS = new Set(["localhost", ...addresses.map(({ family, address }) => (family === "IPv6" ? `[${address}]` : address))]);
+
+/** Why browser tests cannot run here, if they cannot. */
+export const skip = [[CHROMIUM, "apt-get install chromium"], [BINARY, "cargo build --workspace"], [PACKAGE, "cargo xtask web"]]
+  .filter(([file]) => !existsSync(file)).map(([file, command]) => `there is no ${file}: ${command}`)[0] ?? false;
+
+/**
+ * A test whose `t.after` runs in reverse order and to its end, whatever fails, and whose failure
+ * shows what `t.onFailure` tells.
+ */
+export function test(name, body, more = {}) {
+  nodeTest(name, { skip, ...more }, async (t) => {
+    const after = [];
+    const tell = [];
+    const errors = [];
+    const attempt = async (step) => {
+      try {
+        await step();
+      } catch (error) {
+        errors.push(error);
+      }
+    };
+    await attempt(() => body({
+      after: (step) => after.push(step),
+      onFailure: (lines) => tell.push(lines),
+      diagnostic: (text) => t.diagnostic(text),
+      skip: (why) => t.skip(why),
+    }));
+    const logs = () => tell.forEach((lines) => t.diagnostic(lines()));
+    if (errors.length) logs();
+    for (const step of after.reverse()) await attempt(step);
+    if (errors.length) throw errors[0];
+  });
+}
+
+/** A browser of its own: a process, with what it starts. Names lead nowhere in it. */
+export function launch({ args = [], ...options } = {}) {
+  const ours = [...OURS].map((host) => `EXCLUDE ${host.replace(/[[\]]/g, "")}`);
+  const rules = ["MAP * ~NOTFOUND", ...ours].join(", ");
+  return chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", `--host-resolver-rules=${rules}`, ...args], ...options });
+}
+
+/**
+ * Opens the page, and fails the test for what it complains about, unless it matches `allow`.
+ * @param {import("playwright-core").BrowserContext} context
+ */
+export async function open(t, context, url, { allow = /^$/ } = {}) {
+  const page = await context.newPage();
+  page.setDefaultTimeout(WAIT_MS);
+  watch(t, page, allow);
+  await page.goto(url);
+  return page;
+}
+
+/** A page in a context of its own. */
+export async function visit(t, browser, url, { context: options, ...more } = {}) {
+  const context = await browser.newContext(options);
+  t.after(() => context.close());
+  return open(t, context, url, more);
+}
+
+function watch(t, page, allow) {
+  const faults = [];
+  const log = [];
+  const note = (text) => {
+    log.push(`    ${text.slice(0, 300)}`);
+    if (log.length > TAIL_LINES) log.shift();
+  };
+  const fault = (text) => {
+    note(text);
+    faults.push(text);
+  };
+  const local = (what, url) => {
+    const { protocol, hostname } = new URL(url);
+    if (!["data:", "blob:"].includes(protocol) && !OURS.has(hostname)) fault(`${what} leaves this machine: ${url}`);
+  };
+  page.on("pageerror", (error) => fault(`uncaught: ${error.message}`));
+  page.on("crash", () => fault("the page has crashed"));
+  page.on("console", (line) => {
+    note(`${line.type()}: ${line.text()}`);
+    if (["error", "warning"].includes(line.type()) && !LATE_DIAL.test(line.text()) && !allow.test(line.text())) faults.push(line.text());
+  });
+  page.on("request", (request) => local("a request", request.url()));
+  page.on("websocket", (socket) => local("a WebSocket", socket.url()));
+  t.onFailure(() => `the console of ${page.url()}:\n${log.join("\n")}`);
+  t.after(() => assert.deepEqual([...new Set(faults)], [], page.url()));
+}
+
+/** What a person does and sees. */
+export const online = (page) => status(page, "Online");
+export const status = (page, text) => page.getByRole("status").getByText(text).first().waitFor();
+export const field = (page) => page.getByRole("textbox", { name: "Message", exact: true });
+export const conversation = (page) => page.getByRole("log", { name: "Conversation" });
+export const peers = (page) => page.getByRole("list", { name: "Peers" });
+/** So many others are here. */
+export const company = (page, count) => status(page, `· ${count} peer${count === 1 ? "" : "s"}`);
+export const sees = (page, text) => conversation(page).getByText(text, { exact: true }).waitFor();
+
+export async function say(page, text) {
+  await field(page).fill(text);
+  await page.getByRole("button", { name: "Send", exact: true }).click();
+}
+
+/** The delivery state of what was said, when it is this. */
+export const delivered = (page, text, state = "delivered") =>
+  page.locator(".entry.out", { hasText: text }).locator(".state").getByText(state, { exact: true }).waitFor();
+
+/** What others have said here, in order. */
+export const heard = (page) => page.locator(".entry.in .body").allTextContents();
+
+/** Who this page is. */
+export const peerId = (page) => page.locator("#identity-id").evaluate((element) => element.textContent);
+
+/** The relay that the page was given in its URL. */
+export const at = (relay, { room, via } = {}) => `${relay.url}#${new URLSearchParams({ ...(room && { room }), ...(via && { relay: via }) })}`;
