@@ -3,12 +3,13 @@
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 
-import { NO_ANSWER, at, company, delivered, field, heard, launch, online, peerId, say, sees, skip, status, test, visit } from "./harness.mjs";
-import { createLink } from "./link.mjs";
+import { NO_ANSWER, company, delivered, field, heard, launch, online, peerId, say, sees, skip, status, test, visit } from "./harness.mjs";
+import { SLOWED_WHEN_HIDDEN, openTab } from "./hidden.mjs";
+import { startRelayBehindLink } from "./link.mjs";
 import { startPeer, startRelay } from "./processes.mjs";
 
 const MESSAGES = 100;
-/** What a person may be away for; for a run by hand: it takes as long as it says. */
+/** How long tabs stay hidden: 300 for a run by hand that takes as long as a person does. */
 const HIDDEN_S = Number(process.env.PUNCHLINE_HIDDEN_SECONDS ?? 0);
 
 let browser;
@@ -76,56 +77,91 @@ test("the relay restarts while a page and a native peer talk", async (t) => {
   await unreloaded(page);
 });
 
-/** A page whose processes are stopped, and which `wake` lets go on. */
-async function frozen(t, relay, freeze) {
-  const sleeper = await launch();
-  const native = await startPeer(t, "--relay", relay.url);
-  t.after(() => sleeper.close());
-  const page = await visit(t, sleeper, relay.url, { allow: NO_ANSWER });
-  await company(page, 1);
-  await mark(page);
-  await say(page, "before");
-  await delivered(page, "before");
-  const id = await peerId(page);
-  const wake = await freeze(page, sleeper);
-  native.say("while you were away");
-  await native.waitFor(({ event, peer }) => event === "disconnected" && peer === id, "disconnection of the page");
-  if (HIDDEN_S) await new Promise((resolve) => setTimeout(resolve, HIDDEN_S * 1000));
-  await wake();
-  await sees(page, "while you were away");
-  await company(page, 1);
-  await say(page, "back again");
-  await native.waitFor(({ from, body }) => from === id && body === "back again", "message after the pause");
-  await delivered(page, "back again");
-  assert.deepEqual(await heard(page), ["while you were away"]);
-  await unreloaded(page);
+/** Another peer that notices that the page is away, and writes to it meanwhile. */
+async function companion(t, relay) {
+  const native = await startPeer(t, "--relay", relay.address("tcp"));
+  const heardFrom = (id, body) => native.waitFor((event) => event.from === id && event.body === body, `“${body}” from the page`);
+  const gone = (id) => native.waitFor(({ event, peer }) => event === "disconnected" && peer === id, "disconnection of the page");
+  return { native, heardFrom, gone };
 }
 
-test("a page that is frozen in the background comes back when it is shown", async (t) => {
-  await frozen(t, await startRelay(t), async (page) => {
-    const cdp = await page.context().newCDPSession(page);
-    await cdp.send("Page.setWebLifecycleState", { state: "frozen" });
-    return () => cdp.send("Page.setWebLifecycleState", { state: "active" });
-  });
+const forHiddenTime = () => new Promise((resolve) => setTimeout(resolve, 1000 * HIDDEN_S));
+
+async function tabWithCompany(t) {
+  const relay = await startRelay(t);
+  const sleeper = await launch(SLOWED_WHEN_HIDDEN);
+  t.after(() => sleeper.close());
+  const others = await companion(t, relay);
+  const tab = await openTab(t, sleeper, relay.url);
+  await tab.status("· 1 peer");
+  await tab.value("globalThis.neverReloaded = true");
+  return { tab, id: await tab.value('document.getElementById("identity-id").textContent'), ...others };
+}
+
+test("a hidden tab goes on receiving, and talks when it is shown", async (t) => {
+  const { tab, id, native, heardFrom } = await tabWithCompany(t);
+  await tab.hide();
+  native.say("can you hear me?");
+  await tab.until('document.title.startsWith("(1)")');
+  await forHiddenTime();
+  native.say("and now?");
+  await tab.until('document.title.startsWith("(2)")');
+  await tab.show();
+  await tab.sees("and now?");
+  await tab.until('document.title === "Punchline"');
+  await tab.say("all of it");
+  await heardFrom(id, "all of it");
+  assert.equal(await tab.value("neverReloaded"), true);
+  assert.deepEqual(tab.thrown, []);
+});
+
+test("a tab that was hidden and frozen comes back when it is shown", async (t) => {
+  const { tab, id, native, heardFrom, gone } = await tabWithCompany(t);
+  await tab.hide();
+  await tab.freeze();
+  native.say("while you were away");
+  await gone(id);
+  await forHiddenTime();
+  await tab.show();
+  await tab.sees("while you were away");
+  await tab.status("· 1 peer");
+  await tab.say("back again");
+  await heardFrom(id, "back again");
+  assert.equal(await tab.value('document.querySelectorAll(".entry.in").length'), 1);
+  assert.equal(await tab.value("neverReloaded"), true);
+  assert.deepEqual(tab.thrown, []);
 });
 
 test("a page whose process is stopped comes back", async (t) => {
-  await frozen(t, await startRelay(t), async (page, sleeper) => {
-    const cdp = await sleeper.newBrowserCDPSession();
-    const { processInfo } = await cdp.send("SystemInfo.getProcessInfo");
-    const renderers = processInfo.filter(({ type }) => type === "renderer").map(({ id }) => id);
-    assert.ok(renderers.length > 0);
-    const signal = (name) => renderers.forEach((pid) => process.kill(pid, name));
-    signal("SIGSTOP");
-    return async () => signal("SIGCONT");
-  });
+  const relay = await startRelay(t);
+  const sleeper = await launch();
+  t.after(() => sleeper.close());
+  const { native, heardFrom, gone } = await companion(t, relay);
+  const page = await visit(t, sleeper, relay.url, { allow: NO_ANSWER });
+  await company(page, 1);
+  await mark(page);
+  const id = await peerId(page);
+  const cdp = await sleeper.newBrowserCDPSession();
+  const { processInfo } = await cdp.send("SystemInfo.getProcessInfo");
+  const renderers = processInfo.filter(({ type }) => type === "renderer").map((info) => info.id);
+  assert.ok(renderers.length > 0);
+  renderers.forEach((pid) => process.kill(pid, "SIGSTOP"));
+  native.say("while you were away");
+  await gone(id);
+  renderers.forEach((pid) => process.kill(pid, "SIGCONT"));
+  await sees(page, "while you were away");
+  await company(page, 1);
+  await say(page, "back again");
+  await heardFrom(id, "back again");
+  await delivered(page, "back again");
+  assert.deepEqual(await heard(page), ["while you were away"]);
+  await unreloaded(page);
 });
 
 test("after a sleep without network the page comes back, and what was typed meanwhile arrives", async (t) => {
-  const relay = await startRelay(t);
-  const link = await createLink(t, relay.address("ws"));
-  const native = await startPeer(t, "--relay", relay.url);
-  const page = await visit(t, browser, at(relay, { via: link.address }), { allow: NO_ANSWER });
+  const { relay, link } = await startRelayBehindLink(t);
+  const { native, heardFrom, gone } = await companion(t, relay);
+  const page = await visit(t, browser, relay.url, { allow: NO_ANSWER });
   await company(page, 1);
   await mark(page);
   const id = await peerId(page);
@@ -134,12 +170,13 @@ test("after a sleep without network the page comes back, and what was typed mean
   await status(page, "Offline: this device has no network");
   await type(page, numbered("asleep", 1, 20));
   numbered("to the sleeper", 1, 20).forEach((line) => native.say(line));
-  await native.waitFor(({ event, peer }) => event === "disconnected" && peer === id, "disconnection of the page");
+  await gone(id);
+  assert.deepEqual(native.heard(id), []);
   link.mend();
   await page.context().setOffline(false);
   await online(page);
   await sees(page, "to the sleeper 20");
-  await native.waitFor(({ from, body }) => from === id && body === "asleep 20", "what was typed meanwhile");
+  await heardFrom(id, "asleep 20");
   await delivered(page, "asleep 20");
   assert.deepEqual(native.heard(id), numbered("asleep", 1, 20));
   assert.deepEqual(await heard(page), numbered("to the sleeper", 1, 20));
@@ -147,10 +184,10 @@ test("after a sleep without network the page comes back, and what was typed mean
 });
 
 test("a link that is cut again and again loses nothing", async (t) => {
-  const relay = await startRelay(t);
-  const link = await createLink(t, relay.address("ws"));
-  const native = await startPeer(t, "--relay", relay.url);
-  const page = await visit(t, browser, at(relay, { via: link.address }), { allow: NO_ANSWER });
+  const { relay, link } = await startRelayBehindLink(t);
+  const { native, heardFrom } = await companion(t, relay);
+  const page = await visit(t, browser, relay.url, { allow: NO_ANSWER });
+  await company(page, 1);
   const id = await peerId(page);
   for (let round = 0; round < 3; round += 1) {
     await company(page, 1);
@@ -161,6 +198,6 @@ test("a link that is cut again and again loses nothing", async (t) => {
     link.mend();
     await online(page);
   }
-  await native.waitFor(({ from, body }) => from === id && body === "page 60", "the last message");
+  await heardFrom(id, "page 60");
   assert.deepEqual(native.heard(id), numbered("page", 1, 60));
 });

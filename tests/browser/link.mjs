@@ -2,15 +2,23 @@
 
 import { connect, createServer } from "node:net";
 
-/** @param {string} address the relay's, with /ip4/127.0.0.1/tcp/PORT */
-export async function createLink(t, address) {
-  const port = Number(/\/tcp\/(\d+)/.exec(address)[1]);
+import { startRelay } from "./processes.mjs";
+
+/** A relay that browsers reach by this link and no other way. */
+export async function startRelayBehindLink(t) {
+  const link = await createLink(t);
+  const relay = await startRelay(t, { args: ["--no-webrtc-direct", "--announce", `/ip4/127.0.0.1/tcp/${link.port}/ws`] });
+  link.to = Number(/\/tcp\/(\d+)/.exec(relay.address("ws"))[1]);
+  return { relay, link };
+}
+
+async function createLink(t) {
   const sockets = new Set();
   let state = "up";
 
   const server = createServer((near) => {
     if (state === "cut") return near.destroy();
-    const far = connect(port, "127.0.0.1");
+    const far = connect(link.to, "127.0.0.1");
     const pair = [near, far];
     for (const [at, socket] of pair.entries()) {
       sockets.add(socket);
@@ -27,8 +35,9 @@ export async function createLink(t, address) {
     server.close();
     drop();
   });
-  return {
-    address: address.replace(`/tcp/${port}/`, `/tcp/${server.address().port}/`),
+  const link = {
+    port: server.address().port,
+    to: undefined,
     /** Connections end, and new ones are refused. */
     cut() {
       state = "cut";
@@ -45,4 +54,5 @@ export async function createLink(t, address) {
       drop();
     },
   };
+  return link;
 }
