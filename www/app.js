@@ -47,7 +47,7 @@ export function createApp(window, loadWeb) {
     retry: (entry) => sender.retry(entry).then(draw.soon),
     select: () => draw.now(),
     place: changePlace,
-    newIdentity: () => restart(async () => temporary || identity.forget(window.indexedDB).catch(() => {})),
+    newIdentity: () => restart(async () => temporary || identity.forget(storage()).catch(() => {})),
     copy: (field) => copyField(field, { clipboard: navigator.clipboard, document }),
     qr: drawQr,
   });
@@ -72,7 +72,7 @@ export function createApp(window, loadWeb) {
     }
     invite([]);
     // Without storage every tab is a peer of its own.
-    const stored = await identity.load(window.indexedDB).then(() => true, () => false);
+    const stored = await identity.load(storage()).then(() => true, () => false);
     if (stored && !(await lock.claim())) return show("second");
     await restart();
   }
@@ -120,7 +120,7 @@ export function createApp(window, loadWeb) {
     app.room = place.room ?? found.room;
     const fault = roomFault(app.room);
     if (fault) throw new Error(fault);
-    const { peer, note, notice } = await startPeer(web.Peer, { relays: found.relays, namespace: app.room }, { temporary, indexedDB: window.indexedDB });
+    const { peer, note, notice } = await startPeer(web.Peer, { relays: found.relays, namespace: app.room }, { temporary, indexedDB: storage() });
     app.identityNote = note;
     // Who has closed it need not see it again after each change of room.
     if (notice !== noticed) view.notice(notice);
@@ -222,6 +222,15 @@ export function createApp(window, loadWeb) {
       },
     };
     return actions[name]();
+  }
+
+  /** Where a page may not store anything, even asking for this may throw. */
+  function storage() {
+    try {
+      return window.indexedDB ?? null;
+    } catch {
+      return null;
+    }
   }
 
   function wake() {

@@ -1,6 +1,7 @@
 // The invitation: a link, a button that copies it, and its QR code.
 
 import { toUrl } from "./relay.js";
+import { isLoopback } from "./text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 /** The empty border that the QR code's standard asks for, in modules. */
@@ -18,10 +19,6 @@ export function inviteLink(page, room, typedRelay, relayAddresses = []) {
 
 function ip4(address) {
   return /^\/ip4\/([\d.]+)\//.exec(address)?.[1];
-}
-
-function isLoopback(host) {
-  return host === "localhost" || host === "[::1]" || host.startsWith("127.") || host === "0.0.0.0";
 }
 
 /** What to know about such a link. */

@@ -1,7 +1,7 @@
 // Where the relay is, and which room: from the page's URL, from what a person types, and from what
 // the relay serves at /bootstrap.json.
 
-import { oneLine } from "./text.js";
+import { isLoopback, oneLine } from "./text.js";
 
 /** A relay that has not served /bootstrap.json by then is not there. */
 const FETCH_TIMEOUT_MS = 10_000;
@@ -47,7 +47,7 @@ export async function locate(typed, page, fetch = globalThis.fetch) {
   }
   const url = bootstrapUrl(text, page);
   const { addresses, namespace } = await bootstrap(url, fetch);
-  return { relays: dialable(addresses, secure), room: namespace || DEFAULT_ROOM, all: addresses };
+  return { relays: near(dialable(addresses, secure), url.hostname), room: namespace || DEFAULT_ROOM, all: addresses };
 }
 
 function bootstrapUrl(text, page) {
@@ -106,6 +106,22 @@ export function dialable(addresses, secure) {
   }
   if (!listed) throw new Error("The relay lists no addresses. It may still be starting.");
   throw new Error(`A browser cannot dial ${listed}: it needs an address with /ws, /wss or /webrtc-direct. A relay's /ws port is usually the one after its TCP port.`);
+}
+
+/**
+ * Those of a relay's addresses that lead where its URL does, for that host has just answered. A relay
+ * lists every network of its machine; a browser that dialled them all would ask for permission to
+ * look into the local network, and meet strangers at 127.0.0.1.
+ */
+function near(addresses, host) {
+  const same = addresses.filter((address) => sameHost(address.split("/")[2], host));
+  if (same.length) return same;
+  const elsewhere = addresses.filter((address) => !isLoopback(address.split("/")[2]));
+  return elsewhere.length ? elsewhere : addresses;
+}
+
+function sameHost(listed, host) {
+  return listed === host.replace(/^\[|\]$/g, "") || (host === "localhost" && isLoopback(listed));
 }
 
 function canDial(address, secure) {

@@ -69,6 +69,11 @@ export function plural(count, one, many = `${one}s`) {
   return `${count} ${count === 1 ? one : many}`;
 }
 
+/** Whether a host, of a URL or a multiaddr, is this very machine. */
+export function isLoopback(host) {
+  return ["localhost", "[::1]", "::1", "0.0.0.0"].includes(host) || host.startsWith("127.");
+}
+
 /** Why a room's name cannot be used, if it cannot. */
 export function roomFault(name) {
   const bytes = byteLength(name);

@@ -96,3 +96,15 @@ test("advice fits the reason", () => {
   assert.match(advice("relay gave no reservation: unsupported protocol"), /no relay/);
   assert.match(advice("the connection was refused"), /firewall/);
 });
+
+test("of a relay's addresses those are dialled that lead where its URL does", async () => {
+  const at = (host) => `/${host.includes(":") ? "ip6" : "ip4"}/${host}/tcp/45679/ws/p2p/12D3KooWR`;
+  const all = ["127.0.0.1", "::1", "192.168.1.5", "192.0.2.7", "fd00::5"].map(at);
+  const relays = async (url, addresses = all) => (await locate(url, PAGE, served({ addresses }))).relays;
+  assert.deepEqual(await relays("http://192.0.2.7:45680"), [at("192.0.2.7")]);
+  assert.deepEqual(await relays("http://127.0.0.1:45680"), [at("127.0.0.1")]);
+  assert.deepEqual(await relays("http://localhost:45680"), [at("127.0.0.1"), at("::1")]);
+  assert.deepEqual(await relays("http://[fd00::5]:45680"), [at("fd00::5")]);
+  assert.deepEqual(await relays("http://relay.example:45680"), all.slice(2), "a name may be any of them, but not this machine");
+  assert.deepEqual(await relays("http://relay.example:45680", all.slice(0, 2)), all.slice(0, 2), "unless there is nothing else, as with a tunnel");
+});
