@@ -1,6 +1,9 @@
 //! `cargo xtask test`: everything that CI checks, in the order in which it fails fastest.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -42,6 +45,10 @@ enum Step {
     Doc,
     /// The tests pass.
     Test,
+    /// The page's tests pass, with a stand-in for the package.
+    Page,
+    /// The real program, package and page pass their tests in Chromium.
+    Browser,
 }
 
 pub(crate) fn main(args: &Args, ci: bool) -> Result<()> {
@@ -81,6 +88,8 @@ impl Step {
                 .env("RUSTDOCFLAGS", "-D warnings")
                 .run(),
             Self::Test => cargo("test --workspace", ci).run(),
+            Self::Page => Cmd::new("npm test").run(),
+            Self::Browser => browser(ci),
         }
     }
 
@@ -125,6 +134,25 @@ fn wasm_test(ci: bool) -> Result<()> {
 
 /// All of them take a few seconds.
 const WASM_TEST_SECONDS: &str = "300";
+
+/// The program that the tests before have built, too.
+fn browser(ci: bool) -> Result<()> {
+    if run::find_program("chromium").is_none() {
+        println!("left out: chromium is not here");
+        return Ok(());
+    }
+    cargo("build --workspace", ci).run()?;
+    let program = run::workspace_root().join("target/debug/punchline");
+    let mut files: Vec<_> = fs::read_dir("tests/browser")?
+        .filter_map(|entry| entry.ok()?.path().to_str().map(String::from))
+        .filter(|file| file.ends_with(".test.mjs"))
+        .collect();
+    files.sort();
+    Cmd::new("node --test --test-reporter spec --test-concurrency 2")
+        .args(files)
+        .env("PUNCHLINE", program.to_string_lossy())
+        .run()
+}
 
 /// CI builds exactly what is committed, and once: there is nothing to be incremental for.
 fn cargo(words: &str, ci: bool) -> Cmd {
