@@ -46,7 +46,7 @@ impl Behaviour {
         let me = PeerId::from(key.public());
         let identify = identify::Config::new(IDENTIFY_PROTOCOL.into(), key.public())
             .with_agent_version(AGENT_VERSION.into())
-            .with_push_listen_addr_updates(true);
+            .with_push_listen_addr_updates(platform::PUSH_ADDRESSES);
         Self {
             limits: connection_limits::Behaviour::new(limits()),
             relay,

@@ -19,6 +19,9 @@ use crate::{
 /// Direct connections can be made by dialling at the same moment.
 pub const HOLE_PUNCH: bool = true;
 
+/// Who is connected learns at which new addresses we listen.
+pub(crate) const PUSH_ADDRESSES: bool = true;
+
 /// Punches them.
 pub(crate) type HolePunch = Toggle<dcutr::Behaviour>;
 
