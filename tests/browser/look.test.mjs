@@ -13,7 +13,7 @@ import { startPeer, startRelay } from "./processes.mjs";
 
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const SHOTS = fileURLToPath(new URL("../../target/screenshots/", import.meta.url));
-const SIZES = { desktop: { width: 1000, height: 640 }, phone: { width: 390, height: 844 } };
+const SIZES = { desktop: { width: 1000, height: 612 }, phone: { width: 390, height: 844 } };
 
 let browser;
 before(async () => {
