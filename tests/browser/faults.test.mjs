@@ -122,9 +122,7 @@ test("from http://<network address>, which is no secure context, everything work
   const relay = await startRelay(t);
   const native = await startPeer(t, "--relay", relay.url);
   const url = relay.url.replace("127.0.0.1", LAN);
-  // The relay cannot know that its header means nothing here; Chromium tells.
-  const allow = /Cross-Origin-Opener-Policy header has been ignored/;
-  const page = await visit(t, browser, url, { allow });
+  const page = await visit(t, browser, url);
   assert.deepEqual(await page.evaluate(() => [isSecureContext, navigator.locks, navigator.clipboard, crypto.subtle].map(Boolean)), [false, false, false, false]);
   await company(page, 1);
   const id = await peerId(page);
@@ -144,7 +142,7 @@ test("from http://<network address>, which is no secure context, everything work
   await page.keyboard.press("Control+V");
   assert.equal(await field(page).inputValue(), link);
 
-  const second = await open(t, page.context(), url, { allow });
+  const second = await open(t, page.context(), url);
   await status(second, "open in another tab");
   await second.getByRole("button", { name: "Open here with a temporary identity" }).click();
   await company(second, 2);

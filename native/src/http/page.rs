@@ -45,14 +45,10 @@ const PERMISSIONS_POLICY: &str = "accelerometer=(), camera=(), display-capture=(
     serial=(), usb=()";
 
 /// On every answer of the server, whatever it is.
-const HEADERS: [(HeaderName, &str); 5] = [
+const HEADERS: [(HeaderName, &str); 4] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
-    (
-        HeaderName::from_static("cross-origin-opener-policy"),
-        "same-origin",
-    ),
     (
         HeaderName::from_static("permissions-policy"),
         PERMISSIONS_POLICY,

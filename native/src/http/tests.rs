@@ -433,7 +433,6 @@ async fn every_answer_forbids_what_the_page_does_not_need() {
         );
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
         assert_eq!(answer.header("referrer-policy"), "no-referrer");
-        assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin");
         assert!(answer.header("permissions-policy").contains("camera=()"));
     }
 }
