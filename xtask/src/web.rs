@@ -14,12 +14,15 @@ use crate::{
 /// network loads this in a second or two.
 const MAX_WASM_BROTLI: u64 = 380_000;
 
+const WWW: &str = "www";
 const PKG: &str = "www/pkg";
 const WASM: &str = "web_bg.wasm";
 /// The wasm as wasm-pack left it the last time, to do nothing twice.
 const LAST: &str = "target/web-last.wasm";
 /// Compressed beforehand for the relay's HTTP server.
 const COMPRESSED: &[&str] = &[WASM, "web.js"];
+/// So are the page's own files of these kinds.
+const PAGE_KINDS: &[&str] = &["css", "html", "js", "svg"];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -51,6 +54,7 @@ pub(crate) fn build(dev: bool, ci: bool) -> Result<()> {
             fs::write(LAST, fresh)?;
         }
     }
+    compress_page()?;
     if dev { Ok(()) } else { check_budget() }
 }
 
@@ -101,6 +105,20 @@ fn optimise() -> Result<()> {
 
 fn compress() -> Result<()> {
     let files = COMPRESSED.iter().map(|name| format!("{PKG}/{name}"));
+    Cmd::new("node xtask/compress.mjs").args(files).run()
+}
+
+/// The relay leaves out what is older than its original, so nothing goes wrong if that changes.
+fn compress_page() -> Result<()> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(WWW)? {
+        let path = entry?.path();
+        let kind = path.extension().and_then(|kind| kind.to_str());
+        if kind.is_some_and(|kind| PAGE_KINDS.contains(&kind)) {
+            files.push(path.to_string_lossy().into_owned());
+        }
+    }
+    files.sort();
     Cmd::new("node xtask/compress.mjs").args(files).run()
 }
 

@@ -44,8 +44,19 @@ impl Embedded {
         let names = path.components().filter(|part| *part != Component::CurDir);
         let names: Option<Vec<_>> = names.map(|part| part.as_os_str().to_str()).collect();
         names
-            .and_then(|names| (self.0)(&names.join("/")))
+            .and_then(|names| self.up_to_date(&names.join("/")))
             .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// A file, unless it was compressed before what it was made of changed for the last time.
+    fn up_to_date(self, name: &str) -> Option<EmbeddedFile> {
+        let file = (self.0)(name)?;
+        let original = name
+            .strip_suffix(".br")
+            .or_else(|| name.strip_suffix(".gz"))
+            .and_then(self.0);
+        let changed = original.and_then(|original| original.metadata.last_modified());
+        (!is_older(file.metadata.last_modified(), changed)).then_some(file)
     }
 }
 
@@ -66,6 +77,12 @@ impl Backend for Embedded {
     fn metadata(&self, path: PathBuf) -> Self::MetadataFuture {
         future::ready(self.find(&path).map(|file| facts(&file)))
     }
+}
+
+/// In seconds; who does not know cannot tell.
+fn is_older(made: Option<u64>, changed: Option<u64>) -> bool {
+    made.zip(changed)
+        .is_some_and(|(made, changed)| made < changed)
 }
 
 /// The times of files say little where builds set them all alike; their content tells them apart.
@@ -104,6 +121,14 @@ mod tests {
             .body(Body::empty())
             .unwrap();
         page::serve(State(Page::embedded(Embedded(Docs::get))), request).await
+    }
+
+    #[test]
+    fn what_was_compressed_too_early_does_not_count() {
+        assert!(is_older(Some(1), Some(2)));
+        for (made, changed) in [(Some(2), Some(2)), (None, Some(2)), (Some(1), None)] {
+            assert!(!is_older(made, changed), "{made:?} {changed:?}");
+        }
     }
 
     #[tokio::test]
