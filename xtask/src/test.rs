@@ -78,9 +78,13 @@ impl Step {
             Self::Fmt => Cmd::new("cargo fmt --all --check").run(),
             Self::Gates => gates::check(),
             Self::Policy => policy::check(),
-            Self::Clippy => cargo("clippy --workspace --all-targets", ci)
-                .args(["--", "-D", "warnings"])
-                .run(),
+            // With the page in the binary; the tests build the program without.
+            Self::Clippy => cargo(
+                "clippy --workspace --all-targets --features native/embed",
+                ci,
+            )
+            .args(["--", "-D", "warnings"])
+            .run(),
             Self::Wasm => wasm(ci),
             Self::Web => web::build(false, ci).and_then(|()| types()),
             Self::WasmTest => wasm_test(ci),
