@@ -6,11 +6,18 @@ mod story;
 mod terminal;
 mod words;
 
-use std::{path::PathBuf, sync::mpsc::sync_channel, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::mpsc::{Receiver, sync_channel},
+    time::{Duration, Instant},
+};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use self::cast::Cast;
+use self::{
+    cast::{Cast, Saying},
+    story::{Scene, Story},
+};
 use crate::{
     build,
     setup::{self, For},
@@ -65,4 +72,29 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     // With nobody listening their last words are read and dropped, so they cannot block on them.
     drop(heard);
     cast.leave()
+}
+
+/// Plays a scene to its end. `listen` does what is to be done about each thing that is heard.
+fn play(
+    scene: Scene,
+    cast: &mut Cast,
+    story: &mut Story,
+    heard: &Receiver<Saying>,
+    mut listen: impl FnMut(Saying, &mut Cast, &mut Story) -> Result<()>,
+) -> Result<()> {
+    println!("\n{}", scene.title());
+    scene.begin(cast, story)?;
+    let deadline = Instant::now() + PATIENCE;
+    while !scene.is_over(story) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Ok(saying) = heard.recv_timeout(left) else {
+            bail!(
+                "waited {} s in vain for this: {}",
+                PATIENCE.as_secs(),
+                scene.awaited()
+            );
+        };
+        listen(saying, cast, story)?;
+    }
+    Ok(())
 }

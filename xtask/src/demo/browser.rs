@@ -1,18 +1,14 @@
 //! A relay with its page, and a peer in this terminal that answers whoever comes there.
 
-use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError},
-    time::{Duration, Instant},
-};
+use std::sync::mpsc::Receiver;
 
 use anyhow::{Result, bail};
 use serde_json::Value;
 
 use super::{
-    PATIENCE,
     cast::{Cast, Role, Saying},
+    play,
     story::{Scene, Story},
-    words,
 };
 use crate::run::Cmd;
 
@@ -30,20 +26,7 @@ pub(super) fn perform(
 ) -> Result<()> {
     let mut story = Story::default();
     for scene in [Scene::RelayOpens, Scene::BArrives] {
-        println!("\n{}", scene.title());
-        scene.begin(cast, &story)?;
-        let deadline = Instant::now() + PATIENCE;
-        while !scene.is_over(&story) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Some(saying) = next(heard, left)? else {
-                bail!(
-                    "waited {} s in vain for this: {}",
-                    PATIENCE.as_secs(),
-                    scene.awaited()
-                );
-            };
-            listen(saying, cast, &mut story)?;
-        }
+        play(scene, cast, &mut story, heard, listen)?;
     }
     let url = story.relay_url()?;
     println!(
@@ -55,29 +38,17 @@ pub(super) fn perform(
     if once {
         return Ok(());
     }
-    loop {
-        if let Some(saying) = next(heard, PATIENCE)? {
-            listen(saying, cast, &mut story)?;
-        }
+    while let Ok(saying) = heard.recv() {
+        listen(saying, cast, &mut story)?;
     }
-}
-
-fn next(heard: &Receiver<Saying>, time: Duration) -> Result<Option<Saying>> {
-    match heard.recv_timeout(time) {
-        Ok(saying) => Ok(Some(saying)),
-        Err(RecvTimeoutError::Timeout) => Ok(None),
-        Err(RecvTimeoutError::Disconnected) => bail!("relay and peer are gone"),
-    }
+    Ok(())
 }
 
 fn listen(saying: Saying, cast: &mut Cast, story: &mut Story) -> Result<()> {
     match saying {
         Saying::Event(role, event) => {
             story.note(role, &event);
-            cast.learn(role, &event);
-            if let Some(line) = words::of(&event, cast.names()) {
-                println!("{role:>5} | {line}");
-            }
+            cast.hear(role, &event);
             match answer(&event) {
                 Some(answer) if role == Role::B => cast.type_line(role, &answer),
                 _ => Ok(()),

@@ -15,6 +15,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::words;
+
 /// What a process has to leave after it was asked to: more than the 2 s it gives its last acks.
 const FAREWELL: Duration = Duration::from_secs(10);
 /// Lines of a process's log that are shown when something went wrong.
@@ -136,16 +138,15 @@ impl Cast {
         !self.actors.contains_key(&role)
     }
 
-    /// Whose peer id is whose.
-    pub(super) const fn names(&self) -> &BTreeMap<String, Role> {
-        &self.names
-    }
-
-    pub(super) fn learn(&mut self, role: Role, event: &Value) {
+    /// Learns whose peer id is whose, and shows the event.
+    pub(super) fn hear(&mut self, role: Role, event: &Value) {
         if event["event"] == "started"
             && let Some(peer) = event["peer_id"].as_str()
         {
             self.names.insert(peer.into(), role);
+        }
+        if let Some(line) = words::of(event, &self.names) {
+            println!("{role:>5} | {line}");
         }
     }
 

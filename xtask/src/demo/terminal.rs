@@ -10,10 +10,9 @@ use std::{
 use anyhow::{Result, bail};
 
 use super::{
-    PATIENCE,
     cast::{Cast, Role, Saying},
-    story::{Scene, Story},
-    words,
+    play,
+    story::Story,
 };
 
 /// Plays the story; then the person may go on typing, unless it is to be played once.
@@ -24,42 +23,13 @@ pub(super) fn perform(
     once: bool,
 ) -> Result<()> {
     let start = Instant::now();
-    play(cast, heard)?;
+    let mut story = Story::default();
+    while let Some(scene) = story.next_scene() {
+        play(scene, cast, &mut story, heard, listen)?;
+    }
     println!("\nThe story took {:.1} s.", start.elapsed().as_secs_f64());
     if !once && io::stdin().is_terminal() {
         improvise(cast, heard, sayings)?;
-    }
-    Ok(())
-}
-
-/// Plays the story, scene by scene.
-fn play(cast: &mut Cast, heard: &Receiver<Saying>) -> Result<()> {
-    let mut story = Story::default();
-    while let Some(scene) = story.next_scene() {
-        println!("\n{}", scene.title());
-        scene.begin(cast, &story)?;
-        wait_for(scene, cast, &mut story, heard)?;
-    }
-    Ok(())
-}
-
-fn wait_for(
-    scene: Scene,
-    cast: &mut Cast,
-    story: &mut Story,
-    heard: &Receiver<Saying>,
-) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while !scene.is_over(story) {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let Ok(saying) = heard.recv_timeout(left) else {
-            bail!(
-                "waited {} s in vain for this: {}",
-                PATIENCE.as_secs(),
-                scene.awaited()
-            );
-        };
-        listen(saying, cast, story)?;
     }
     Ok(())
 }
@@ -68,10 +38,7 @@ fn listen(saying: Saying, cast: &mut Cast, story: &mut Story) -> Result<()> {
     match saying {
         Saying::Event(role, event) => {
             story.note(role, &event);
-            cast.learn(role, &event);
-            if let Some(line) = words::of(&event, cast.names()) {
-                println!("{role:>5} | {line}");
-            }
+            cast.hear(role, &event);
             Ok(())
         }
         Saying::Typed(line) => cast.type_line(Role::A, &line),
