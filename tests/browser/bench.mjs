@@ -4,12 +4,10 @@
 //
 // builds what is measured and runs this with the program's path in PUNCHLINE.
 
-import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { chromium } from "playwright-core";
+import { launch } from "./harness.mjs";
+import { startPeer, startRelay } from "./processes.mjs";
+
+if (!process.env.PUNCHLINE) throw new Error("PUNCHLINE must name the program; cargo xtask bench --browser does that");
 
 const COUNT = 20_000;
 const BYTES = 100;
@@ -21,43 +19,12 @@ const TARGET = 5_000;
 /** A run that takes longer is stuck. */
 const PATIENCE_MS = 120_000;
 
-const program = process.env.PUNCHLINE;
-if (!program) throw new Error("PUNCHLINE must name the program; cargo xtask bench --browser does that");
-
-const children = [];
-process.on("exit", () => children.forEach((child) => child.kill("SIGKILL")));
-
-/** A running `punchline` and what it prints. */
-function start(...args) {
-  const child = spawn(program, [...args, "--json"], { stdio: ["pipe", "pipe", "inherit"] });
-  children.push(child);
-  const waiting = new Set();
-  createInterface({ input: child.stdout }).on("line", (line) => {
-    const event = JSON.parse(line);
-    waiting.forEach((look) => look(event));
-  });
-  /** Resolves with what `pick` makes of an event, once that is something. */
-  const until = (pick) =>
-    new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`waited in vain for ${pick}`)), PATIENCE_MS);
-      const look = (event) => {
-        const picked = pick(event);
-        if (!picked) return;
-        clearTimeout(timer);
-        waiting.delete(look);
-        resolve(picked);
-      };
-      waiting.add(look);
-    });
-  return { until, type: (lines) => child.stdin.write(lines) };
-}
-
 /** In the tab: a peer that dials, and says when it is connected. */
 async function connect({ config }) {
   const { default: init, Peer } = await import("/pkg/web.js");
   await init();
   const peer = await Peer.start({ greet_interval: 0, ...config });
-  const bench = { peer, acked: 0, received: 0, changed: () => {} };
+  const bench = { peer, acked: 0, changed: () => {} };
   globalThis.bench = bench;
   const connected = Promise.withResolvers();
   (async () => {
@@ -67,7 +34,6 @@ async function connect({ config }) {
       if (value.event === "connected") connected.resolve(value);
       if (value.event === "delivery" && value.state === "acked") bench.acked += 1;
       if (value.event === "delivery" && value.state === "failed") throw new Error(value.reason);
-      if (value.event === "message") bench.received += 1;
       bench.changed();
     }
   })();
@@ -100,12 +66,19 @@ async function send({ count, bytes, window }) {
 /** The native peer's lines to the tab, until it has acks for all. */
 async function receive(native) {
   let acked = 0;
-  const all = native.until((event) => {
-    if (event.event === "delivery" && event.state === "acked") acked += 1;
-    return acked === COUNT;
+  const all = new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`waited in vain for ${COUNT} acks; there are ${acked}`)), PATIENCE_MS);
+    const unlisten = native.listen(({ event, state }) => {
+      if (event === "delivery" && state === "acked") acked += 1;
+      if (acked === COUNT) {
+        unlisten();
+        clearTimeout(timer);
+        resolve();
+      }
+    });
   });
   const began = performance.now();
-  native.type(`${"x".repeat(BYTES)}\n`.repeat(COUNT));
+  native.say(Array(COUNT).fill("x".repeat(BYTES)).join("\n"));
   await all;
   return performance.now() - began;
 }
@@ -126,24 +99,22 @@ async function measure(page, native) {
   return { there: (COUNT / median(there)) * 1000, back: (COUNT / median(back)) * 1000, p50: median(trips) };
 }
 
-const data = await mkdtemp(join(tmpdir(), "punchline-bench-"));
-const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+// What tests do when they end.
+const steps = [];
+const t = { after: (step) => steps.push(step), onFailure: () => {} };
 try {
-  const relay = start("relay", "--port", "0", "--data-dir", data, "--www", "www");
-  const url = await relay.until(({ event, url }) => event === "http" && url.includes("127.0.0.1") && url);
-  const bootstrap = await (await fetch(new URL("/bootstrap.json", url))).json();
+  const browser = await launch();
+  t.after(() => browser.close());
+  const relay = await startRelay(t);
   console.log(`${BYTES} B, acked, ${WINDOW} outstanding from the tab; medians of ${ROUNDS} rounds of ${COUNT}. Target: ${TARGET}/s.\n`);
   console.log(`${"".padEnd(10)}${"tab → native".padStart(15)}${"native → tab".padStart(15)}${"p50".padStart(10)}`);
   for (const way of ["ws", "circuit"]) {
-    const native =
-      way === "ws" ? start("--greet-interval", "0", "--listen", "/ip4/127.0.0.1/tcp/0/ws") : start("--greet-interval", "0", "--relay", url);
-    const ready =
-      way === "ws" ? native.until(({ event, address }) => event === "listening" && address) : native.until(({ event }) => event === "ready");
-    const address = await ready;
+    const place = way === "ws" ? ["--listen", "/ip4/127.0.0.1/tcp/0/ws"] : ["--relay", relay.url];
+    const native = await startPeer(t, ...place);
+    const { address } = native.events.find(({ event }) => event === "listening");
     const page = await browser.newPage();
-    await page.goto(new URL("/healthz", url).href);
-    const relays = bootstrap.addresses.filter((relayed) => relayed.startsWith("/ip4/127.0.0.1/") && relayed.includes("/ws/"));
-    const config = way === "ws" ? { dial: [address] } : { relays, namespace: bootstrap.namespace };
+    await page.goto(new URL("/healthz", relay.url).href);
+    const config = way === "ws" ? { dial: [address] } : { relays: [relay.address("ws")] };
     const { transport } = await page.evaluate(connect, { config });
     const { there, back, p50 } = await measure(page, native);
     const rate = (value) => `${Math.round(value)}/s`.padStart(15);
@@ -151,7 +122,5 @@ try {
     await page.close();
   }
 } finally {
-  await browser.close();
-  children.forEach((child) => child.kill("SIGKILL"));
-  await rm(data, { recursive: true, force: true });
+  for (const step of steps.reverse()) await step();
 }

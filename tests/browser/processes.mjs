@@ -33,6 +33,7 @@ class Process {
   events = [];
   #log = [];
   #waiting = new Set();
+  #listening = new Set();
 
   constructor(args) {
     this.args = args;
@@ -68,6 +69,12 @@ class Process {
     return event;
   }
 
+  /** Calls `hear` for each event from now on, until the function that it returns is called. */
+  listen(hear) {
+    this.#listening.add(hear);
+    return () => this.#listening.delete(hear);
+  }
+
   /** The bodies that `from` has sent, in the order in which they were shown. */
   heard(from) {
     return this.events.filter((event) => event.event === "message" && event.from === from).map(({ body }) => body);
@@ -92,7 +99,11 @@ class Process {
 
   #heard(line) {
     this.#note(line);
-    if (line.startsWith("{")) this.events.push(JSON.parse(line));
+    if (line.startsWith("{")) {
+      const event = JSON.parse(line);
+      this.events.push(event);
+      this.#listening.forEach((hear) => hear(event));
+    }
     this.#look();
   }
 
