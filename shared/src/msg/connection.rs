@@ -3,7 +3,10 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU32,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     task::{Context, Poll},
     time::Duration,
@@ -161,18 +164,14 @@ impl Slot {
     }
 
     fn wake(&self) {
-        self.changed
-            .store(true, std::sync::atomic::Ordering::Release);
+        self.changed.store(true, Release);
         self.driver.wake();
     }
 
     /// The stream that was put in; `None` when there will be none any more.
     pub(crate) fn poll_take(&self, cx: &Context<'_>) -> Poll<Option<Stream>> {
         self.driver.register(cx.waker());
-        if !self
-            .changed
-            .swap(false, std::sync::atomic::Ordering::Acquire)
-        {
+        if !self.changed.swap(false, Acquire) {
             return Poll::Pending;
         }
         let mut content = self.content.lock();

@@ -1,7 +1,7 @@
 //! The delivery contract, without I/O: what to send, what to show, what to send again.
 //!
 //! An [`Outbox`] numbers the messages to one peer and keeps each until it is acked. An [`Inbox`]
-//! lets each message of one peer through once and in order. Neither knows of paths: a handler that
+//! lets each message of one peer through once and in order. Neither knows of paths: a driver that
 //! (re)starts sending on a path asks the other side where to resume and rewinds the outbox to that.
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! What applications, the behaviour and the handlers of all connections share.
+//! What applications, the behaviour, and the handlers and drivers of all connections share.
 //!
-//! A message goes from the application straight into its peer's outbox and wakes the one handler
-//! that may write it; a received one goes from the handler straight into the event queue. Neither
+//! A message goes from the application straight into its peer's outbox and wakes the one driver
+//! that may write it; a received one goes from the driver straight into the event queue. Neither
 //! passes through the swarm, which would cost more than everything else together.
 
 #[cfg(test)]

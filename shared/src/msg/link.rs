@@ -25,7 +25,7 @@ pub(crate) struct LinkState {
     pub(crate) inbox: Inbox,
     /// One-shot messages received; their ids.
     pub(crate) oneshots: u64,
-    /// The connection whose handler writes the outbox.
+    /// The connection whose driver writes the outbox.
     pub(crate) active: Option<ConnectionId>,
     /// Counts changes of `active`, and other reasons to ask where to resume.
     pub(crate) epoch: u64,
@@ -66,7 +66,7 @@ impl Link {
         self.state.lock()
     }
 
-    /// Lets another connection's handler write the outbox from now on, or none.
+    /// Lets another connection's driver write the outbox from now on, or none.
     pub(crate) fn set_active(&self, active: Option<ConnectionId>, now: Instant) {
         let mut state = self.lock();
         if state.active == active {
