@@ -113,15 +113,31 @@ impl Proc {
     /// Waits for an event that `wanted` is true of, and takes it out of the queue. Events before
     /// it stay there for other waits.
     pub fn wait_for(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let position = self.position_of(what, wanted);
+        self.passed.remove(position)
+    }
+
+    /// As [`Self::wait_for`], but the event stays in the queue, too.
+    pub fn wait_until(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let position = self.position_of(what, wanted);
+        self.passed[position].clone()
+    }
+
+    fn position_of(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> usize {
         if let Some(position) = self.passed.iter().position(&wanted) {
-            return self.passed.remove(position);
+            return position;
         }
         let deadline = Instant::now() + DEADLINE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.events.recv_timeout(left) {
-                Ok(event) if wanted(&event) => return event,
-                Ok(event) => self.passed.push(event),
+                Ok(event) => {
+                    let found = wanted(&event);
+                    self.passed.push(event);
+                    if found {
+                        return self.passed.len() - 1;
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     panic!("no {what} within {DEADLINE:?}\n{}", self.report())
                 }
@@ -223,7 +239,8 @@ impl Proc {
         }
     }
 
-    fn report(&self) -> String {
+    /// All that it said so far, for the report of a failure.
+    pub fn report(&self) -> String {
         format!(
             "--- stdout of {name}:\n{}\n--- stderr of {name}:\n{}",
             self.transcript.lock().unwrap().join("\n"),

@@ -92,6 +92,22 @@ const NEEDS: &[Need] = &[
     },
     Need {
         what: How::Debian {
+            package: "iptables",
+            program: "iptables-nft",
+        },
+        web: false,
+        why: "delayed packets in the NAT tests",
+    },
+    Need {
+        what: How::Debian {
+            package: "conntrack",
+            program: "conntrack",
+        },
+        web: false,
+        why: "NATs that forget, in the NAT tests",
+    },
+    Need {
+        what: How::Debian {
             package: "nodejs",
             program: "node",
         },

@@ -1,0 +1,62 @@
+//! Which tests there are, and whether they can run here.
+
+use std::{env, process::ExitCode};
+
+use libtest_mimic::{Arguments, Completion, Trial};
+
+use crate::lab;
+
+mod lab_tests;
+mod matrix;
+mod peers;
+
+/// Labs at a time, unless `--test-threads` tells otherwise. Cells mostly wait for the network.
+const THREADS: usize = 4;
+
+/// A test: what it is called, and what it does.
+pub(crate) struct Test {
+    name: String,
+    run: Box<dyn FnOnce() + Send>,
+    /// It takes minutes: only with `--ignored`.
+    long: bool,
+}
+
+impl Test {
+    pub(crate) fn new(name: impl Into<String>, run: impl FnOnce() + Send + 'static) -> Self {
+        Self {
+            name: name.into(),
+            run: Box::new(run),
+            long: false,
+        }
+    }
+
+    pub(crate) fn long(mut self) -> Self {
+        self.long = true;
+        self
+    }
+}
+
+pub(crate) fn main() -> ExitCode {
+    let mut args = Arguments::from_args();
+    args.test_threads.get_or_insert(THREADS);
+    // Before there is any second thread: the kernel demands it.
+    let left_out = if args.list { None } else { lab::enter().err() };
+    let tests = [lab_tests::tests(), matrix::tests()];
+    let trials = tests.into_iter().flatten();
+    let trials = trials.map(|test| trial(test, left_out.clone())).collect();
+    libtest_mimic::run(&args, trials).exit_code()
+}
+
+/// Where CI runs, what cannot run has failed.
+fn trial(test: Test, left_out: Option<String>) -> Trial {
+    let run = test.run;
+    Trial::ignorable_test(test.name, move || match left_out {
+        Some(why) if env::var_os("CI").is_some() => Err(why.into()),
+        Some(why) => Ok(Completion::ignored_with(why)),
+        None => {
+            run();
+            Ok(Completion::Completed)
+        }
+    })
+    .with_ignored_flag(test.long)
+}
