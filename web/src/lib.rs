@@ -13,6 +13,7 @@ mod peer;
 mod qr;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod types;
 
 pub use self::{peer::Peer, qr::qr};

@@ -23,7 +23,7 @@ use crate::{
     config,
     error::{BAD_ARGUMENT, Failure},
     events::EventSource,
-    panic,
+    panic, turns,
     types::{Sent, to_js},
 };
 
@@ -77,7 +77,7 @@ impl Peer {
         panic::check()?;
         let (config, key) = config::read(&config)?;
         let (node, events, event_loop) = node::new(config, key.clone())?;
-        spawn_local(event_loop.run());
+        spawn_local(turns::run(event_loop.run()));
         Ok(Self {
             peer_id: node.peer_id(),
             key,
