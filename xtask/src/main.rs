@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod demo;
 mod gates;
+mod nat_report;
 mod policy;
 mod run;
 mod setup;
@@ -41,6 +42,8 @@ enum Task {
     Web(web::Args),
     /// Measure messages between two peers, in a release build.
     Bench(bench::Args),
+    /// Measure how soon peers talk through every kind of NAT, and write it into docs/nat.md.
+    NatReport(nat_report::Args),
 }
 
 fn main() -> ExitCode {
@@ -63,5 +66,6 @@ fn run(task: Task) -> Result<()> {
         Task::Ci(args) => test::main(&args, true),
         Task::Web(args) => web::main(&args),
         Task::Bench(args) => bench::main(&args),
+        Task::NatReport(args) => nat_report::main(&args),
     }
 }
