@@ -31,7 +31,7 @@ pub(crate) struct Behaviour {
     pub(crate) rendezvous: rendezvous::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
-    hole_punch: HolePunch,
+    pub(crate) hole_punch: HolePunch,
     pub(crate) greet: greet::Behaviour,
     pub(crate) msg: msg::behaviour::Behaviour,
 }

@@ -46,6 +46,8 @@ pub struct Proc {
     readers: Vec<JoinHandle<()>>,
     /// Events that a wait has passed over; later waits look at them first.
     passed: Vec<Value>,
+    /// How long a wait may take.
+    patience: Duration,
 }
 
 /// What a process that has ended left behind.
@@ -107,7 +109,13 @@ impl Proc {
             stderr,
             readers: vec![read_stdout, read_stderr],
             passed: Vec::new(),
+            patience: DEADLINE,
         }
+    }
+
+    /// Waits for events end after this time from now on.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// Waits for an event that `wanted` is true of, and takes it out of the queue. Events before
@@ -127,7 +135,8 @@ impl Proc {
         if let Some(position) = self.passed.iter().position(&wanted) {
             return position;
         }
-        let deadline = Instant::now() + DEADLINE;
+        let patience = self.patience;
+        let deadline = Instant::now() + patience;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.events.recv_timeout(left) {
@@ -139,7 +148,7 @@ impl Proc {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    panic!("no {what} within {DEADLINE:?}\n{}", self.report())
+                    panic!("no {what} within {patience:?}\n{}", self.report())
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     panic!("ended before {what}\n{}", self.report())

@@ -162,10 +162,8 @@ impl EventLoop {
             BehaviourEvent::Msg(event) => self.on_msg(event),
             BehaviourEvent::HolePunch(event) => {
                 let (peer, error) = platform::hole_punch_error(event);
-                if let Some(e) = error {
-                    let reason = reason::of_chain(&e);
-                    self.input(Input::UpgradeFailed { peer, reason });
-                }
+                let reason = reason::of_chain(&error);
+                self.input(Input::UpgradeFailed { peer, reason });
             }
             BehaviourEvent::Ping(event) => {
                 if let Err(e) = event.result {
@@ -192,7 +190,14 @@ impl EventLoop {
             }
         }
         let relay = is_relay(&info.protocols);
-        if self.session.is_relay(peer_id) {
+        let ours = self.session.is_relay(peer_id);
+        platform::hole_punch_hint(
+            &mut self.swarm.behaviour_mut().0.hole_punch,
+            (peer_id, ours),
+            connection_id,
+            &info,
+        );
+        if ours {
             self.observed_by_relay(info.observed_addr);
         }
         let compatible = is_compatible(&info.protocols);

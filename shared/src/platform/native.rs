@@ -1,13 +1,15 @@
 //! TCP, QUIC, DNS and WebSocket, on tokio.
 
+mod punch;
+
 use libp2p::{
     Multiaddr, PeerId, Swarm, SwarmBuilder, Transport as _,
     core::upgrade::Version,
-    dcutr, dns,
+    dns, identify,
     identity::Keypair,
     multiaddr::Protocol,
     noise, relay,
-    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
+    swarm::{ConnectionId, NetworkBehaviour, behaviour::toggle::Toggle},
     tcp, websocket, yamux,
 };
 
@@ -23,20 +25,33 @@ pub const HOLE_PUNCH: bool = true;
 pub(crate) const PUSH_ADDRESSES: bool = true;
 
 /// Punches them.
-pub(crate) type HolePunch = Toggle<dcutr::Behaviour>;
+pub(crate) type HolePunch = Toggle<punch::Behaviour>;
 
 /// For the peer with this id, which is ours; or not at all.
 pub(crate) fn hole_punch(me: PeerId, on: bool) -> HolePunch {
-    on.then(|| dcutr::Behaviour::new(me)).into()
+    on.then(|| punch::Behaviour::new(me)).into()
 }
 
 /// To whom there is no hole, and why.
-pub(crate) fn hole_punch_error(event: dcutr::Event) -> (PeerId, Option<dcutr::Error>) {
-    let peer = event.remote_peer_id;
-    if event.result.is_ok() {
-        tracing::debug!(%peer, "hole punched");
+pub(crate) fn hole_punch_error(event: punch::Event) -> (PeerId, punch::Failed) {
+    (event.peer, event.reason)
+}
+
+/// What identify told that is of use for it: where one of our relays sees us, or where a peer at the
+/// other end of a circuit listens.
+pub(crate) fn hole_punch_hint(
+    punch: &mut HolePunch,
+    (peer, is_relay): (PeerId, bool),
+    conn: ConnectionId,
+    info: &identify::Info,
+) {
+    let Some(punch) = punch.as_mut() else {
+        return;
+    };
+    if is_relay {
+        punch.observed(peer, conn, &info.observed_addr);
     }
-    (peer, event.result.err())
+    punch.listens(conn, &info.listen_addrs);
 }
 
 /// QUIC and TCP on every interface, any port. QUIC first: it is dialled first, too.

@@ -7,10 +7,11 @@ use std::{convert::Infallible, time::Duration};
 use libp2p::{
     Multiaddr, PeerId, Swarm, Transport as _,
     core::{muxing::StreamMuxerBox, transport::timeout::TransportTimeout, upgrade::Version},
+    identify,
     identity::Keypair,
     multiaddr::Protocol,
     noise, relay,
-    swarm::{Config, NetworkBehaviour, dummy},
+    swarm::{Config, ConnectionId, NetworkBehaviour, dummy},
     webrtc_websys, websocket_websys, yamux,
 };
 
@@ -35,8 +36,16 @@ pub(crate) const fn hole_punch(_: PeerId, _on: bool) -> HolePunch {
     dummy::Behaviour
 }
 
-pub(crate) const fn hole_punch_error(event: Infallible) -> (PeerId, Option<Infallible>) {
+pub(crate) const fn hole_punch_error(event: Infallible) -> (PeerId, Infallible) {
     match event {}
+}
+
+pub(crate) const fn hole_punch_hint(
+    _: &mut HolePunch,
+    _: (PeerId, bool),
+    _: ConnectionId,
+    _: &identify::Info,
+) {
 }
 
 /// A tab cannot listen but through a relay.

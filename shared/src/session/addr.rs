@@ -154,6 +154,12 @@ pub(super) fn same_place(a: &Multiaddr, b: &Multiaddr) -> bool {
     a == b || a.is_empty() || b.is_empty()
 }
 
+/// Whether an address leads there over IPv6.
+pub(super) fn is_ip6(address: &Multiaddr) -> bool {
+    let first = address.iter().next();
+    matches!(first, Some(Protocol::Ip6(_) | Protocol::Dns6(_)))
+}
+
 /// Whether an address is plain QUIC or plain TCP: the two kinds that holes are punched with.
 pub(super) fn is_plain(address: &Multiaddr, kind: Transport) -> bool {
     let over = |wanted: fn(&Protocol<'_>) -> bool| address.iter().any(|p| wanted(&p));

@@ -83,7 +83,7 @@ impl Session {
     fn purpose_failed(&mut self, purpose: Purpose, dial: DialId, reason: &str) {
         match purpose {
             Purpose::Relay(relay) => self.relay_dial_failed(relay, dial, reason),
-            Purpose::OtherKind(relay) => self.other_kind_failed(relay),
+            Purpose::OtherKind(relay) => self.other_kind_failed(relay, dial),
             Purpose::Peer(peer) => self.peer_dial_failed(peer, dial, reason),
             Purpose::Upgrade(peer) => self.upgrade_dial_failed(peer, dial),
             Purpose::Target(target) => self.target_failed(target, reason),
@@ -135,7 +135,7 @@ impl Session {
         };
         match purpose {
             Purpose::Relay(relay) => self.relay_connected(relay, dial, peer, conn),
-            Purpose::OtherKind(relay) => self.other_kind_connected(relay),
+            Purpose::OtherKind(relay) => self.other_kind_connected(relay, dial),
             Purpose::Target(target) => self.target_connected(target, peer),
             Purpose::Peer(wanted) if wanted == peer => self.peer_dialled(peer, dial),
             Purpose::Upgrade(wanted) if wanted == peer => self.upgrade_dialled(peer, dial),

@@ -39,8 +39,8 @@ pub(super) struct Relay {
     pub(super) reported: Reported,
     /// Where it listens, by its own word.
     pub(super) claimed: Vec<Multiaddr>,
-    /// The dial to be observed over the other of QUIC and TCP, while it runs.
-    pub(super) other_kind: Option<DialId>,
+    /// Dials to be observed over the other of QUIC and TCP, while they run.
+    pub(super) other_kinds: Vec<DialId>,
     pub(super) other_kind_tried: bool,
     pub(super) rendezvous: Rendezvous,
 }
@@ -81,7 +81,7 @@ impl Relay {
             reason: None,
             reported: Reported::default(),
             claimed: Vec::new(),
-            other_kind: None,
+            other_kinds: Vec::new(),
             other_kind_tried: false,
             rendezvous: Rendezvous::default(),
         }

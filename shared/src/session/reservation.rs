@@ -25,7 +25,10 @@ impl Session {
         relay.stage = Stage::Identifying { conn, until };
         match is_relay {
             None => {}
-            Some(true) => self.reserve(id, conn),
+            Some(true) => {
+                self.reserve(id, conn);
+                self.observe(id);
+            }
             Some(false) => self.no_relay(id, conn),
         }
     }
@@ -45,6 +48,7 @@ impl Session {
         }
         if is_relay {
             self.reserve(relay_id, id);
+            self.observe(relay_id);
         } else {
             self.no_relay(relay_id, id);
         }

@@ -3,14 +3,18 @@
 
 use std::time::Duration;
 
-use libp2p::PeerId;
+use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
 use super::{
     DialId, Purpose, RelayId, Session, addr,
     backoff::{Backoff, Next, STABLE},
+    conns::Conn,
 };
-use crate::event::{Path, Transport};
+use crate::{
+    event::{Path, Transport},
+    platform::HOLE_PUNCH,
+};
 
 /// A hole punch that is heard nothing of for this long has failed. Only one side is told.
 pub(super) const PUNCH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -166,10 +170,10 @@ impl Session {
     }
 
     /// The way of the present circuit, or else any.
-    fn circuits_for_upgrade(&self, id: PeerId) -> Vec<libp2p::Multiaddr> {
+    fn circuits_for_upgrade(&self, id: PeerId) -> Vec<Multiaddr> {
         let path = self.peers.get(&id).and_then(|peer| peer.path());
         let present = path.map(|path| addr::with_peer(&path.address, id));
-        let is_circuit = |a: &libp2p::Multiaddr| addr::relay_of(a).is_some();
+        let is_circuit = |a: &Multiaddr| addr::relay_of(a).is_some();
         match present.filter(is_circuit) {
             Some(address) => vec![address],
             None => self.circuits_to(id),
@@ -208,26 +212,56 @@ impl Session {
             return None;
         }
         let relay = self.relays.get(&relay_id)?;
-        if relay.other_kind.is_some() {
-            return Some(relay_id);
+        if relay.other_kinds.is_empty() && !relay.other_kind_tried {
+            self.observe(relay_id);
         }
-        if relay.other_kind_tried {
-            return None;
+        let relay = self.relays.get(&relay_id)?;
+        (!relay.other_kinds.is_empty()).then_some(relay_id)
+    }
+
+    /// Has a relay observe us over whatever we are not connected to it by, once a connection.
+    pub(super) fn observe(&mut self, relay_id: RelayId) {
+        // A constant, which leaves all this out where no holes are punched.
+        if !HOLE_PUNCH || !self.hole_punch {
+            return;
         }
-        let (relay_peer, kind) = (relay.peer?, self.missing_kind(relay_id)?);
+        let Some(relay) = self.relays.get_mut(&relay_id) else {
+            return;
+        };
+        if std::mem::replace(&mut relay.other_kind_tried, true) {
+            return;
+        }
+        for kind in [Transport::Quic, Transport::Tcp] {
+            self.observe_over(relay_id, kind);
+        }
+    }
+
+    /// IPv4 only: nobody translates IPv6 addresses, so our own are what others see.
+    fn observe_over(&mut self, relay_id: RelayId, kind: Transport) {
+        let fits = |address: &Multiaddr| addr::is_plain(address, kind) && !addr::is_ip6(address);
+        let Some((relay, peer)) = self
+            .relays
+            .get(&relay_id)
+            .and_then(|relay| Some((relay, relay.peer?)))
+        else {
+            return;
+        };
+        let by_that = |conn: &Conn| conn.leads_to_relay() && fits(&conn.address);
+        if self.conns.of(peer).any(by_that) {
+            return;
+        }
         let known = relay.addresses.iter().chain(&relay.claimed);
         let mut addresses = Vec::new();
-        for address in known.filter(|address| addr::is_plain(address, kind)) {
-            addr::push_new(&mut addresses, addr::with_peer(address, relay_peer));
+        for address in known.filter(|address| fits(address)) {
+            addr::push_new(&mut addresses, addr::with_peer(address, peer));
         }
         if addresses.is_empty() {
-            return None;
+            return;
         }
-        let dial = self.dial(Purpose::OtherKind(relay_id), Some(relay_peer), addresses);
-        let relay = self.relays.get_mut(&relay_id)?;
-        relay.other_kind = Some(dial);
-        relay.other_kind_tried = true;
-        Some(relay_id)
+        let dial = self.dial(Purpose::OtherKind(relay_id), Some(peer), addresses);
+        if let Some(relay) = self.relays.get_mut(&relay_id) {
+            relay.other_kinds.push(dial);
+        }
     }
 
     /// The relay that a peer is reached by, as far as we know.
@@ -243,25 +277,9 @@ impl Session {
             .map(|(id, _)| *id)
     }
 
-    fn missing_kind(&self, relay: RelayId) -> Option<Transport> {
-        let relay = self
-            .relays
-            .get(&relay)
-            .filter(|relay| relay.is_standing())?;
-        let has = |kind| {
-            let mut conns = self.conns.of(relay.peer?);
-            conns.find(|conn| conn.leads_to_relay() && addr::is_plain(&conn.address, kind))
-        };
-        match (has(Transport::Quic), has(Transport::Tcp)) {
-            (Some(_), None) => Some(Transport::Tcp),
-            (None, Some(_)) => Some(Transport::Quic),
-            _ => None,
-        }
-    }
-
-    pub(super) fn other_kind_connected(&mut self, relay: RelayId) {
+    pub(super) fn other_kind_connected(&mut self, relay: RelayId, dial: DialId) {
         if let Some(relay) = self.relays.get_mut(&relay) {
-            relay.other_kind = None;
+            relay.other_kinds.retain(|running| *running != dial);
         }
     }
 
@@ -275,8 +293,8 @@ impl Session {
         }
     }
 
-    pub(super) fn other_kind_failed(&mut self, relay: RelayId) {
-        self.other_kind_connected(relay);
+    pub(super) fn other_kind_failed(&mut self, relay: RelayId, dial: DialId) {
+        self.other_kind_connected(relay, dial);
         for peer in self.peers.values_mut() {
             if peer.upgrade.awaits == Some(relay) {
                 let delay = peer.upgrade.backoff.next(&mut self.rng);

@@ -13,6 +13,9 @@ use crate::{
 /// and from discovery to a direct path.
 pub(super) const PROMISE: Duration = Duration::from_secs(5);
 
+/// What has not come by then will not come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A peer that is ready, and who it is.
 pub(super) struct Peer {
     pub(super) proc: Proc,
@@ -30,6 +33,7 @@ impl Peer {
     /// Starts one that knows a relay.
     pub(super) fn start(host: &Host, name: &str, relay: &str) -> Self {
         let mut proc = host.punchline(name, &["--relay", relay]);
+        proc.set_patience(PATIENCE);
         let id = text(&proc.wait_event("started"), "peer_id");
         Self { proc, id }
     }

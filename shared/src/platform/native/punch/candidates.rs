@@ -1,0 +1,367 @@
+//! Addresses to punch holes with: which we offer, and which of a remote's we dial.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use parking_lot::Mutex;
+
+/// Addresses of each sort that are kept, and addresses of a remote that are dialled.
+const MAX_ADDRESSES: usize = 16;
+/// Addresses of a remote that are looked at.
+const MAX_LOOKED_AT: usize = 64;
+/// Whoever listens on a lower port of a private address is no peer but a router or a printer, and
+/// not for a stranger to have us connect to.
+const FIRST_PEER_PORT: u16 = 1_024;
+
+/// What a hole is punched with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Quic4,
+    Quic6,
+    Tcp4,
+    Tcp6,
+}
+
+impl Kind {
+    pub(super) const fn is_quic(self) -> bool {
+        matches!(self, Self::Quic4 | Self::Quic6)
+    }
+}
+
+/// Where we may be reached, as far as we know. Read at the moment it is told to a peer.
+#[derive(Debug, Default)]
+pub(super) struct Candidates(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    listening: Vec<Multiaddr>,
+    confirmed: Vec<Multiaddr>,
+    /// By whom, and over what: the newest of each.
+    observed: Vec<(PeerId, Kind, Multiaddr)>,
+}
+
+impl Candidates {
+    pub(super) fn listening(&self, address: &Multiaddr) {
+        push_new(&mut self.0.lock().listening, address);
+    }
+
+    pub(super) fn confirmed(&self, address: &Multiaddr) {
+        push_new(&mut self.0.lock().confirmed, address);
+    }
+
+    pub(super) fn no_longer(&self, address: &Multiaddr) {
+        let mut known = self.0.lock();
+        known.listening.retain(|a| a != address);
+        known.confirmed.retain(|a| a != address);
+    }
+
+    pub(super) fn observed(&self, relay: PeerId, kind: Kind, address: Multiaddr) {
+        let mut known = self.0.lock();
+        known
+            .observed
+            .retain(|(by, over, _)| (*by, *over) != (relay, kind));
+        if known.observed.len() >= MAX_ADDRESSES {
+            known.observed.remove(0);
+        }
+        known.observed.push((relay, kind, address));
+    }
+
+    /// What to offer: where relays see us, and global addresses of our own.
+    pub(super) fn to_tell(&self) -> Vec<Multiaddr> {
+        let known = self.0.lock();
+        let observed = known.observed.iter().map(|(_, _, address)| address);
+        let global = |address: &&Multiaddr| ip_of(address).is_some_and(is_global);
+        let own = known.listening.iter().filter(global);
+        let mut all = Vec::new();
+        for address in observed.chain(&known.confirmed).chain(own) {
+            push_new(&mut all, address);
+        }
+        all
+    }
+
+    /// Of the addresses that a peer listens on, those that we can hope to reach without its help.
+    /// Private ones only from a private address: we may be in the same network.
+    pub(super) fn reachable(&self, claimed: &[Multiaddr]) -> Vec<Multiaddr> {
+        let known = self.0.lock();
+        let ours = known.listening.iter().filter_map(ip_of);
+        let (mut v4, mut v6, mut private4, mut private6) = (false, false, false, false);
+        for ip in ours {
+            match ip {
+                IpAddr::V4(ip) if ip.is_loopback() => {}
+                IpAddr::V4(ip) => {
+                    v4 = true;
+                    private4 |= !is_global(ip.into());
+                }
+                IpAddr::V6(ip) if is_global(ip.into()) => v6 = true,
+                IpAddr::V6(ip) => private6 |= ip.is_unique_local(),
+            }
+        }
+        let mut reachable = Vec::new();
+        for address in claimed.iter().take(MAX_LOOKED_AT).filter(|a| is_fit(a)) {
+            let fits = match ip_of(address) {
+                Some(ip @ IpAddr::V4(_)) => v4 && (private4 || is_global(ip)),
+                Some(IpAddr::V6(ip)) if ip.is_unique_local() => private6,
+                Some(IpAddr::V6(_)) => v6,
+                None => false,
+            };
+            if fits {
+                push_new(&mut reachable, address);
+            }
+        }
+        reachable
+    }
+}
+
+/// Where to dial in one attempt.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) quic: Vec<Multiaddr>,
+    pub(super) tcp: Vec<Multiaddr>,
+}
+
+/// The same on both sides, as far as it depends on both lists: only dials that meet are of use.
+pub(super) fn plan(ours: &[Multiaddr], theirs: &[Multiaddr], attempt: u8) -> Plan {
+    let common: Vec<_> = theirs
+        .iter()
+        .take(MAX_LOOKED_AT)
+        .filter(|address| is_fit(address))
+        .filter_map(|address| Some((of_kind(address)?, address)))
+        .filter(|(kind, _)| ours.iter().any(|own| of_kind(own) == Some(*kind)))
+        .collect();
+    let mut plan = Plan::default();
+    for (kind, address) in &common {
+        if kind.is_quic() {
+            push_new(&mut plan.quic, address);
+        }
+    }
+    // Both at once only when QUIC alone was in vain.
+    if plan.quic.is_empty() || attempt > 1 {
+        for (kind, address) in &common {
+            if !kind.is_quic() {
+                push_new(&mut plan.tcp, address);
+            }
+        }
+    }
+    plan
+}
+
+/// Plain QUIC or plain TCP at an IP address, of which family.
+pub(super) fn of_kind(address: &Multiaddr) -> Option<Kind> {
+    let mut parts = address.iter();
+    let v4 = match parts.next()? {
+        Protocol::Ip4(_) => true,
+        Protocol::Ip6(_) => false,
+        _ => return None,
+    };
+    let quic = match (parts.next()?, parts.next()) {
+        (Protocol::Udp(_), Some(Protocol::QuicV1)) => {
+            matches!(parts.next(), None | Some(Protocol::P2p(_)))
+        }
+        (Protocol::Tcp(_), None | Some(Protocol::P2p(_))) => false,
+        _ => return None,
+    };
+    if parts.next().is_some() {
+        return None;
+    }
+    Some(match (quic, v4) {
+        (true, true) => Kind::Quic4,
+        (true, false) => Kind::Quic6,
+        (false, true) => Kind::Tcp4,
+        (false, false) => Kind::Tcp6,
+    })
+}
+
+/// Whether an address that a remote named may be dialled at all.
+fn is_fit(address: &Multiaddr) -> bool {
+    let Some((ip, port)) = of_kind(address).and_then(|_| socket_of(address)) else {
+        return false;
+    };
+    match ip {
+        IpAddr::V4(ip) => {
+            let nobody = ip.is_loopback()
+                || ip.is_unspecified()
+                || ip.is_link_local()
+                || ip.is_multicast()
+                || ip.is_broadcast();
+            !nobody && (port >= FIRST_PEER_PORT || (port > 0 && is_global(ip.into())))
+        }
+        IpAddr::V6(ip) => {
+            port > 0 && (is_global(ip.into()) || (ip.is_unique_local() && port >= FIRST_PEER_PORT))
+        }
+    }
+}
+
+/// Not in a network of somebody's own.
+fn is_global(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let provider = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            let special = ip.is_loopback() || ip.is_unspecified() || ip.is_link_local();
+            !ip.is_private() && !provider && !special && ip != Ipv4Addr::BROADCAST
+        }
+        IpAddr::V6(ip) => is_global_v6(ip),
+    }
+}
+
+const fn is_global_v6(ip: Ipv6Addr) -> bool {
+    ip.segments()[0] & 0xe000 == 0x2000
+}
+
+fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
+    match address.iter().next()? {
+        Protocol::Ip4(ip) => Some(ip.into()),
+        Protocol::Ip6(ip) => Some(ip.into()),
+        _ => None,
+    }
+}
+
+fn socket_of(address: &Multiaddr) -> Option<(IpAddr, u16)> {
+    let ip = ip_of(address)?;
+    match address.iter().nth(1)? {
+        Protocol::Udp(port) | Protocol::Tcp(port) => Some((ip, port)),
+        _ => None,
+    }
+}
+
+fn push_new(list: &mut Vec<Multiaddr>, address: &Multiaddr) {
+    if list.len() < MAX_ADDRESSES && of_kind(address).is_some() && !list.contains(address) {
+        list.push(address.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn a(text: &str) -> Multiaddr {
+        text.parse().unwrap()
+    }
+
+    fn all(texts: &[&str]) -> Vec<Multiaddr> {
+        texts.iter().map(|text| a(text)).collect()
+    }
+
+    const QUIC: &str = "/ip4/203.0.113.1/udp/5000/quic-v1";
+    const TCP: &str = "/ip4/203.0.113.1/tcp/5001";
+    const QUIC6: &str = "/ip6/2001:db8::1/udp/5000/quic-v1";
+
+    #[test]
+    fn kinds_are_told_apart_and_others_left_out() {
+        assert_eq!(of_kind(&a(QUIC)), Some(Kind::Quic4));
+        assert_eq!(of_kind(&a(QUIC6)), Some(Kind::Quic6));
+        assert_eq!(of_kind(&a(TCP)), Some(Kind::Tcp4));
+        assert_eq!(of_kind(&a("/ip6/2001:db8::1/tcp/1")), Some(Kind::Tcp6));
+        let peer = PeerId::random();
+        assert_eq!(
+            of_kind(&a(&format!("{QUIC}/p2p/{peer}"))),
+            Some(Kind::Quic4)
+        );
+        assert_eq!(of_kind(&a(&format!("{TCP}/p2p/{peer}"))), Some(Kind::Tcp4));
+        for other in [
+            "/ip4/203.0.113.1/tcp/1/ws",
+            "/ip4/203.0.113.1/udp/1/webrtc-direct",
+            "/ip4/203.0.113.1/udp/1",
+            "/ip4/203.0.113.1",
+            "/dns4/relay.example/tcp/1",
+            "/p2p-circuit",
+        ] {
+            assert_eq!(of_kind(&a(other)), None, "{other}");
+        }
+        let circuit = a(&format!("{QUIC}/p2p/{peer}/p2p-circuit"));
+        assert_eq!(of_kind(&circuit), None);
+    }
+
+    #[test]
+    fn tcp_waits_for_its_turn_where_both_have_quic() {
+        let both = all(&[QUIC, TCP]);
+        let quic = Plan {
+            quic: all(&[QUIC]),
+            tcp: Vec::new(),
+        };
+        assert_eq!(plan(&both, &both, 1), quic);
+        assert_eq!(plan(&both, &both, 2).tcp, all(&[TCP]));
+        let only_tcp = all(&[TCP]);
+        let tcp = Plan {
+            quic: Vec::new(),
+            tcp: all(&[TCP]),
+        };
+        assert_eq!(plan(&only_tcp, &both, 1), tcp);
+        assert_eq!(plan(&both, &only_tcp, 1), tcp);
+        assert_eq!(plan(&all(&[QUIC6]), &both, 3), Plan::default());
+    }
+
+    #[test]
+    fn the_newest_observation_of_each_kind_counts() {
+        let candidates = Candidates::default();
+        let relay = PeerId::random();
+        candidates.observed(relay, Kind::Quic4, a(QUIC));
+        candidates.observed(relay, Kind::Tcp4, a(TCP));
+        let newer = "/ip4/203.0.113.1/udp/5002/quic-v1";
+        candidates.observed(relay, Kind::Quic4, a(newer));
+        assert_eq!(candidates.to_tell(), all(&[TCP, newer]));
+    }
+
+    #[test]
+    fn own_addresses_are_told_if_they_are_global() {
+        let candidates = Candidates::default();
+        for address in [
+            "/ip4/192.168.1.2/udp/5000/quic-v1",
+            "/ip4/127.0.0.1/udp/5000/quic-v1",
+            "/ip4/100.64.0.2/udp/5000/quic-v1",
+            "/ip6/fe80::1/udp/5000/quic-v1",
+            "/ip6/fd00::1/udp/5000/quic-v1",
+            QUIC6,
+        ] {
+            candidates.listening(&a(address));
+        }
+        assert_eq!(candidates.to_tell(), all(&[QUIC6]));
+        candidates.no_longer(&a(QUIC6));
+        assert_eq!(candidates.to_tell(), []);
+    }
+
+    #[test]
+    fn private_addresses_are_dialled_from_private_ones_only() {
+        let claimed = all(&[
+            "/ip4/127.0.0.1/tcp/5000",
+            "/ip4/192.168.1.2/tcp/80",
+            "/ip4/192.168.1.2/tcp/5000",
+            "/ip4/169.254.1.1/tcp/5000",
+            "/ip6/fe80::1/tcp/5000",
+            "/ip6/fd00::1/tcp/5000",
+            QUIC,
+            QUIC6,
+        ]);
+        let reachable = |own: &[&str]| {
+            let candidates = Candidates::default();
+            for address in own {
+                candidates.listening(&a(address));
+            }
+            candidates.reachable(&claimed)
+        };
+        assert_eq!(reachable(&["/ip4/127.0.0.1/tcp/1"]), []);
+        assert_eq!(reachable(&["/ip4/198.51.100.1/tcp/1"]), all(&[QUIC]));
+        assert_eq!(
+            reachable(&["/ip4/10.0.0.1/tcp/1"]),
+            all(&["/ip4/192.168.1.2/tcp/5000", QUIC])
+        );
+        assert_eq!(reachable(&["/ip6/2001:db8::2/tcp/1"]), all(&[QUIC6]));
+        assert_eq!(
+            reachable(&["/ip6/fd00::2/tcp/1"]),
+            all(&["/ip6/fd00::1/tcp/5000"])
+        );
+    }
+
+    #[test]
+    fn lists_without_end_are_cut() {
+        let many: Vec<_> = (5_000..6_000)
+            .map(|port| a(&format!("/ip4/203.0.113.1/tcp/{port}")))
+            .collect();
+        assert_eq!(plan(&many, &many, 1).tcp.len(), MAX_ADDRESSES);
+        let candidates = Candidates::default();
+        for address in &many {
+            candidates.confirmed(address);
+            candidates.observed(PeerId::random(), Kind::Tcp4, address.clone());
+        }
+        assert_eq!(candidates.to_tell().len(), MAX_ADDRESSES);
+    }
+}
