@@ -162,11 +162,16 @@ impl Router {
             _ => "meta l4proto { tcp, udp } drop",
         };
         let filter = match nat {
-            Nat::UdpBlocked => "meta l4proto udp drop".to_owned(),
+            // Not on the inside: bridged packets may come by here, too.
+            Nat::UdpBlocked => format!(
+                "iif {wan} meta l4proto udp drop
+                oif {wan} meta l4proto udp drop"
+            ),
             Nat::OnlyTcp443 => format!(
                 "ct state established,related accept
                 oif {wan} tcp dport 443 accept
-                drop"
+                iif {wan} drop
+                oif {wan} drop"
             ),
             _ => String::new(),
         };
