@@ -97,7 +97,7 @@ impl Lab {
             _ => inside(builder, HOME).nat(patchbay::Nat::Moderate),
         };
         let node = self.run.wait(builder.build()).unwrap();
-        let router = Router::new(node, nat, "ix", self.run.clone());
+        let router = Router::new(node, nat, "ix");
         let delay = self.delay.map(|time| router.delay(time));
         self.delays.borrow_mut().extend(delay);
         router
@@ -111,7 +111,7 @@ impl Lab {
             .upstream(outer.id());
         let node = self.run.wait(builder.build()).unwrap();
         // The delay is between sites, not within one.
-        Router::new(node, nat, "wan", self.run.clone())
+        Router::new(node, nat, "wan")
     }
 
     /// A computer in a router's network.

@@ -6,6 +6,7 @@ use libtest_mimic::{Arguments, Completion, Trial};
 
 use crate::lab;
 
+mod docker;
 mod lab_tests;
 mod matrix;
 mod peers;
@@ -41,7 +42,7 @@ pub(crate) fn main() -> ExitCode {
     args.test_threads.get_or_insert(THREADS);
     // Before there is any second thread: the kernel demands it.
     let left_out = if args.list { None } else { lab::enter().err() };
-    let tests = [lab_tests::tests(), matrix::tests()];
+    let tests = [lab_tests::tests(), matrix::tests(), docker::tests()];
     let trials = tests.into_iter().flatten();
     let trials = trials.map(|test| trial(test, left_out.clone())).collect();
     libtest_mimic::run(&args, trials).exit_code()

@@ -41,7 +41,6 @@ pub(super) struct Relay {
     pub(super) claimed: Vec<Multiaddr>,
     /// Dials to be observed over the other of QUIC and TCP, while they run.
     pub(super) other_kinds: Vec<DialId>,
-    pub(super) other_kind_tried: bool,
     pub(super) rendezvous: Rendezvous,
 }
 
@@ -82,7 +81,6 @@ impl Relay {
             reported: Reported::default(),
             claimed: Vec::new(),
             other_kinds: Vec::new(),
-            other_kind_tried: false,
             rendezvous: Rendezvous::default(),
         }
     }

@@ -21,7 +21,6 @@ impl Session {
         let Some(relay) = self.relays.get_mut(&id) else {
             return;
         };
-        relay.other_kind_tried = false;
         relay.stage = Stage::Identifying { conn, until };
         match is_relay {
             None => {}

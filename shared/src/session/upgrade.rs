@@ -211,24 +211,19 @@ impl Session {
         if std::mem::replace(&mut peer.upgrade.other_kind_tried, true) {
             return None;
         }
-        let relay = self.relays.get(&relay_id)?;
-        if relay.other_kinds.is_empty() && !relay.other_kind_tried {
-            self.observe(relay_id);
-        }
+        self.observe(relay_id);
         let relay = self.relays.get(&relay_id)?;
         (!relay.other_kinds.is_empty()).then_some(relay_id)
     }
 
-    /// Has a relay observe us over whatever we are not connected to it by, once a connection.
+    /// Has a relay observe us over whatever we are not connected to it by.
     pub(super) fn observe(&mut self, relay_id: RelayId) {
         // A constant, which leaves all this out where no holes are punched.
         if !HOLE_PUNCH || !self.hole_punch {
             return;
         }
-        let Some(relay) = self.relays.get_mut(&relay_id) else {
-            return;
-        };
-        if std::mem::replace(&mut relay.other_kind_tried, true) {
+        let relay = self.relays.get(&relay_id);
+        if relay.is_none_or(|relay| !relay.other_kinds.is_empty()) {
             return;
         }
         for kind in [Transport::Quic, Transport::Tcp] {

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, ensure};
 use patchbay::NodeId;
 
-use super::{Runner, delay::Delay};
+use super::delay::Delay;
 
 /// Kinds of routers. All but [`Nat::None`] and [`Nat::Docker`] are silent: unexpected packets get
 /// neither a reset nor an ICMP message.
@@ -46,7 +46,6 @@ pub(crate) struct Router {
     wan: &'static str,
     /// Counts up with each rebinding.
     generation: AtomicU16,
-    run: Runner,
 }
 
 /// Outside ports of one generation of translated ports. Inside ports are above all of them.
@@ -54,12 +53,11 @@ const FIRST_PORT: u16 = 10_000;
 const PORTS: u16 = 1_000;
 
 impl Router {
-    pub(super) fn new(node: patchbay::Router, nat: Nat, wan: &'static str, run: Runner) -> Self {
+    pub(super) fn new(node: patchbay::Router, nat: Nat, wan: &'static str) -> Self {
         let router = Self {
             node,
             wan,
             generation: AtomicU16::new(0),
-            run,
         };
         router.nft(&router.base_rules(nat));
         match nat {
@@ -96,7 +94,10 @@ impl Router {
     /// ports always are others.)
     pub(crate) fn rebind(&self) {
         self.translate_ports();
-        self.run.wait(self.node.flush_nat_state()).unwrap();
+        // Also by patchbay, but that would chat on stderr.
+        let mut conntrack = Command::new("conntrack");
+        conntrack.arg("-F");
+        run(&self.node, conntrack, String::new()).unwrap();
     }
 
     /// Nothing passes to or from these addresses any more.

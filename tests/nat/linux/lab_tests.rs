@@ -1,8 +1,12 @@
 //! The lab's NATs are what they are called.
 
 use std::{
-    io::ErrorKind,
+    env, fs,
+    io::{BufRead, BufReader, ErrorKind},
     net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -30,8 +34,13 @@ pub(super) fn tests() -> Vec<Test> {
         Test::new("lab::packets_take_their_time", delay),
         Test::new("lab::a_rebound_port_is_another", rebinding),
         Test::new("lab::what_is_cut_heals", cutting),
+        Test::new("lab::a_killed_test_leaves_nothing", killed),
+        Test::new(VICTIM, victim).long(),
     ]
 }
+
+/// A test that another one kills.
+const VICTIM: &str = "lab::to_be_killed";
 
 fn udp(host: &Host) -> UdpSocket {
     host.inside(|| {
@@ -213,4 +222,38 @@ fn cutting() {
     let mut packet = [0; 16];
     let len = at.recv(&mut packet).unwrap();
     assert_eq!(&packet[..len], b"found");
+}
+
+/// Its processes end and its namespaces go, though nobody could clean up.
+fn killed() {
+    let mut test = Command::new(env::current_exe().unwrap())
+        .args(["--ignored", "--exact", VICTIM])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(test.stdout.take().unwrap()).lines();
+    let relay = lines.find_map(|line| line.unwrap().strip_prefix("relay: ").map(PathBuf::from));
+    let relay = relay.expect("the process that the victim started");
+    let namespace = fs::read_link(relay.join("ns/net")).unwrap();
+    assert!(has_process_in(&namespace));
+    test.kill().unwrap();
+    test.wait().unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    while relay.exists() || has_process_in(&namespace) {
+        assert!(Instant::now() < deadline, "{} is left", relay.display());
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn victim() {
+    let lab = Lab::new(Some(ONE_WAY));
+    let (_host, relay) = lab.relay(1);
+    println!("relay: /proc/{}", relay.proc.id());
+    thread::sleep(DEADLINE);
+}
+
+fn has_process_in(namespace: &Path) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let mut namespaces = processes.filter_map(|p| fs::read_link(p.path().join("ns/net")).ok());
+    namespaces.any(|of| of == namespace)
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     Test,
-    peers::{Peer, in_time, path_of, talk},
+    peers::{Peer, in_time, talk},
 };
 use crate::lab::{Host, Lab, Nat, ONE_WAY, Relay, Router};
 
@@ -168,8 +168,8 @@ fn ten_minutes() {
         round += 1;
         std::thread::sleep(Duration::from_millis(100));
     }
-    assert_stayed_relayed(&mut a, &b);
-    assert_stayed_relayed(&mut b, &a);
+    a.assert_stayed_relayed(&b);
+    b.assert_stayed_relayed(&a);
 }
 
 /// What every cell promises. Returns the address of b as a sees it at the end.
@@ -183,10 +183,7 @@ fn meet(
     let mut a = Peer::ready(host_a, "a", relay_of_a);
     let start = Instant::now();
     let mut b = Peer::start(host_b, "b", relay_of_b);
-    b.proc.wait_for("discovery", |event| {
-        event["event"] == "discovered" && event["peer"] == a.id
-    });
-    let discovered = Instant::now();
+    let discovered = b.wait_discovered(&a);
     a.wait_connected(&b);
     b.wait_connected(&a);
     talk(&mut a, &mut b, "hello", 1);
@@ -200,40 +197,18 @@ fn meet(
             relay.proc.signal(Signal::SIGKILL);
             relay.proc.finish();
             talk(&mut a, &mut b, "without a relay", AFTER_THE_RELAY);
-            assert_stayed_direct(&mut a, &b);
-            assert_stayed_direct(&mut b, &a);
+            a.assert_stayed_direct(&b);
+            b.assert_stayed_direct(&a);
             news["address"].as_str().unwrap().to_owned()
         }
         Path::Relayed => {
             talk(&mut a, &mut b, "by the relay", OVER_THE_CIRCUIT);
-            assert_stayed_relayed(&mut a, &b);
-            assert_stayed_relayed(&mut b, &a);
+            a.assert_stayed_relayed(&b);
+            b.assert_stayed_relayed(&a);
             report(cell, "circuit", talked, None);
             String::new()
         }
     }
-}
-
-fn assert_stayed_direct(peer: &mut Peer, other: &Peer) {
-    let news = peer.path_news(other);
-    let other_path = |event: &&serde_json::Value| path_of(event) != "direct";
-    // What was told before the direct path came is still among the news.
-    let last = news.iter().rfind(other_path);
-    let only_first = news.iter().take_while(|event| path_of(event) != "direct");
-    assert!(
-        only_first.count() == news.iter().filter(other_path).count(),
-        "{last:?} after the direct path\n{}",
-        peer.proc.report()
-    );
-}
-
-fn assert_stayed_relayed(peer: &mut Peer, other: &Peer) {
-    let news = peer.path_news(other);
-    assert!(
-        news.len() == 1 && path_of(&news[0]) == "relayed",
-        "{news:?}\n{}",
-        peer.proc.report()
-    );
 }
 
 fn report(cell: &str, transport: &str, talked: Duration, direct: Option<Duration>) {

@@ -38,6 +38,15 @@ impl Peer {
         Self { proc, id }
     }
 
+    /// Waits until it has been told of a peer, and says when.
+    pub(super) fn wait_discovered(&mut self, other: &Self) -> Instant {
+        let id = other.id.clone();
+        self.proc.wait_for("discovery", move |event| {
+            event["event"] == "discovered" && event["peer"] == id
+        });
+        Instant::now()
+    }
+
     /// Waits until there is any path to a peer.
     pub(super) fn wait_connected(&mut self, to: &Self) {
         // Left in the queue: it may be the direct path that another wait is for.
@@ -49,7 +58,7 @@ impl Peer {
     /// Waits until the path to a peer is direct, by that transport.
     pub(super) fn wait_direct(&mut self, to: &Self, transport: &str) -> Value {
         self.proc
-            .wait_for(&format!("direct path by {transport}"), |event| {
+            .wait_until(&format!("direct path by {transport}"), |event| {
                 is_path_to(event, &to.id)
                     && path_of(event) == "direct"
                     && event["transport"] == transport
@@ -73,14 +82,41 @@ impl Peer {
         }
     }
 
+    /// The path to a peer came to be direct, and nothing else since.
+    pub(super) fn assert_stayed_direct(&mut self, to: &Self) {
+        let news = self.path_news(to);
+        let mut rest = news.iter().skip_while(|event| path_of(event) != "direct");
+        let other = rest.find(|event| path_of(event) != "direct");
+        assert!(other.is_none(), "{other:?}\n{}", self.proc.report());
+    }
+
+    /// The path to a peer was relayed all the time.
+    pub(super) fn assert_stayed_relayed(&mut self, to: &Self) {
+        let news = self.path_news(to);
+        assert!(
+            news.len() == 1 && path_of(&news[0]) == "relayed",
+            "{news:?}\n{}",
+            self.proc.report()
+        );
+    }
+
     /// What has been told of paths to a peer since the last wait for one.
-    pub(super) fn path_news(&mut self, to: &Self) -> Vec<Value> {
+    fn path_news(&mut self, to: &Self) -> Vec<Value> {
         let id = to.id.clone();
         let events = self.proc.pending_events().iter();
         events
             .filter(|event| is_path_to(event, &id) || is_loss_of(event, &id))
             .cloned()
             .collect()
+    }
+}
+
+/// A failure that one side sees often has its reason at the other.
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.proc.report());
+        }
     }
 }
 
@@ -113,7 +149,7 @@ fn is_loss_of(event: &Value, peer: &str) -> bool {
     event["event"] == "disconnected" && event["peer"] == peer
 }
 
-pub(super) fn path_of(event: &Value) -> &Value {
+fn path_of(event: &Value) -> &Value {
     if event["event"] == "connected" {
         &event["path"]
     } else {

@@ -180,7 +180,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// At most one dial runs for each peer and target, and it is the one that is waited for. A relay
-/// has at most one for each group of transports, and one of the other kind.
+/// has at most one for each group of transports, and one each of the other kinds.
 fn check_dials(session: &Session) {
     let mut running: BTreeMap<String, usize> = BTreeMap::new();
     for (dial, Dial { purpose, .. }) in session.dials.iter() {
@@ -191,7 +191,7 @@ fn check_dials(session: &Session) {
                 (format!("{peer}"), 1)
             }
             Purpose::Target(target) => (format!("{target:?}"), 1),
-            Purpose::OtherKind(relay) => (format!("other {relay:?}"), 1),
+            Purpose::OtherKind(relay) => (format!("other {relay:?}"), 2),
             // Those of the last attempt may still run when the next one starts.
             Purpose::Relay(relay) => (format!("{relay:?}"), usize::MAX),
         };

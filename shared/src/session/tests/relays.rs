@@ -127,7 +127,41 @@ fn extra_relay_connections_are_closed() {
     let extra = rig.connect(id(RELAY), QUIC, Some(dials[0].0));
     assert_eq!(rig.closes(), [extra]);
     rig.identify_relay(first);
-    assert_eq!(rig.take(), [reserve(TCP)]);
+    assert_eq!(rig.take()[0], reserve(TCP));
+}
+
+#[test]
+fn a_relay_observes_us_over_what_it_is_not_connected_by() {
+    for (first, others, wanted) in [
+        (QUIC, &[TCP][..], &[TCP][..]),
+        (QUIC, &[TCP, WS, "/ip6/2001:db8::7/tcp/4000"], &[TCP]),
+        (TCP, &[QUIC], &[QUIC]),
+        (WS, &[QUIC, TCP], &[QUIC, TCP]),
+        (
+            "/ip6/2001:db8::7/udp/4000/quic-v1",
+            &[QUIC, TCP],
+            &[QUIC, TCP],
+        ),
+    ] {
+        let mut rig = Rig::new(&config(&[first]));
+        let conn = rig.connect(id(RELAY), first, Some(rig.last_dial()));
+        rig.take();
+        rig.identify_relay_at(conn, others);
+        let dials: Vec<_> = rig.dials().into_iter().map(|dial| dial.2).collect();
+        let wanted: Vec<_> = wanted.iter().map(|w| vec![at(w, id(RELAY))]).collect();
+        assert_eq!(dials, wanted, "{first}");
+        // Not again while they run, and those that succeed are kept.
+        let dials = rig.dials();
+        rig.take();
+        rig.identify_relay_at(conn, others);
+        assert_eq!(rig.dials(), []);
+        for (dial, _, addresses) in dials {
+            let address = addresses[0].to_string();
+            let other = rig.connect(id(RELAY), &address, Some(dial));
+            rig.identify_relay(other);
+        }
+        assert_eq!(rig.closes(), []);
+    }
 }
 
 #[test]
