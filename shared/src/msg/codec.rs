@@ -60,6 +60,7 @@ pub(crate) struct Resume {
 /// A message.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct Data {
+    /// 0, as we write it: that of the stream's hello.
     #[prost(fixed64, tag = "1")]
     pub(crate) session: u64,
     #[prost(uint64, tag = "2")]

@@ -87,7 +87,7 @@ impl Hub {
             return Err(SendError::OutboxFull(to));
         }
         let frame = Kind::Data(Data {
-            session: self.session,
+            session: 0,
             seq,
             body,
         })

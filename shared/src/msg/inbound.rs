@@ -165,9 +165,7 @@ impl Inbound {
         room: bool,
         conn: &Connection,
     ) -> Result<bool, InboundFault> {
-        if self.session != Some(data.session) {
-            return Err(OutOfPlace::UnknownSession(data.session).into());
-        }
+        let session = self.session_of(&data)?;
         conn.heard();
         conn.carried_data();
         let mut state = conn.link.lock();
@@ -176,7 +174,7 @@ impl Inbound {
             self.held = Some(data);
             return Ok(false);
         }
-        let verdict = state.inbox.accept(data.session, data.seq)?;
+        let verdict = state.inbox.accept(session, data.seq)?;
         self.ack_due = true;
         if verdict == Verdict::New {
             // Counts something for an empty message, too.
@@ -189,6 +187,12 @@ impl Inbound {
             });
         }
         Ok(true)
+    }
+
+    fn session_of(&self, data: &Data) -> Result<u64, OutOfPlace> {
+        self.session
+            .filter(|session| data.session == 0 || data.session == *session)
+            .ok_or(OutOfPlace::UnknownSession(data.session))
     }
 
     fn write(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Result<(), FrameError> {

@@ -40,6 +40,16 @@ fn data_golden_bytes() {
 }
 
 #[test]
+fn data_of_the_streams_session_golden_bytes() {
+    let data = Data {
+        session: 0,
+        seq: 1,
+        body: "hi".into(),
+    };
+    assert_golden(Kind::Data(data), "081a0610011a026869");
+}
+
+#[test]
 fn ack_golden_bytes() {
     assert_golden(Kind::Ack(Ack { next: 2 }), "0422020802");
 }

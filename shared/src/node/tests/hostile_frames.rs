@@ -42,6 +42,7 @@ async fn a_stream_that_begins_with_anything_but_a_hello_is_reset() {
     let mut hostile = scene.hostile().await;
     for first in [
         data(1, "no hello"),
+        data_of(0, 1, "no hello either"),
         ack(1),
         resume(1, 1),
         vec![0x02, 0x78, 0x01],
