@@ -77,6 +77,9 @@ pub(crate) struct Behaviour {
     direct: HashMap<ConnectionId, (PeerId, bool)>,
     /// Those that we dialled from the port that we listen on.
     telling: HashSet<ConnectionId>,
+    /// Running dials over TCP that punch. The system itself repeats what was lost, and no second one
+    /// could use the same port meanwhile.
+    tcp_dials: HashMap<ConnectionId, PeerId>,
     events: VecDeque<ToSwarm<Event, Either<(), std::convert::Infallible>>>,
 }
 
@@ -91,6 +94,8 @@ struct Circuit {
     later: Option<(Delay, Vec<Multiaddr>)>,
     /// It has been dialled where it listens.
     reached_for: Vec<Multiaddr>,
+    /// Why the last exchange failed.
+    reason: Option<String>,
 }
 
 impl Behaviour {
@@ -101,6 +106,7 @@ impl Behaviour {
             circuits: HashMap::new(),
             direct: HashMap::new(),
             telling: HashSet::new(),
+            tcp_dials: HashMap::new(),
             events: VecDeque::new(),
         }
     }
@@ -136,9 +142,14 @@ impl Behaviour {
         self.dial(peer, quic, Role::Responder);
     }
 
-    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, role: Role) {
+    fn dial(
+        &mut self,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        role: Role,
+    ) -> Option<ConnectionId> {
         if addresses.is_empty() {
-            return;
+            return None;
         }
         tracing::debug!(%peer, ?addresses, ?role, "dialling directly");
         let opts = DialOpts::peer_id(peer)
@@ -149,7 +160,10 @@ impl Behaviour {
             Role::Initiator => opts.override_role(),
             Role::Responder => opts,
         };
-        self.events.push_back(ToSwarm::Dial { opts: opts.build() });
+        let opts = opts.build();
+        let conn = opts.connection_id();
+        self.events.push_back(ToSwarm::Dial { opts });
+        Some(conn)
     }
 
     fn has_quic(&self, peer: PeerId) -> bool {
@@ -167,6 +181,7 @@ impl Behaviour {
         let (peer, role) = (circuit.peer, circuit.role);
         match outcome {
             Outcome::Agreed { ours, theirs } => {
+                circuit.reason = None;
                 if role == Role::Responder {
                     circuit.attempts = circuit.attempts.saturating_add(1);
                 }
@@ -174,17 +189,15 @@ impl Behaviour {
                 if !self.has_quic(peer) {
                     self.dial(peer, plan.quic, role);
                 }
-                if !self.has_direct(peer) {
-                    self.dial(peer, plan.tcp, role);
+                let punching = self.tcp_dials.values().any(|of| *of == peer);
+                if !self.has_direct(peer) && !punching {
+                    let dial = self.dial(peer, plan.tcp, role);
+                    self.tcp_dials.extend(dial.map(|dial| (dial, peer)));
                 }
             }
             Outcome::Failed(reason) => {
-                circuit.next = None;
-                if role == Role::Initiator && !self.has_direct(peer) {
-                    let reason = Failed::Refused(reason);
-                    let event = Event { peer, reason };
-                    self.events.push_back(ToSwarm::GenerateEvent(event));
-                }
+                tracing::debug!(%peer, reason, "no agreement to punch a hole");
+                circuit.reason = Some(reason);
             }
         }
     }
@@ -200,7 +213,10 @@ impl Behaviour {
             return;
         }
         if attempts >= ATTEMPTS {
-            let reason = Failed::Attempts;
+            let reason = match &circuit.reason {
+                Some(reason) => Failed::Refused(reason.clone()),
+                None => Failed::Attempts,
+            };
             let event = Event { peer, reason };
             return self.events.push_back(ToSwarm::GenerateEvent(event));
         }
@@ -229,6 +245,7 @@ impl Behaviour {
             next: (role == Role::Initiator).then(|| Delay::new(wait)),
             later: None,
             reached_for: Vec::new(),
+            reason: None,
         };
         self.circuits.insert(conn, circuit);
         Handler::new(role, self.candidates.clone())
@@ -301,12 +318,16 @@ impl NetworkBehaviour for Behaviour {
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
+            FromSwarm::DialFailure(failure) => {
+                self.tcp_dials.remove(&failure.connection_id);
+            }
             FromSwarm::ConnectionEstablished(ConnectionEstablished {
                 peer_id,
                 connection_id,
                 endpoint,
                 ..
             }) => {
+                self.tcp_dials.remove(&connection_id);
                 if !endpoint.is_relayed() {
                     let over = Transport::of(&address::of_remote(endpoint));
                     let direct = (peer_id, over == Transport::Quic);
