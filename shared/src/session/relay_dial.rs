@@ -127,6 +127,12 @@ impl Session {
             .is_some_and(|relay| relay.conn().is_none());
         match relay {
             Some(relay) if usable && waits => self.relay_adopt(relay, id),
+            // A dial of the same kind from the same port could not be made beside it.
+            Some(relay) if ours && self.may_observe(relay, id) => {
+                if let Some(conn) = self.conns.get_mut(id) {
+                    conn.purpose = Some(Purpose::OtherKind(relay));
+                }
+            }
             _ if ours => self.close(id),
             _ => {}
         }

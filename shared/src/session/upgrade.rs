@@ -7,7 +7,7 @@ use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
 use super::{
-    DialId, Purpose, RelayId, Session, addr,
+    ConnId, DialId, Purpose, RelayId, Session, addr,
     backoff::{Backoff, Next, STABLE},
     conns::Conn,
 };
@@ -229,6 +229,26 @@ impl Session {
         for kind in [Transport::Quic, Transport::Tcp] {
             self.observe_over(relay_id, kind);
         }
+    }
+
+    /// Whether this connection shows a relay what no other one does.
+    pub(super) fn may_observe(&self, relay: RelayId, id: ConnId) -> bool {
+        let kind_of = |conn: &Conn| {
+            let kinds = [Transport::Quic, Transport::Tcp];
+            let mut kinds = kinds.into_iter();
+            kinds.find(|kind| addr::is_plain(&conn.address, *kind) && !addr::is_ip6(&conn.address))
+        };
+        let Some(conn) = self.conns.get(id).filter(|conn| conn.leads_to_relay()) else {
+            return false;
+        };
+        let kind = kind_of(conn);
+        let same =
+            |other: &Conn| other.id != id && other.leads_to_relay() && kind_of(other) == kind;
+        HOLE_PUNCH
+            && self.hole_punch
+            && kind.is_some()
+            && self.relay_of(conn.peer) == Some(relay)
+            && !self.conns.of(conn.peer).any(same)
     }
 
     /// IPv4 only: nobody translates IPv6 addresses, so our own are what others see.

@@ -113,6 +113,7 @@ impl Peer {
 
 /// A failure that one side sees often has its reason at the other.
 impl Drop for Peer {
+    #[allow(clippy::print_stderr, reason = "the report of a failure")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{}", self.proc.report());

@@ -76,6 +76,9 @@ impl Candidates {
         for address in observed.chain(&known.confirmed).chain(own) {
             push_new(&mut all, address);
         }
+        for guess in known.guesses() {
+            push_new(&mut all, &guess);
+        }
         all
     }
 
@@ -109,6 +112,31 @@ impl Candidates {
             }
         }
         reachable
+    }
+}
+
+impl Known {
+    /// A connection over TCP may have got another port than the one we listen on, if that one's last
+    /// connection to the same relay is not forgotten yet. Most NATs keep port numbers.
+    fn guesses(&self) -> Vec<Multiaddr> {
+        let mut guesses = Vec::new();
+        let own = self.listening.iter();
+        let ports: Vec<_> = own
+            .filter(|own| of_kind(own) == Some(Kind::Tcp4))
+            .filter_map(|own| Some(socket_of(own)?.1))
+            .collect();
+        for (_, _, seen) in self.observed.iter().filter(|(_, k, _)| *k == Kind::Tcp4) {
+            let Some((ip, port)) = socket_of(seen) else {
+                continue;
+            };
+            for guess in ports.iter().filter(|_| !ports.contains(&port)) {
+                push_new(
+                    &mut guesses,
+                    &Multiaddr::from(ip).with(Protocol::Tcp(*guess)),
+                );
+            }
+        }
+        guesses
     }
 }
 
@@ -299,6 +327,19 @@ mod tests {
         let newer = "/ip4/203.0.113.1/udp/5002/quic-v1";
         candidates.observed(relay, Kind::Quic4, a(newer));
         assert_eq!(candidates.to_tell(), all(&[TCP, newer]));
+    }
+
+    #[test]
+    fn a_tcp_port_that_is_not_ours_may_be_an_accident() {
+        let candidates = Candidates::default();
+        candidates.listening(&a("/ip4/192.168.1.2/tcp/7000"));
+        candidates.observed(PeerId::random(), Kind::Tcp4, a(TCP));
+        let guess = "/ip4/203.0.113.1/tcp/7000";
+        assert_eq!(candidates.to_tell(), all(&[TCP, guess]));
+        let candidates = Candidates::default();
+        candidates.listening(&a("/ip4/192.168.1.2/tcp/5001"));
+        candidates.observed(PeerId::random(), Kind::Tcp4, a(TCP));
+        assert_eq!(candidates.to_tell(), all(&[TCP]));
     }
 
     #[test]
