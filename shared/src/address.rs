@@ -63,6 +63,16 @@ pub fn without_peer(mut address: Multiaddr) -> Multiaddr {
     address
 }
 
+/// Whether this is an address of a network, not just of a machine or a cable.
+#[must_use]
+pub fn leads_beyond(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => !ip.is_loopback() && !ip.is_link_local(),
+        Some(Protocol::Ip6(ip)) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+        _ => false,
+    }
+}
+
 /// The relay part of a circuit address: everything before `/p2p-circuit`.
 #[must_use]
 pub fn without_circuit(address: &Multiaddr) -> Option<Multiaddr> {

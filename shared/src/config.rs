@@ -44,10 +44,20 @@ pub const EVENT_QUEUE_HARD_LEN: usize = 4 * EVENT_QUEUE_LEN;
 /// Commands that wait for the event loop.
 pub const COMMAND_QUEUE_LEN: usize = 64;
 
-/// A stream that does not say hello, or does not answer ours, within this time is reset.
+/// A stream that does not say hello within this time is reset.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a path is asked whether it still works, and how fast it is.
-pub const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often a path is asked whether it still works, and how fast it is. One that is silent for this
+/// long after it was asked is in doubt: any other that works is better.
+pub const PROBE_INTERVAL: Duration = Duration::from_secs(3);
+/// A path that is silent for this long after it was asked is dead, and its connection is closed. With
+/// the interval before, no path is dead for longer than 12 s without our knowing.
+pub const PATH_TIMEOUT: Duration = PROBE_INTERVAL.saturating_mul(3);
+/// A timer that fires this late tells that the process stood still: the silence was ours.
+pub const STANDSTILL: Duration = Duration::from_secs(1);
+/// How often a receiver whose application takes nothing repeats its last ack, as its sign of life.
+pub const ACK_REPEAT: Duration = Duration::from_secs(1);
+/// The pause before a msg stream is opened again after a fault; it grows with each attempt.
+pub const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 /// A written message is reported as sent after this time, unless it has been acked by then.
 pub const SENT_REPORT_DELAY: Duration = Duration::from_millis(20);
 /// One-shot streams of one connection that are read at a time.

@@ -76,6 +76,8 @@ pub enum Event {
         transport: Transport,
         /// The remote's address on this path.
         address: Multiaddr,
+        /// Milliseconds since the node was started.
+        after_ms: u64,
     },
     /// Messages to this peer take another path from now on.
     PathChanged {

@@ -42,7 +42,7 @@ pub use self::{
     io::{ActivePath, ConnId, DialId, Input, Output, RelayId},
     status::{RelayInfo, RelayState},
 };
-use crate::{config::NodeConfig, event::Event, table::Table};
+use crate::{config::NodeConfig, event::Event, platform, table::Table};
 
 /// The state machine. It lives as long as its node.
 #[derive(Debug)]
@@ -52,6 +52,7 @@ pub struct Session {
     greet_interval: Option<Duration>,
     hole_punch: bool,
     rng: StdRng,
+    started: Instant,
     /// The time of the input that is being handled.
     now: Instant,
     conns: Conns,
@@ -84,6 +85,7 @@ impl Session {
             greet_interval: config.greet_interval.filter(|every| !every.is_zero()),
             hole_punch: config.hole_punch,
             rng: StdRng::seed_from_u64(seed),
+            started: now,
             now,
             conns: Conns::default(),
             dials: Table::new(),
@@ -187,6 +189,7 @@ impl Session {
             Input::DiscoverFailed { relay, .. } => self.discover_failed(relay),
             Input::Path { peer, path, reason } => self.path(peer, path, reason),
             Input::Drained { peer, conn } => self.drained(peer, conn),
+            Input::Silent { peer, conn, dead } => self.silent(peer, conn, dead),
             Input::UpgradeFailed { peer, .. } => self.upgrade_failed(peer),
             Input::Greeting { peer, message } => self.greeted(peer, message),
             Input::GreetingReply {
@@ -195,6 +198,10 @@ impl Session {
                 address,
             } => self.greeting_replied(peer, message, address),
             Input::Wake => self.wake(),
+            Input::NetworkChanged { lost } if platform::HAS_INTERFACES => {
+                self.network_changed(lost);
+            }
+            Input::NetworkChanged { .. } => {}
             Input::Shutdown => self.shutdown(),
         }
     }
@@ -249,6 +256,17 @@ impl Session {
 
     fn wake(&mut self) {
         self.hurry_relays();
+        self.hurry_peers();
+        self.hurry_targets();
+    }
+
+    /// What began at another address of ours is tried again from the new one.
+    fn network_changed(&mut self, lost: bool) {
+        // At first every address is a new one.
+        if self.now.saturating_duration_since(self.started) < relay::LISTEN_WAIT {
+            return;
+        }
+        self.move_relays(lost);
         self.hurry_peers();
         self.hurry_targets();
     }

@@ -97,6 +97,7 @@ mod tests {
             path: Path::Direct,
             transport: Transport::Tcp,
             address: address.parse().unwrap(),
+            after_ms: 7,
         }
     }
 

@@ -127,6 +127,7 @@ impl Renderer {
                 path,
                 transport,
                 address,
+                ..
             } => {
                 let name = self.name(*peer);
                 let place = match path {

@@ -102,10 +102,11 @@ fn connected() {
         path: Path::Direct,
         transport: Transport::Quic,
         address: address(),
+        after_ms: 1_250,
     };
     assert_json(
         &event,
-        r#"{"event":"connected","peer":"PEER","path":"direct","transport":"quic","address":"ADDRESS"}"#,
+        r#"{"event":"connected","peer":"PEER","path":"direct","transport":"quic","address":"ADDRESS","after_ms":1250}"#,
     );
 }
 

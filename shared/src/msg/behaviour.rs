@@ -40,6 +40,12 @@ pub(crate) enum Event {
     },
     /// A connection has carried no message for a while, and none is under way on it.
     Idle { peer: PeerId, conn: ConnId },
+    /// A remote does not answer on a connection: for a moment, or (`dead`) for too long.
+    Silent {
+        peer: PeerId,
+        conn: ConnId,
+        dead: bool,
+    },
 }
 
 /// The paths of all peers.
@@ -56,6 +62,8 @@ struct Candidate {
     transport: Transport,
     address: Multiaddr,
     proven: bool,
+    /// No answer for a moment. Any path that answers is better.
+    silent: bool,
     active: bool,
     rtt: Option<Duration>,
 }
@@ -95,6 +103,7 @@ impl Behaviour {
             transport,
             address,
             proven: false,
+            silent: false,
             active: false,
             rtt: None,
         });
@@ -126,8 +135,9 @@ impl Behaviour {
             // The connection was closed meanwhile.
             return;
         };
-        let changed = candidate.proven != proven.is_ok();
+        let changed = candidate.proven != proven.is_ok() || candidate.silent;
         candidate.proven = proven.is_ok();
+        candidate.silent = false;
         match proven {
             Ok(rtt) => candidate.rtt = rtt.or(candidate.rtt),
             Err(reason) if changed => return self.choose(peer, &reason),
@@ -135,6 +145,15 @@ impl Behaviour {
         }
         if changed {
             self.choose(peer, "a better path");
+        }
+    }
+
+    fn set_silent(&mut self, peer: PeerId, conn: ConnectionId, dead: bool) {
+        let mut candidates = self.peers.get_mut(&peer).into_iter().flatten();
+        if let Some(candidate) = candidates.find(|c| c.conn == conn) {
+            candidate.silent = true;
+            self.choose(peer, "");
+            self.pending.push_back(Event::Silent { peer, conn, dead });
         }
     }
 
@@ -146,7 +165,7 @@ impl Behaviour {
         let best = candidates
             .iter()
             .filter(|c| c.proven)
-            .min_by_key(|c| (c.transport, Reverse(c.active), c.conn))
+            .min_by_key(|c| (c.silent, c.transport, Reverse(c.active), c.conn))
             .map(|c| c.conn);
         let present = candidates.iter().find(|c| c.active).map(|c| c.conn);
         let link = self.hub.link_or_new(peer);
@@ -242,6 +261,7 @@ impl NetworkBehaviour for Behaviour {
         match event {
             ToBehaviour::Proven { rtt } => self.set_proven(peer, conn, Ok(rtt)),
             ToBehaviour::Unproven { reason } => self.set_proven(peer, conn, Err(reason)),
+            ToBehaviour::Silent { dead } => self.set_silent(peer, conn, dead),
             ToBehaviour::Idle => self.pending.push_back(Event::Idle { peer, conn }),
         }
     }

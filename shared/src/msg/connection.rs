@@ -45,8 +45,12 @@ pub(crate) struct Connection {
 pub(crate) struct Reports {
     /// The remote answered on our stream, in this time.
     pub(crate) answered: Option<Duration>,
+    /// The remote has been silent since it was asked.
+    pub(crate) silent: bool,
     /// Our stream is gone, and why.
     pub(crate) outbound_ended: Option<String>,
+    /// And with it the path: the remote has been silent for too long.
+    pub(crate) dead: bool,
     /// No message was carried for a while.
     pub(crate) idle: bool,
 }

@@ -13,7 +13,7 @@ use std::{
 use futures::{StreamExt, stream::FuturesUnordered, task::AtomicWaker};
 use parking_lot::Mutex;
 
-use super::{connection::Connection, inbound::Inbound, outbound::Outbound};
+use super::{connection::Connection, inbound::Inbound, outbound::{Outbound, OutboundFault}};
 
 /// Drivers on their way from the handlers to the node's task.
 #[derive(Debug, Default)]
@@ -134,8 +134,10 @@ impl OutboundDriver {
             self.stream = None;
             self.conn.fault("our msg stream", &fault);
             let reason = fault.to_string();
-            self.conn
-                .report(|reports| reports.outbound_ended = Some(reason));
+            self.conn.report(|reports| {
+                reports.outbound_ended = Some(reason);
+                reports.dead = matches!(fault, OutboundFault::NoAnswer);
+            });
         }
         Poll::Pending
     }

@@ -30,7 +30,7 @@ use super::{
     oneshot::{OneshotReceiver, OneshotSender},
 };
 use crate::{
-    config::{MAX_STREAM_ATTEMPTS, PROBE_INTERVAL},
+    config::{MAX_STREAM_ATTEMPTS, REOPEN_PAUSE},
     event::{Event, Transport},
 };
 
@@ -41,6 +41,8 @@ pub(crate) enum ToBehaviour {
     Proven { rtt: Option<Duration> },
     /// The path does not work any more, or not at all.
     Unproven { reason: String },
+    /// The remote does not answer on the path: for a moment, or (`dead`) for too long.
+    Silent { dead: bool },
     /// No message was carried for a while, and none is under way here.
     Idle,
 }
@@ -117,7 +119,9 @@ impl Handler {
     fn poll_drivers(&mut self, cx: &Context<'_>) {
         let Reports {
             answered,
+            silent,
             outbound_ended,
+            dead,
             idle,
         } = self.conn.take_reports(cx);
         if answered.is_some() {
@@ -126,6 +130,9 @@ impl Handler {
         }
         if let Some(reason) = outbound_ended {
             self.outbound_failed(reason);
+        }
+        if silent || dead {
+            self.tell(ToBehaviour::Silent { dead });
         }
         if idle {
             self.tell(ToBehaviour::Idle);
@@ -148,7 +155,7 @@ impl Handler {
     fn outbound_failed(&mut self, reason: String) {
         self.attempts += 1;
         self.outbound = if self.attempts < MAX_STREAM_ATTEMPTS {
-            OutboundState::Waiting(Delay::new(PROBE_INTERVAL / 10 * self.attempts))
+            OutboundState::Waiting(Delay::new(REOPEN_PAUSE * self.attempts))
         } else {
             OutboundState::Closed
         };

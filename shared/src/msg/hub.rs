@@ -49,6 +49,8 @@ pub(crate) struct Hub {
     /// peer that returns remembers our session, and expects no number twice.
     first_seq: AtomicU64,
     stopped: AtomicBool,
+    /// How often all paths were to be probed at once.
+    probes_asked_for: AtomicU64,
     /// Notified when messages leave an outbox.
     left_outbox: Notify,
 }
@@ -64,6 +66,7 @@ impl Hub {
             unacked: AtomicUsize::new(0),
             first_seq: AtomicU64::new(1),
             stopped: AtomicBool::new(false),
+            probes_asked_for: AtomicU64::new(0),
             left_outbox: Notify::new(),
         }
     }
@@ -187,6 +190,18 @@ impl Hub {
             self.failed(link.peer, failed, "the node was stopped");
         }
         self.left_outbox.notify_waiters();
+    }
+
+    /// Asks on every path at once whether it still works.
+    pub(crate) fn probe(&self) {
+        self.probes_asked_for.fetch_add(1, Ordering::Relaxed);
+        for link in self.links.lock().values() {
+            link.lock().wake_all();
+        }
+    }
+
+    pub(crate) fn probes_asked_for(&self) -> u64 {
+        self.probes_asked_for.load(Ordering::Relaxed)
     }
 
     /// Messages left the outbox because the peer has them.

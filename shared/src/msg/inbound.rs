@@ -16,7 +16,7 @@ use super::{
     link::Role,
 };
 use crate::{
-    config::{HELLO_TIMEOUT, PROBE_INTERVAL},
+    config::{ACK_REPEAT, HELLO_TIMEOUT},
     event::Event,
 };
 
@@ -81,7 +81,7 @@ impl Inbound {
         let closed = self.read(cx, conn)?;
         // The remote must be able to tell a slow application from a dead path.
         while self.held.is_some() && self.due.poll_unpin(cx).is_ready() {
-            self.due.reset(PROBE_INTERVAL);
+            self.due.reset(ACK_REPEAT);
             self.ack_due = true;
         }
         self.write(cx, conn)?;
@@ -152,7 +152,7 @@ impl Inbound {
         };
         self.writer.push(&Kind::Resume(resume).into_frame());
         self.ack_due = false;
-        self.due.reset(PROBE_INTERVAL);
+        self.due.reset(ACK_REPEAT);
         conn.heard();
     }
 

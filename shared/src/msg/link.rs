@@ -119,7 +119,7 @@ impl LinkState {
         }
     }
 
-    fn wake_all(&mut self) {
+    pub(crate) fn wake_all(&mut self) {
         for (_, _, waker) in self.wakers.drain(..) {
             waker.wake();
         }

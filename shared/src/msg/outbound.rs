@@ -17,7 +17,7 @@ use super::{
     delivery::BogusAck,
     link::Role,
 };
-use crate::config::{HELLO_TIMEOUT, PROBE_INTERVAL, SENT_REPORT_DELAY};
+use crate::config::{PATH_TIMEOUT, PROBE_INTERVAL, SENT_REPORT_DELAY, STANDSTILL};
 
 /// Frames read before other work of the node gets its turn.
 const BATCH_FRAMES: usize = 512;
@@ -40,8 +40,12 @@ pub(crate) struct Outbound {
     /// The next message that the remote expects, by its last word here.
     expected: Option<u64>,
     probe: Delay,
-    /// The last sign of life, as of the last probe interval.
+    /// When it was looked at last.
+    probed: Instant,
+    /// The last sign of life, as of then.
     last_heard: Instant,
+    /// How often the node had asked for probes of all paths by then.
+    asked_for: u64,
     /// When to tell of messages that have been written.
     report: Option<Delay>,
     /// Messages have been written that no report is due for.
@@ -57,7 +61,7 @@ pub(crate) enum OutboundFault {
     Frame(#[from] FrameError),
     #[error(transparent)]
     BogusAck(#[from] BogusAck),
-    #[error("no answer within {} s", HELLO_TIMEOUT.as_secs())]
+    #[error("no answer within {} s", PATH_TIMEOUT.as_secs())]
     NoAnswer,
     #[error("a frame that only senders send")]
     WrongDirection,
@@ -67,6 +71,7 @@ pub(crate) enum OutboundFault {
 
 impl Outbound {
     pub(crate) fn new(stream: Stream, conn: &Connection) -> Self {
+        let now = Instant::now();
         let mut this = Self {
             stream,
             reader: Reader::default(),
@@ -77,7 +82,9 @@ impl Outbound {
             asked: None,
             expected: None,
             probe: Delay::new(PROBE_INTERVAL),
-            last_heard: Instant::now(),
+            probed: now,
+            last_heard: now,
+            asked_for: conn.hub.probes_asked_for(),
             report: None,
             wrote: false,
             stuck: false,
@@ -97,7 +104,10 @@ impl Outbound {
     fn run(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Result<(), OutboundFault> {
         self.check_probe(cx, conn)?;
         if let Some(rtt) = self.read(cx, conn)? {
-            conn.report(|reports| reports.answered = Some(rtt));
+            conn.report(|reports| {
+                reports.answered = Some(rtt);
+                reports.silent = false;
+            });
         }
         self.write(cx, conn)?;
         self.report(cx, conn);
@@ -125,16 +135,28 @@ impl Outbound {
         conn: &Connection,
     ) -> Result<(), OutboundFault> {
         while self.probe.poll_unpin(cx).is_ready() {
-            self.probe.reset(PROBE_INTERVAL);
             self.tick(conn);
-            match self.hello {
-                // A frame of 64 KiB on a slow line takes longer than any deadline for its answer,
-                // so every sign of life counts, not just the answer itself.
-                Some((_, at)) if at.max(self.last_heard).elapsed() >= HELLO_TIMEOUT => {
-                    return Err(OutboundFault::NoAnswer);
-                }
-                Some(_) => {}
-                None => self.say_hello(conn),
+            let Some((_, at)) = self.hello else {
+                self.say_hello(conn);
+                continue;
+            };
+            // A frame of 64 KiB on a slow line takes longer than any deadline for its answer, so
+            // every sign of life counts, not just the answer itself.
+            let silence = at.max(self.last_heard).elapsed();
+            if silence >= PATH_TIMEOUT {
+                return Err(OutboundFault::NoAnswer);
+            }
+            if silence >= PROBE_INTERVAL {
+                conn.report(|reports| reports.silent = true);
+            }
+        }
+        let asked_for = conn.hub.probes_asked_for();
+        if asked_for != self.asked_for {
+            self.asked_for = asked_for;
+            self.probe.reset(PROBE_INTERVAL);
+            self.probed = Instant::now();
+            if self.hello.is_none() {
+                self.say_hello(conn);
             }
         }
         Ok(())
@@ -142,8 +164,12 @@ impl Outbound {
 
     /// A probe interval has passed. The clock is read here, not for every frame.
     fn tick(&mut self, conn: &Connection) {
-        if conn.take_heard() {
-            self.last_heard = Instant::now();
+        self.probe.reset(PROBE_INTERVAL);
+        let now = Instant::now();
+        let late = now.saturating_duration_since(self.probed) >= PROBE_INTERVAL + STANDSTILL;
+        self.probed = now;
+        if conn.take_heard() || late {
+            self.last_heard = now;
         }
         if !conn.take_carried_data() {
             conn.report(|reports| reports.idle = true);

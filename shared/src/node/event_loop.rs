@@ -317,6 +317,8 @@ impl EventLoop {
     }
 
     fn reserve(&mut self, relay: RelayId, address: Multiaddr) {
+        // A listener that this one replaces ends by itself, once the relay has agreed.
+        self.reservations.retain(|known| known.relay != relay);
         match self.swarm.listen_on(address.clone()) {
             Ok(listener) => {
                 self.reservations.push(Reservation {

@@ -32,6 +32,7 @@ impl EventLoop {
             } => {
                 if !self.is_reservation(listener_id) {
                     let me = *self.swarm.local_peer_id();
+                    self.network_changed(&address, false);
                     self.hub.events.push(Event::Listening {
                         address: address::with_peer(address, me),
                     });
@@ -40,6 +41,10 @@ impl EventLoop {
                     self.input(Input::ListenersReady);
                 }
             }
+            SwarmEvent::ExpiredListenAddr {
+                listener_id,
+                address,
+            } if !self.is_reservation(listener_id) => self.network_changed(&address, true),
             SwarmEvent::ListenerClosed {
                 listener_id,
                 reason,
@@ -96,6 +101,14 @@ impl EventLoop {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// This machine has an address more or less.
+    fn network_changed(&mut self, address: &Multiaddr, lost: bool) {
+        if platform::HAS_INTERFACES && address::leads_beyond(address) {
+            self.input(Input::NetworkChanged { lost });
+            self.hub.probe();
         }
     }
 
@@ -321,6 +334,9 @@ impl EventLoop {
                 }
             }
             msg::behaviour::Event::Idle { peer, conn } => self.input(Input::Drained { peer, conn }),
+            msg::behaviour::Event::Silent { peer, conn, dead } => {
+                self.input(Input::Silent { peer, conn, dead });
+            }
         }
     }
 }

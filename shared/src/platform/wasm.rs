@@ -29,6 +29,9 @@ pub const HOLE_PUNCH: bool = false;
 /// than a relay takes by webrtc-direct, which then loses some, and not only pushes.
 pub(crate) const PUSH_ADDRESSES: bool = false;
 
+/// A tab knows nothing of the machine's addresses.
+pub(crate) const HAS_INTERFACES: bool = false;
+
 /// Nothing; and not libp2p's, which would come along in the wasm.
 pub(crate) type HolePunch = dummy::Behaviour;
 

@@ -68,6 +68,10 @@ impl Conns {
         self.all.get_mut(&id).map(|(_, conn)| conn)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Conn> {
+        self.all.values().map(|(_, conn)| conn)
+    }
+
     /// Those to one peer that are to stay, oldest first.
     pub(super) fn of(&self, peer: PeerId) -> impl Iterator<Item = &Conn> {
         self.by_peer

@@ -134,6 +134,15 @@ pub enum Input {
         /// The connection.
         conn: ConnId,
     },
+    /// A remote does not answer on a connection.
+    Silent {
+        /// The peer.
+        peer: PeerId,
+        /// The connection.
+        conn: ConnId,
+        /// Not for a moment only, but for too long: the connection is of no use any more.
+        dead: bool,
+    },
     /// Hole punching on a relayed connection to this peer gave up.
     UpgradeFailed {
         /// The peer.
@@ -159,6 +168,11 @@ pub enum Input {
     },
     /// The network or the page came back (`online`, `visibilitychange`): retry now what waits.
     Wake,
+    /// This machine has another address than before: it moved from one network to another.
+    NetworkChanged {
+        /// One that it had is gone.
+        lost: bool,
+    },
     /// The node is to stop.
     Shutdown,
 }
@@ -188,7 +202,8 @@ pub enum Output {
         /// Where.
         addresses: Vec<Multiaddr>,
     },
-    /// Ask a relay, which we are connected to, for a reservation.
+    /// Ask a relay, which we are connected to, for a reservation: a first one, or one in the place of
+    /// that which stands.
     Reserve {
         /// The relay.
         relay: RelayId,

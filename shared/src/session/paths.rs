@@ -5,10 +5,11 @@ use std::time::Duration;
 use libp2p::PeerId;
 
 use super::{
-    ActivePath, Session, addr,
+    ActivePath, ConnId, Session, addr,
     backoff::{Next, STABLE},
     greet::Greetings,
     peer::Active,
+    status::milliseconds,
 };
 use crate::event::{Event, Path};
 
@@ -78,6 +79,7 @@ impl Session {
                 path,
                 transport,
                 address,
+                after_ms: milliseconds(self.now.saturating_duration_since(self.started)),
             });
         };
         let same = old.path == path && old.transport == transport;
@@ -112,6 +114,34 @@ impl Session {
         self.emit(Event::Disconnected { peer: id, reason });
         self.redial(id, delay);
         self.target_lost(id, delay.unwrap_or_default());
+    }
+
+    /// A remote does not answer on a connection. If messages take that, a way around it is made
+    /// ready before it is given up: what works then is better than what is silent.
+    pub(super) fn silent(&mut self, id: PeerId, conn: ConnId, dead: bool) {
+        if dead {
+            return self.close(conn);
+        }
+        let Some(peer) = self.peers.get(&id) else {
+            return;
+        };
+        let Some(path) = peer.path().filter(|path| path.conn == conn) else {
+            return;
+        };
+        let idle = peer.next == Next::Idle;
+        let through = match path.path {
+            Path::Relayed => addr::relay_of(&path.address),
+            Path::Direct => None,
+        };
+        // It may be the whole network that is gone, and the relays with it.
+        for relay in self.relays.values_mut() {
+            relay.rendezvous.hurry(self.now);
+        }
+        let mut ways = self.circuits_to(id);
+        ways.retain(|way| addr::relay_of(way) != through);
+        if idle && !ways.is_empty() {
+            self.dial_peer_at(id, ways);
+        }
     }
 
     fn redial(&mut self, id: PeerId, delay: Option<Duration>) {

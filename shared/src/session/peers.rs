@@ -186,7 +186,7 @@ impl Session {
         }
     }
 
-    fn dial_peer_at(&mut self, id: PeerId, addresses: Vec<Multiaddr>) {
+    pub(super) fn dial_peer_at(&mut self, id: PeerId, addresses: Vec<Multiaddr>) {
         let dial =
             (!addresses.is_empty()).then(|| self.dial(Purpose::Peer(id), Some(id), addresses));
         if let Some(peer) = self.peers.get_mut(&id) {

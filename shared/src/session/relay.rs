@@ -8,6 +8,7 @@ use web_time::Instant;
 use super::{
     ConnId, DialId, Output, Purpose, RelayId, Session, addr,
     backoff::{Backoff, STABLE},
+    conns::Conn,
     earliest,
     relay_dial::Dialling,
     rendezvous::Rendezvous,
@@ -22,6 +23,9 @@ pub(super) const LISTEN_WAIT: Duration = Duration::from_secs(2);
 /// A relay that restarts is back at once, and so are all its peers: not in the same instant.
 const FIRST_RETRY: std::ops::Range<Duration> =
     Duration::from_millis(200)..Duration::from_millis(500);
+
+/// One address that goes makes several events; what was made since the first is not stale.
+const FRESH: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Relay {
@@ -50,7 +54,12 @@ pub(super) enum Stage {
     Dialling(Dialling),
     Identifying { conn: ConnId, until: Instant },
     Reserving { conn: ConnId, until: Instant },
-    Standing { conn: ConnId, since: Instant },
+    Standing {
+        conn: ConnId,
+        since: Instant,
+        /// When the reservation is renewed.
+        renew: Instant,
+    },
 }
 
 /// What the application has been told and need not be told again before it was better.
@@ -90,7 +99,10 @@ impl Relay {
             Stage::Waiting(at) => Some(*at),
             Stage::Dialling(dialling) => dialling.next_at,
             Stage::Identifying { until, .. } | Stage::Reserving { until, .. } => Some(*until),
-            Stage::Standing { .. } => earliest(self.rendezvous.timeouts()),
+            Stage::Standing { renew, .. } => {
+                let [register, discover] = self.rendezvous.timeouts();
+                earliest([Some(*renew), register, discover])
+            }
         }
     }
 
@@ -209,7 +221,12 @@ impl Session {
             Stage::Reserving { conn, .. } => {
                 self.relay_unanswered(id, conn, "it did not answer the request for a reservation");
             }
-            Stage::Standing { .. } => self.run_rendezvous(id),
+            Stage::Standing { conn, renew, .. } => {
+                if renew <= self.now {
+                    self.renew(id, conn);
+                }
+                self.run_rendezvous(id);
+            }
         }
     }
 
@@ -277,6 +294,32 @@ impl Session {
                     dialling.next_at = dialling.next_at.map(|at| self.now.min(at));
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// This machine has moved. A connection that began at an address which is gone is dead without a
+    /// word; over QUIC it may live on, but the relay saw us where we are no more.
+    pub(super) fn move_relays(&mut self, lost: bool) {
+        let old = |conn: &Conn| self.now.saturating_duration_since(conn.since) >= FRESH;
+        let of_relay = |conn: &Conn| Some((self.relay_of(conn.peer)?, conn.id));
+        let stale: Vec<_> = self
+            .conns
+            .iter()
+            .filter(|conn| lost && conn.leads_to_relay() && old(conn))
+            .filter_map(of_relay)
+            .collect();
+        for (relay, conn) in stale {
+            self.close_unless_in_use(conn);
+            if self.relays.get(&relay).and_then(Relay::conn) == Some(conn) {
+                let reason = "this machine's address has changed";
+                self.relay_failed(relay, reason, Trouble::Unreachable);
+            }
+        }
+        for relay in self.relays.values_mut() {
+            if let Stage::Waiting(at) = &mut relay.stage {
+                relay.backoff.reset();
+                *at = self.now.min(*at);
             }
         }
     }

@@ -6,11 +6,16 @@ use libp2p::{Multiaddr, PeerId};
 use rand::RngExt;
 use web_time::Instant;
 
-use super::{Output, RelayId, Session, backoff::Backoff, relay::Relay};
-use crate::{config::MAX_SESSION_PEERS, event::Event};
+use super::{Output, RelayId, Session, addr, backoff::Backoff, peer::Peer, relay::Relay};
+use crate::{
+    config::MAX_SESSION_PEERS,
+    event::{Event, Path},
+};
 
-pub(super) const REGISTER_TIMEOUT: Duration = Duration::from_secs(10);
-pub(super) const DISCOVER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a relay may take for an answer.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often we ask who is there. This is our ping, too: a relay need not speak msg, and each
+/// question has a stream of its own, so an answer tells that the relay works, not just the link.
 pub(super) const DISCOVER_INTERVAL: Duration = Duration::from_secs(10);
 /// So that peers that started together do not ask together for ever.
 const DISCOVER_JITTER: Duration = Duration::from_secs(1);
@@ -19,8 +24,11 @@ pub(super) const MIN_TTL: u64 = 60;
 pub(super) const MAX_TTL: u64 = 72 * 60 * 60;
 /// The real ones have some 16 bytes and the namespace.
 const MAX_COOKIE_BYTES: usize = 1_024;
-/// A connection on which this many requests in a row got no answer at all is dead.
-pub(super) const MAX_SILENCES: u32 = 3;
+/// A connection on which this many requests in a row got no answer at all is dead. So no relay is
+/// silent for longer than 21 s without our knowing: an interval, its jitter, and two timeouts.
+pub(super) const MAX_SILENCES: u32 = 2;
+/// The same while messages flow by the relay: then its answers may only wait in line.
+const MAX_SILENCES_IN_USE: u32 = 6;
 
 #[derive(Debug)]
 pub(super) struct Rendezvous {
@@ -151,11 +159,20 @@ impl Session {
     }
 
     fn count_silence(&mut self, id: RelayId) {
+        let in_use = self.carries_a_path(id);
         let Some(relay) = self.relays.get_mut(&id) else {
             return;
         };
         relay.rendezvous.silences += 1;
-        if relay.rendezvous.silences < MAX_SILENCES {
+        let max = if in_use {
+            MAX_SILENCES_IN_USE
+        } else {
+            MAX_SILENCES
+        };
+        if relay.rendezvous.silences < max {
+            if !matches!(relay.rendezvous.discover, Ask::Asked { .. }) {
+                self.discover(id);
+            }
             return;
         }
         if let Some(conn) = relay.conn() {
@@ -163,8 +180,15 @@ impl Session {
         }
     }
 
+    /// Whether messages to a peer go by this relay, and are answered.
+    fn carries_a_path(&self, id: RelayId) -> bool {
+        let relay = self.relays.get(&id).and_then(|relay| relay.peer);
+        let mut paths = self.peers.values().filter_map(Peer::path);
+        paths.any(|path| path.path == Path::Relayed && addr::relay_of(&path.address) == relay)
+    }
+
     pub(super) fn register(&mut self, id: RelayId) {
-        let until = self.now + REGISTER_TIMEOUT;
+        let until = self.now + ANSWER_TIMEOUT;
         if let Some((relay, peer)) = self.rendezvous_of(id) {
             relay.register = Ask::Asked { until };
             self.push(Output::Register { relay: peer });
@@ -172,7 +196,7 @@ impl Session {
     }
 
     fn discover(&mut self, id: RelayId) {
-        let until = self.now + DISCOVER_TIMEOUT;
+        let until = self.now + ANSWER_TIMEOUT;
         if let Some((relay, peer)) = self.rendezvous_of(id) {
             relay.discover = Ask::Asked { until };
             relay.asked_for_news = relay.cookie.is_some();

@@ -14,6 +14,10 @@ pub(super) const IDENTIFY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const RESERVE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Something at the address is no relay: it may become one, but hardly soon.
 pub(super) const NO_RELAY_RETRY: Duration = Duration::from_secs(30);
+/// A reservation says when it ends by the relay's clock, which is not ours: libp2p's own renewal comes
+/// too late where ours is behind. This one needs no clock to be right.
+pub(super) const RENEWAL: Duration = Duration::from_secs(600);
+
 impl Session {
     pub(super) fn relay_adopt(&mut self, id: RelayId, conn: ConnId) {
         let is_relay = self.conns.get(conn).and_then(|conn| conn.is_relay);
@@ -55,17 +59,28 @@ impl Session {
 
     fn reserve(&mut self, id: RelayId, conn: ConnId) {
         let until = self.now + RESERVE_TIMEOUT;
-        let address = self
-            .conns
-            .get(conn)
-            .map(|conn| addr::circuit(&conn.address, conn.peer));
-        let (Some(relay), Some(address)) = (self.relays.get_mut(&id), address) else {
-            return;
-        };
-        relay.reported.unreachable = false;
-        relay.reported.no_relay = false;
-        relay.stage = Stage::Reserving { conn, until };
-        self.push(Output::Reserve { relay: id, address });
+        if let Some(relay) = self.relays.get_mut(&id) {
+            relay.reported.unreachable = false;
+            relay.reported.no_relay = false;
+            relay.stage = Stage::Reserving { conn, until };
+            self.ask_for_reservation(id, conn);
+        }
+    }
+
+    pub(super) fn renew(&mut self, id: RelayId, conn: ConnId) {
+        let at = self.now + RENEWAL;
+        let stage = self.relays.get_mut(&id).map(|relay| &mut relay.stage);
+        if let Some(Stage::Standing { renew, .. }) = stage {
+            *renew = at;
+            self.ask_for_reservation(id, conn);
+        }
+    }
+
+    fn ask_for_reservation(&mut self, relay: RelayId, conn: ConnId) {
+        if let Some(conn) = self.conns.get(conn) {
+            let address = addr::circuit(&conn.address, conn.peer);
+            self.push(Output::Reserve { relay, address });
+        }
     }
 
     fn no_relay(&mut self, id: RelayId, conn: ConnId) {
@@ -104,7 +119,11 @@ impl Session {
         let (Stage::Reserving { conn, .. }, Some(peer)) = (&relay.stage, relay.peer) else {
             return;
         };
-        relay.stage = Stage::Standing { conn: *conn, since };
+        relay.stage = Stage::Standing {
+            conn: *conn,
+            since,
+            renew: since + RENEWAL,
+        };
         relay.reported.refused = false;
         self.emit(Event::Reserved {
             relay: peer,

@@ -1,5 +1,6 @@
 //! A session, a clock that stands still until told, and the words to drive both.
 
+mod faults;
 mod hostile;
 mod peers;
 mod random;

@@ -29,6 +29,7 @@ fn each_event_is_a_line() {
             path,
             transport,
             address: address(),
+            after_ms: 7,
         }
     };
     let changed = |from, to, transport| {
@@ -182,6 +183,7 @@ fn a_hostile_peer_cannot_move_the_cursor() {
             path: Path::Direct,
             transport: Transport::Tcp,
             address: dns,
+            after_ms: 7,
         },
         Event::Error { message: evil() },
     ] {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::session::rendezvous::{
-    DISCOVER_INTERVAL, DISCOVER_TIMEOUT, MAX_TTL, MIN_TTL, REGISTER_TIMEOUT,
+    ANSWER_TIMEOUT, DISCOVER_INTERVAL, MAX_TTL, MIN_TTL,
 };
 
 #[test]
@@ -77,7 +77,7 @@ fn a_refused_registration_is_told_once_and_others_are_still_discovered() {
 #[test]
 fn a_registration_that_is_not_answered_counts_as_refused() {
     let mut rig = without_rendezvous();
-    rig.advance(REGISTER_TIMEOUT);
+    rig.advance(ANSWER_TIMEOUT);
     assert_eq!(rig.errors().len(), 1);
     // The late answer of the event loop's own timer changes nothing.
     rig.input(Input::RegisterFailed {
@@ -135,7 +135,7 @@ fn a_failed_discovery_drops_the_cookie_and_backs_off() {
     assert!(waits.iter().all(|wait| *wait >= secs(1)));
     assert!(waits[5] > waits[0]);
     rig.take();
-    rig.advance(DISCOVER_TIMEOUT + secs(30));
+    rig.advance(ANSWER_TIMEOUT + secs(30));
     assert!(rig.out.iter().any(is_discover), "silence is failure too");
 }
 
