@@ -6,14 +6,14 @@ mod native;
 mod wasm;
 
 #[cfg(not(target_family = "wasm"))]
-pub use native::{HOLE_PUNCH, build_swarm, can_dial, default_listen};
-#[cfg(not(target_family = "wasm"))]
 pub(crate) use native::{
     HAS_INTERFACES, HolePunch, PUSH_ADDRESSES, hole_punch, hole_punch_error, hole_punch_hint,
 };
-#[cfg(target_family = "wasm")]
-pub use wasm::{HOLE_PUNCH, build_swarm, can_dial, default_listen};
+#[cfg(not(target_family = "wasm"))]
+pub use native::{HOLE_PUNCH, build_swarm, can_dial, default_listen};
 #[cfg(target_family = "wasm")]
 pub(crate) use wasm::{
     HAS_INTERFACES, HolePunch, PUSH_ADDRESSES, hole_punch, hole_punch_error, hole_punch_hint,
 };
+#[cfg(target_family = "wasm")]
+pub use wasm::{HOLE_PUNCH, build_swarm, can_dial, default_listen};

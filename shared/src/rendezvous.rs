@@ -135,7 +135,9 @@ impl Client {
                 ..
             } => {
                 let question = self.asked.remove(&request_id)?;
-                Some(question.failed(peer, error.to_string()))
+                // The session has stopped waiting before, and may have asked again.
+                let late = matches!(error, rr::OutboundFailure::Timeout);
+                (!late).then(|| question.failed(peer, error.to_string()))
             }
             _ => None,
         }

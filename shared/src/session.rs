@@ -263,7 +263,7 @@ impl Session {
     /// What began at another address of ours is tried again from the new one.
     fn network_changed(&mut self, lost: bool) {
         // At first every address is a new one.
-        if self.now.saturating_duration_since(self.started) < relay::LISTEN_WAIT {
+        if !self.listeners_ready {
             return;
         }
         self.move_relays(lost);

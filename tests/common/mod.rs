@@ -184,6 +184,12 @@ impl Proc {
         &self.passed
     }
 
+    /// Forgets events that no wait has taken so far.
+    pub fn forget(&mut self, unwanted: impl Fn(&Value) -> bool) {
+        self.pending_events();
+        self.passed.retain(|event| !unwanted(event));
+    }
+
     /// Types a line.
     pub fn type_line(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("stdin has been closed");
@@ -196,6 +202,11 @@ impl Proc {
         stdin
             .write_all(bytes)
             .unwrap_or_else(|e| panic!("{} does not read: {e}", self.name));
+    }
+
+    /// Its stdin, to be written to beside other things. What is typed by other methods fails then.
+    pub fn take_stdin(&mut self) -> ChildStdin {
+        self.stdin.take().expect("stdin has been closed")
     }
 
     /// Closes its stdin, as Ctrl-D does.
@@ -241,7 +252,8 @@ impl Proc {
         }
     }
 
-    fn wait_exit(&mut self) -> ExitStatus {
+    /// Waits until it has ended.
+    pub fn wait_exit(&mut self) -> ExitStatus {
         match wait_exit(&mut self.child) {
             Some(status) => status,
             None => panic!("did not end within {DEADLINE:?}\n{}", self.report()),

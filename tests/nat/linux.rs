@@ -7,6 +7,8 @@ use libtest_mimic::{Arguments, Completion, Trial};
 use crate::lab;
 
 mod docker;
+mod faults;
+mod flood;
 mod lab_tests;
 mod matrix;
 mod peers;
@@ -42,7 +44,12 @@ pub(crate) fn main() -> ExitCode {
     args.test_threads.get_or_insert(THREADS);
     // Before there is any second thread: the kernel demands it.
     let left_out = if args.list { None } else { lab::enter().err() };
-    let tests = [lab_tests::tests(), matrix::tests(), docker::tests()];
+    let tests = [
+        lab_tests::tests(),
+        matrix::tests(),
+        docker::tests(),
+        faults::tests(),
+    ];
     let trials = tests.into_iter().flatten();
     let trials = trials.map(|test| trial(test, left_out.clone())).collect();
     libtest_mimic::run(&args, trials).exit_code()

@@ -44,7 +44,7 @@ function line(event: Event): string {
       const path: "direct" | "relayed" = event.path;
       const transport: "quic" | "tcp" | "ws" | "webrtc" | "webrtc-direct" | "circuit" =
         event.transport;
-      return `${event.peer} ${path} ${transport} ${event.address}`;
+      return `${event.peer} ${path} ${transport} ${event.address} ${event.after_ms.toFixed()}`;
     }
     case "path_changed":
       return `${event.peer} ${event.from} ${event.to} ${event.transport} ${event.address}`;

@@ -100,6 +100,14 @@ const NEEDS: &[Need] = &[
     },
     Need {
         what: How::Debian {
+            package: "faketime",
+            program: "faketime",
+        },
+        web: false,
+        why: "peers whose clock is wrong, in the NAT tests",
+    },
+    Need {
+        what: How::Debian {
             package: "conntrack",
             program: "conntrack",
         },

@@ -10,8 +10,9 @@ use crate::cli::Rate;
 pub(crate) const MAX_RESERVATIONS: u32 = 4_096;
 /// A peer reserves on each transport it arrives by, and old connections linger after a change.
 pub(crate) const MAX_RESERVATIONS_PER_PEER: u32 = 8;
-/// Renewed by clients after three quarters of it.
-pub(crate) const RESERVATION_DURATION: Duration = Duration::from_secs(3_600);
+/// Its end is a time of day on the wire: clients whose clock is ahead of ours by more than this refuse
+/// it. It also ends with its connection, so nothing lingers for being long.
+pub(crate) const RESERVATION_DURATION: Duration = Duration::from_secs(72 * 3_600);
 /// A client that loses and regains its connection again and again still gets its reservation.
 pub(crate) const RESERVATION_RATE_PER_PEER: Rate = rate(60, Duration::from_secs(10));
 /// After a restart all peers of an office come back at once from one address.

@@ -13,7 +13,11 @@ use std::{
 use futures::{StreamExt, stream::FuturesUnordered, task::AtomicWaker};
 use parking_lot::Mutex;
 
-use super::{connection::Connection, inbound::Inbound, outbound::{Outbound, OutboundFault}};
+use super::{
+    connection::Connection,
+    inbound::Inbound,
+    outbound::{Outbound, OutboundFault},
+};
 
 /// Drivers on their way from the handlers to the node's task.
 #[derive(Debug, Default)]

@@ -133,9 +133,8 @@ impl Session {
             Path::Relayed => addr::relay_of(&path.address),
             Path::Direct => None,
         };
-        // It may be the whole network that is gone, and the relays with it.
         for relay in self.relays.values_mut() {
-            relay.rendezvous.hurry(self.now);
+            relay.rendezvous.suspect(self.now);
         }
         let mut ways = self.circuits_to(id);
         ways.retain(|way| addr::relay_of(way) != through);

@@ -25,7 +25,7 @@ const FIRST_RETRY: std::ops::Range<Duration> =
     Duration::from_millis(200)..Duration::from_millis(500);
 
 /// One address that goes makes several events; what was made since the first is not stale.
-const FRESH: Duration = Duration::from_secs(1);
+pub(super) const FRESH: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub(super) struct Relay {
@@ -52,8 +52,14 @@ pub(super) struct Relay {
 pub(super) enum Stage {
     Waiting(Instant),
     Dialling(Dialling),
-    Identifying { conn: ConnId, until: Instant },
-    Reserving { conn: ConnId, until: Instant },
+    Identifying {
+        conn: ConnId,
+        until: Instant,
+    },
+    Reserving {
+        conn: ConnId,
+        until: Instant,
+    },
     Standing {
         conn: ConnId,
         since: Instant,

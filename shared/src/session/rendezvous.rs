@@ -6,7 +6,9 @@ use libp2p::{Multiaddr, PeerId};
 use rand::RngExt;
 use web_time::Instant;
 
-use super::{Output, RelayId, Session, addr, backoff::Backoff, peer::Peer, relay::Relay};
+use super::{
+    Output, RelayId, Session, addr, backoff::Backoff, conns::Conn, peer::Peer, relay::Relay,
+};
 use crate::{
     config::MAX_SESSION_PEERS,
     event::{Event, Path},
@@ -42,6 +44,8 @@ pub(super) struct Rendezvous {
     /// The running question named a cookie, so its answer holds news only.
     asked_for_news: bool,
     silences: u32,
+    /// Something else has fallen silent, too: one more silence is enough.
+    suspected: bool,
 }
 
 /// A request that is made again and again.
@@ -79,6 +83,7 @@ impl Default for Rendezvous {
             cookie: None,
             asked_for_news: false,
             silences: 0,
+            suspected: false,
         }
     }
 }
@@ -110,7 +115,18 @@ impl Rendezvous {
         self.register = Ask::Off;
         self.discover = Ask::Off;
         self.registered = false;
+        self.answered();
+    }
+
+    const fn answered(&mut self) {
         self.silences = 0;
+        self.suspected = false;
+    }
+
+    /// A path has fallen silent; it may be the whole network that is gone.
+    pub(super) fn suspect(&mut self, now: Instant) {
+        self.suspected = true;
+        self.hurry(now);
     }
 
     pub(super) fn forget_cookie(&mut self) {
@@ -164,10 +180,10 @@ impl Session {
             return;
         };
         relay.rendezvous.silences += 1;
-        let max = if in_use {
-            MAX_SILENCES_IN_USE
-        } else {
-            MAX_SILENCES
+        let max = match in_use {
+            true => MAX_SILENCES_IN_USE,
+            false if relay.rendezvous.suspected => 1,
+            false => MAX_SILENCES,
         };
         if relay.rendezvous.silences < max {
             if !matches!(relay.rendezvous.discover, Ask::Asked { .. }) {
@@ -175,7 +191,14 @@ impl Session {
             }
             return;
         }
-        if let Some(conn) = relay.conn() {
+        let (conn, peer) = (relay.conn(), relay.peer);
+        // Those that stand beside it are as silent.
+        let of_relay = |conn: &&Conn| Some(conn.peer) == peer && conn.leads_to_relay();
+        let all: Vec<_> = self.conns.iter().filter(of_relay).map(|c| c.id).collect();
+        for spare in all {
+            self.close_unless_in_use(spare);
+        }
+        if let Some(conn) = conn {
             self.relay_unanswered(id, conn, "it has stopped answering");
         }
     }
@@ -231,7 +254,7 @@ impl Session {
         relay.register = Ask::At(now + Duration::from_secs(ttl) / 2);
         relay.register_backoff.reset();
         relay.refusal_reported = false;
-        relay.silences = 0;
+        relay.answered();
         if !std::mem::replace(&mut relay.registered, true) {
             let namespace = self.namespace.clone();
             self.emit(Event::Registered {
@@ -291,7 +314,7 @@ impl Session {
             return;
         };
         relay.cookie = (cookie.len() <= MAX_COOKIE_BYTES).then_some(cookie);
-        relay.silences = 0;
+        relay.answered();
         let news = relay.asked_for_news;
         if let Ask::Asked { .. } = relay.discover {
             relay.discover = Ask::At(at);

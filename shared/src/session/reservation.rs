@@ -7,6 +7,7 @@ use libp2p::{Multiaddr, PeerId};
 use super::{
     ConnId, Output, Purpose, RelayId, Session, addr,
     relay::{Stage, Trouble},
+    rendezvous::ANSWER_TIMEOUT,
 };
 use crate::event::Event;
 
@@ -58,7 +59,13 @@ impl Session {
     }
 
     fn reserve(&mut self, id: RelayId, conn: ConnId) {
-        let until = self.now + RESERVE_TIMEOUT;
+        // A connection that was there before may be as dead as the one that it shall replace.
+        let spare = self.conns.get(conn).and_then(|conn| conn.purpose);
+        let patience = match spare {
+            Some(Purpose::OtherKind(_)) => ANSWER_TIMEOUT,
+            _ => RESERVE_TIMEOUT,
+        };
+        let until = self.now + patience;
         if let Some(relay) = self.relays.get_mut(&id) {
             relay.reported.unreachable = false;
             relay.reported.no_relay = false;

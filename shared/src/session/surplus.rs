@@ -9,8 +9,9 @@ use crate::event::Path;
 
 /// A path has to last this long before what it replaces is closed.
 pub(super) const PROOF_TIME: Duration = Duration::from_secs(5);
-/// Circuits of one peer: the present one, and one to punch another hole from.
-const MAX_CIRCUITS: usize = 2;
+/// Circuits of one peer: the present one, one to punch another hole from, and, should the present one
+/// be silent, one around it from each side. Were both sides to close one of these, none would be left.
+const MAX_CIRCUITS: usize = 4;
 
 impl Session {
     pub(super) fn drained(&mut self, peer: PeerId, id: ConnId) {

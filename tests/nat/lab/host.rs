@@ -17,6 +17,10 @@ pub(crate) const LINK: &str = "eth0";
 /// Where relays listen: their TCP port is what the strictest firewalls let through.
 pub(crate) const RELAY_PORT: u16 = 443;
 
+/// Shifts the clock of a process; the loader knows where libraries are. Not by the program of that
+/// name, which would stand between us and the process.
+const FAKETIME: &str = "/usr/$LIB/faketime/libfaketime.so.1";
+
 /// A computer in the lab.
 pub(crate) struct Host {
     device: patchbay::Device,
@@ -38,6 +42,16 @@ impl Host {
 
     /// Starts `punchline` with those arguments and `--json`.
     pub(crate) fn punchline<S: AsRef<OsStr>>(&self, name: &str, args: &[S]) -> Proc {
+        self.punchline_at(name, args, None)
+    }
+
+    /// The same, and its clock differs from all others', as `+1d`.
+    pub(crate) fn punchline_at<S: AsRef<OsStr>>(
+        &self,
+        name: &str,
+        args: &[S],
+        clock: Option<&str>,
+    ) -> Proc {
         // It ends with the thread that started it, which ends with the lab, also when that is killed.
         let mut command = Command::new("setpriv");
         command
@@ -45,6 +59,13 @@ impl Host {
             .arg(env!("CARGO_BIN_EXE_punchline"))
             .args(args)
             .arg("--json");
+        if let Some(clock) = clock {
+            command
+                .env("LD_PRELOAD", FAKETIME)
+                .env("FAKETIME", clock)
+                // Time passes as it does elsewhere.
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         let name = name.to_owned();
         self.inside(move || Proc::spawn(&name, command))
     }

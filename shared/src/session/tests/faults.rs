@@ -4,7 +4,6 @@ use super::*;
 use crate::{
     platform::HAS_INTERFACES,
     session::{
-        relay::LISTEN_WAIT,
         rendezvous::{ANSWER_TIMEOUT, DISCOVER_INTERVAL},
         reservation::RENEWAL,
     },
@@ -86,7 +85,15 @@ fn while_a_direct_path_is_silent_a_circuit_is_made_ready() {
     let spare = rig.connect_as(peer, circuit(QUIC, peer), true, Some(dial));
     rig.path(peer, spare, &circuit(QUIC, peer));
     let events = rig.events();
-    let changed = |e: &Event| matches!(e, Event::PathChanged { to: Path::Relayed, .. });
+    let changed = |e: &Event| {
+        matches!(
+            e,
+            Event::PathChanged {
+                to: Path::Relayed,
+                ..
+            }
+        )
+    };
     assert_eq!(events.iter().filter(|e| changed(e)).count(), 1);
     rig.silent(peer, direct, true);
     assert_eq!(rig.closes(), [direct]);
@@ -154,6 +161,29 @@ fn a_black_hole_is_noticed_in_time_whenever_it_opens() {
         assert!(noticed >= 2 * ANSWER_TIMEOUT, "{noticed:?}");
         assert_eq!(rig.count(is_lost), 1);
     }
+}
+
+#[test]
+fn when_a_path_is_silent_one_silence_of_the_relay_is_enough() {
+    let (mut rig, conn) = Rig::with_relay();
+    rig.reach(id(SMALL));
+    let direct = rig.go_direct(id(SMALL));
+    rig.advance(secs(1));
+    rig.take();
+    rig.answering = false;
+    rig.silent(id(SMALL), direct, false);
+    let noticed = rig.wait_for(NOTICED, |o| *o == Output::Close { conn });
+    assert_eq!(noticed, ANSWER_TIMEOUT);
+    // An answer clears it of all suspicion.
+    let (mut rig, conn) = Rig::with_relay();
+    rig.reach(id(SMALL));
+    let direct = rig.go_direct(id(SMALL));
+    rig.advance(secs(1));
+    rig.silent(id(SMALL), direct, false);
+    rig.answer();
+    rig.answering = false;
+    let noticed = rig.wait_for(NOTICED, |o| *o == Output::Close { conn });
+    assert!(noticed >= DISCOVER_INTERVAL + 2 * ANSWER_TIMEOUT);
 }
 
 #[test]
@@ -249,12 +279,13 @@ fn another_address_hurries_what_waits_and_harms_nothing() {
 }
 
 #[test]
-fn the_addresses_of_the_beginning_are_no_change() {
-    let mut rig = Rig::new(&config(&[QUIC, TCP]));
-    rig.input(Input::ListenersReady);
-    rig.advance(LISTEN_WAIT / 10);
-    rig.take();
+fn before_the_listeners_are_up_every_address_is_new() {
+    let mut rig = Rig::new(&NodeConfig {
+        listen: vec![a(QUIC)],
+        ..config(&[QUIC])
+    });
     rig.input(Input::NetworkChanged { lost: false });
-    rig.input(Input::NetworkChanged { lost: true });
     assert_eq!(rig.take(), []);
+    rig.input(Input::ListenersReady);
+    assert_eq!(rig.count(is_dial), 1);
 }

@@ -139,8 +139,11 @@ fn from_a_peer() -> impl Strategy<Value = Input> {
             reason: reason()
         }),
         (peer(), conn()).prop_map(|(peer, conn)| Input::Drained { peer, conn }),
-        (peer(), conn(), any::<bool>())
-            .prop_map(|(peer, conn, dead)| Input::Silent { peer, conn, dead }),
+        (peer(), conn(), any::<bool>()).prop_map(|(peer, conn, dead)| Input::Silent {
+            peer,
+            conn,
+            dead
+        }),
         any::<bool>().prop_map(|lost| Input::NetworkChanged { lost }),
         peer().prop_map(move |peer| Input::UpgradeFailed {
             peer,

@@ -1,9 +1,7 @@
 //! Registering and discovering.
 
 use super::*;
-use crate::session::rendezvous::{
-    ANSWER_TIMEOUT, DISCOVER_INTERVAL, MAX_TTL, MIN_TTL,
-};
+use crate::session::rendezvous::{ANSWER_TIMEOUT, DISCOVER_INTERVAL, MAX_TTL, MIN_TTL};
 
 #[test]
 fn the_registration_is_refreshed_silently_at_half_its_time() {
