@@ -126,7 +126,7 @@ impl Session {
         self.dial_succeeded(running, peer, conn);
         self.relay_use(peer, conn);
         self.peer_connected(peer);
-        self.close_third_circuit(peer);
+        self.close_spare_circuits(peer);
     }
 
     fn dial_succeeded(&mut self, running: Option<(DialId, Purpose)>, peer: PeerId, conn: ConnId) {

@@ -78,7 +78,7 @@ impl Session {
         newer.skip(1).any(|other| other.relayed && proven(other))
     }
 
-    pub(super) fn close_third_circuit(&mut self, id: PeerId) {
+    pub(super) fn close_spare_circuits(&mut self, id: PeerId) {
         let active = self.peers.get(&id).and_then(|peer| peer.path());
         let active = active.map(|path| path.conn);
         let circuits: Vec<_> = self

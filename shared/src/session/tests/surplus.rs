@@ -72,11 +72,13 @@ fn the_older_of_two_circuits_goes_when_drained_and_the_smaller_side_closes_it() 
 }
 
 #[test]
-fn a_peer_has_at_most_two_circuits() {
+fn a_peer_has_at_most_four_circuits() {
     let (mut rig, _) = Rig::with_relay();
     let peer = id(SMALL);
     let active = rig.reach(peer);
     let second = rig.connect_as(peer, circuit(QUIC, peer), false, None);
+    rig.connect_as(peer, circuit(QUIC, peer), true, None);
+    rig.connect_as(peer, circuit(QUIC, peer), true, None);
     assert_eq!(rig.closes(), []);
     rig.connect_as(peer, circuit(QUIC, peer), false, None);
     assert_eq!(rig.closes(), [second]);
