@@ -14,7 +14,7 @@ use libp2p::{
 use crate::{
     config::{
         AGENT_VERSION, IDENTIFY_PROTOCOL, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_PEER,
-        MAX_PENDING_CONNECTIONS, NodeConfig,
+        MAX_PENDING_CONNECTIONS, NodeConfig, PING_INTERVAL, PING_TIMEOUT,
     },
     greet,
     msg::{self, MSG_PROTOCOL, ONESHOT_PROTOCOL, hub::Hub},
@@ -52,7 +52,11 @@ impl Behaviour {
             relay,
             rendezvous: rendezvous::new(),
             identify: identify::Behaviour::new(identify),
-            ping: ping::Behaviour::default(),
+            ping: ping::Behaviour::new(
+                libp2p::ping::Config::new()
+                    .with_interval(PING_INTERVAL)
+                    .with_timeout(PING_TIMEOUT),
+            ),
             hole_punch: platform::hole_punch(me, config.hole_punch),
             greet: greet::new(),
             msg: msg::behaviour::Behaviour::new(hub),

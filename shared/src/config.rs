@@ -54,6 +54,12 @@ pub const PROBE_INTERVAL: Duration = Duration::from_secs(3);
 pub const PATH_TIMEOUT: Duration = PROBE_INTERVAL.saturating_mul(3);
 /// A timer that fires this late tells that the process stood still: the silence was ours.
 pub const STANDSTILL: Duration = Duration::from_secs(1);
+/// How often each connection is pinged. It tells whether a relay is alive, which need not speak msg.
+pub const PING_INTERVAL: Duration = Duration::from_secs(3);
+/// How long an answer may take. A relay's connection without two answers in a row is dead, the second
+/// time on a new stream, which may take 10 s to be refused. So no relay is silent for longer than 20 s
+/// without our knowing, unless messages by it are answered.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(4);
 /// How often a receiver whose application takes nothing repeats its last ack, as its sign of life.
 pub const ACK_REPEAT: Duration = Duration::from_secs(1);
 /// The pause before a msg stream is opened again after a fault; it grows with each attempt.

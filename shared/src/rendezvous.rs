@@ -135,9 +135,12 @@ impl Client {
                 ..
             } => {
                 let question = self.asked.remove(&request_id)?;
-                // The session has stopped waiting before, and may have asked again.
-                let late = matches!(error, rr::OutboundFailure::Timeout);
-                (!late).then(|| question.failed(peer, error.to_string()))
+                // No answer is the session's to notice: it has a clock, and may have asked again.
+                let none = matches!(
+                    error,
+                    rr::OutboundFailure::Timeout | rr::OutboundFailure::ConnectionClosed
+                );
+                (!none).then(|| question.failed(peer, error.to_string()))
             }
             _ => None,
         }

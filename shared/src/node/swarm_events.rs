@@ -3,7 +3,7 @@
 use libp2p::{
     Multiaddr, PeerId,
     core::{ConnectedPoint, transport::ListenerId},
-    identify, relay, request_response as rr,
+    identify, ping, relay, request_response as rr,
     swarm::{ConnectionId, SwarmEvent},
 };
 
@@ -179,8 +179,18 @@ impl EventLoop {
                 self.input(Input::UpgradeFailed { peer, reason });
             }
             BehaviourEvent::Ping(event) => {
+                let (peer, conn) = (event.peer, event.connection);
                 if let Err(e) = event.result {
-                    tracing::debug!(peer = %event.peer, "ping: {e}");
+                    tracing::debug!(%peer, "ping: {e}");
+                    // Peers are judged by msg, which knows more. libp2p does not tell of a first
+                    // failure: this is the second in a row, each on a stream of its own.
+                    if self.session.is_relay(peer) && !matches!(e, ping::Failure::Unsupported) {
+                        self.input(Input::Silent {
+                            peer,
+                            conn,
+                            dead: true,
+                        });
+                    }
                 }
             }
             BehaviourEvent::Limits(never) => match never {},

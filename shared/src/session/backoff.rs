@@ -60,6 +60,11 @@ impl Backoff {
         rng.random_range(low..=low * 2)
     }
 
+    /// The next delays begin here.
+    pub(super) const fn set_min(&mut self, min: Duration) {
+        self.min = min;
+    }
+
     pub(super) const fn reset(&mut self) {
         self.attempts = 0;
     }

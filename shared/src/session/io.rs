@@ -134,7 +134,7 @@ pub enum Input {
         /// The connection.
         conn: ConnId,
     },
-    /// A remote does not answer on a connection.
+    /// A remote does not answer on a connection: to msg, or (a relay) to pings.
     Silent {
         /// The peer.
         peer: PeerId,

@@ -9,6 +9,7 @@ use super::{
     backoff::{Next, STABLE},
     greet::Greetings,
     peer::Active,
+    rendezvous::NO_ANSWER,
     status::milliseconds,
 };
 use crate::event::{Event, Path};
@@ -103,7 +104,7 @@ impl Session {
             return;
         };
         peer.last_connected = Some(now);
-        peer.upgrade.end();
+        peer.upgrade.end(old.path.path);
         peer.greetings = Greetings::default();
         let stable = now.saturating_duration_since(old.connected_since) >= STABLE;
         if stable {
@@ -120,7 +121,7 @@ impl Session {
     /// ready before it is given up: what works then is better than what is silent.
     pub(super) fn silent(&mut self, id: PeerId, conn: ConnId, dead: bool) {
         if dead {
-            return self.close(conn);
+            return self.dead(conn);
         }
         let Some(peer) = self.peers.get(&id) else {
             return;
@@ -140,6 +141,17 @@ impl Session {
         ways.retain(|way| addr::relay_of(way) != through);
         if idle && !ways.is_empty() {
             self.dial_peer_at(id, ways);
+        }
+    }
+
+    fn dead(&mut self, conn: ConnId) {
+        let mut relays = self.relays.iter();
+        let relay = relays.find(|(_, relay)| relay.conn() == Some(conn));
+        match relay.map(|(id, _)| *id) {
+            // A ping only waits in line behind them.
+            Some(relay) if self.carries_a_path(relay) => {}
+            Some(relay) => self.relay_unanswered(relay, conn, NO_ANSWER),
+            None => self.close(conn),
         }
     }
 

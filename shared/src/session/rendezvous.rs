@@ -16,8 +16,7 @@ use crate::{
 
 /// How long a relay may take for an answer.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often we ask who is there. This is our ping, too: a relay need not speak msg, and each
-/// question has a stream of its own, so an answer tells that the relay works, not just the link.
+/// How often we ask who is there. That is a ping, too: an answer tells that the rendezvous point works.
 pub(super) const DISCOVER_INTERVAL: Duration = Duration::from_secs(10);
 /// So that peers that started together do not ask together for ever.
 const DISCOVER_JITTER: Duration = Duration::from_secs(1);
@@ -26,11 +25,11 @@ pub(super) const MIN_TTL: u64 = 60;
 pub(super) const MAX_TTL: u64 = 72 * 60 * 60;
 /// The real ones have some 16 bytes and the namespace.
 const MAX_COOKIE_BYTES: usize = 1_024;
-/// A connection on which this many requests in a row got no answer at all is dead. So no relay is
-/// silent for longer than 21 s without our knowing: an interval, its jitter, and two timeouts.
+/// A connection on which this many requests in a row got no answer at all is dead.
 pub(super) const MAX_SILENCES: u32 = 2;
 /// The same while messages flow by the relay: then its answers may only wait in line.
 const MAX_SILENCES_IN_USE: u32 = 6;
+pub(super) const NO_ANSWER: &str = "it has stopped answering";
 
 #[derive(Debug)]
 pub(super) struct Rendezvous {
@@ -199,12 +198,12 @@ impl Session {
             self.close_unless_in_use(spare);
         }
         if let Some(conn) = conn {
-            self.relay_unanswered(id, conn, "it has stopped answering");
+            self.relay_unanswered(id, conn, NO_ANSWER);
         }
     }
 
     /// Whether messages to a peer go by this relay, and are answered.
-    fn carries_a_path(&self, id: RelayId) -> bool {
+    pub(super) fn carries_a_path(&self, id: RelayId) -> bool {
         let relay = self.relays.get(&id).and_then(|relay| relay.peer);
         let mut paths = self.peers.values().filter_map(Peer::path);
         paths.any(|path| path.path == Path::Relayed && addr::relay_of(&path.address) == relay)

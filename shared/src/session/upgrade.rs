@@ -20,6 +20,8 @@ use crate::{
 pub(super) const PUNCH_TIMEOUT: Duration = Duration::from_secs(30);
 /// A failed one is repeated after this time at the earliest.
 pub(super) const UPGRADE_RETRY_MIN: Duration = Duration::from_secs(30);
+/// There was a direct path not long ago: what broke it may soon be over.
+pub(super) const UPGRADE_AGAIN_MIN: Duration = Duration::from_secs(5);
 /// And no later than after this.
 pub(super) const UPGRADE_RETRY_MAX: Duration = Duration::from_secs(600);
 /// What changed for the better is used this soon: both sides have to hear of it.
@@ -65,8 +67,11 @@ impl Upgrade {
     }
 
     /// The last path is gone.
-    pub(super) const fn end(&mut self) {
+    pub(super) const fn end(&mut self, lost: Path) {
         *self = Self::new();
+        if matches!(lost, Path::Direct) {
+            self.backoff.set_min(UPGRADE_AGAIN_MIN);
+        }
     }
 
     pub(super) fn hurry(&mut self, now: Instant) {
@@ -102,6 +107,7 @@ impl Session {
             (Some(Path::Direct), _) => {
                 let stood = old_since.map(|since| now.saturating_duration_since(since));
                 let mut delay = UPGRADE_SOON;
+                upgrade.backoff.set_min(UPGRADE_AGAIN_MIN);
                 if stood < Some(STABLE) {
                     delay = upgrade.backoff.next(&mut self.rng);
                 } else {

@@ -218,6 +218,23 @@ fn a_relay_that_carries_messages_may_answer_late() {
 }
 
 #[test]
+fn a_relay_that_answers_no_pings_is_dialled_afresh_unless_it_carries_messages() {
+    let (mut rig, conn) = Rig::with_relay();
+    rig.silent(id(RELAY), conn, true);
+    assert!(rig.out.contains(&Output::Close { conn }));
+    assert_eq!(rig.count(is_lost), 1);
+
+    let (mut rig, conn) = Rig::with_relay();
+    let circuit = rig.reach(id(SMALL));
+    rig.silent(id(RELAY), conn, true);
+    assert_eq!(rig.take(), []);
+    rig.no_path(id(SMALL));
+    rig.close(id(SMALL), circuit);
+    rig.silent(id(RELAY), conn, true);
+    assert_eq!(rig.count(is_lost), 1);
+}
+
+#[test]
 fn a_reservation_is_renewed_by_our_own_clock() {
     let (mut rig, _) = Rig::with_relay();
     for _ in 0..3 {
