@@ -150,7 +150,7 @@ fn is_loss_of(event: &Value, peer: &str) -> bool {
     event["event"] == "disconnected" && event["peer"] == peer
 }
 
-fn path_of(event: &Value) -> &Value {
+pub(super) fn path_of(event: &Value) -> &Value {
     if event["event"] == "connected" {
         &event["path"]
     } else {
