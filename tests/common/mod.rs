@@ -84,11 +84,12 @@ impl Proc {
         let lines = transcript.clone();
         let read_stdout = thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                // What is no JSON is for people; the transcript has it.
-                if let Ok(event) = serde_json::from_str(&line) {
+                // What is no JSON is for people; the transcript has it, and has it first.
+                let event = serde_json::from_str(&line);
+                lines.lock().unwrap().push(line);
+                if let Ok(event) = event {
                     let _ = events_tx.try_send(event);
                 }
-                lines.lock().unwrap().push(line);
             }
         });
         let errors = child.stderr.take().unwrap();
