@@ -1,7 +1,9 @@
 //! From a circuit to a direct path, again and again.
 
 use super::*;
-use crate::session::upgrade::{PUNCH_TIMEOUT, UPGRADE_RETRY_MAX, UPGRADE_RETRY_MIN, UPGRADE_SOON};
+use crate::session::upgrade::{
+    PUNCH_TIMEOUT, UPGRADE_AGAIN_MIN, UPGRADE_RETRY_MAX, UPGRADE_RETRY_MIN, UPGRADE_SOON,
+};
 
 fn punch_failed(rig: &mut Rig, peer: PeerId) {
     rig.input(Input::UpgradeFailed {
@@ -107,10 +109,34 @@ fn when_a_direct_path_dies_beside_a_standing_circuit_a_new_hole_is_punched_soon(
 fn direct_paths_that_die_at_once_slow_it_down() {
     let peer = id(SMALL);
     let (mut rig, circuit_conn) = relayed(peer);
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        rig.go_direct(peer);
+        rig.path(peer, circuit_conn, &circuit(QUIC, peer));
+        rig.take();
+        waits.push(rig.wait_for(UPGRADE_RETRY_MAX, is_dial));
+        let dial = rig.last_dial();
+        rig.fail(dial);
+    }
+    assert!(waits.iter().all(|wait| *wait >= UPGRADE_AGAIN_MIN));
+    assert!(waits[0] <= UPGRADE_AGAIN_MIN * 2, "{waits:?}");
+    assert!(waits[5] >= UPGRADE_AGAIN_MIN * 32, "{waits:?}");
+}
+
+#[test]
+fn who_was_direct_before_is_punched_again_sooner() {
+    let peer = id(SMALL);
+    let (mut rig, _) = relayed(peer);
     rig.go_direct(peer);
-    rig.path(peer, circuit_conn, &circuit(QUIC, peer));
+    rig.advance(secs(60));
+    rig.no_path(peer);
+    let address = circuit(QUIC, peer);
+    let conn = rig.connect_as(peer, address.clone(), true, None);
+    rig.path(peer, conn, &address);
+    punch_failed(&mut rig, peer);
     rig.take();
-    assert!(rig.wait_for(secs(60), is_dial) >= UPGRADE_RETRY_MIN);
+    let wait = rig.wait_for(UPGRADE_AGAIN_MIN * 2, is_dial);
+    assert!(wait >= UPGRADE_AGAIN_MIN, "{wait:?}");
 }
 
 /// The dial of a relay over one kind, after the first failure over the other.
