@@ -55,6 +55,8 @@ Examples:
       Meet those who name the same namespace.
   punchline /ip4/192.0.2.7/udp/45678/quic-v1
       Dial a peer whose address you know.
+  punchline
+      Meet everyone on this network who does the same.
   punchline relay
       Run a relay; `punchline relay --help` tells more.
 
@@ -87,6 +89,15 @@ pub(crate) struct PeerArgs {
     /// Default: QUIC and TCP on every interface, any port, IPv4 and IPv6.
     #[arg(long, value_name = "MULTIADDR", value_parser = values::listen_address)]
     pub(crate) listen: Vec<Multiaddr>,
+
+    /// Find peers on this network by mDNS, and be found by them; --mdns=false turns it off.
+    /// Default: on without --relay, unless every --listen is on this machine only.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) mdns: Option<bool>,
+
+    /// Ask this network's gateway (UPnP, else PCP or NAT-PMP) to let others reach us from outside.
+    #[arg(long)]
+    pub(crate) port_mapping: bool,
 
     /// How often a dialled peer is greeted, such as 500ms, 10s or 1m; 0 = never.
     #[arg(long, value_name = "DURATION", default_value = "10s")]

@@ -25,6 +25,7 @@ use axum::http::Uri;
 use futures::{FutureExt, StreamExt};
 use libp2p::identity::Keypair;
 use shared::{
+    address,
     config::{NodeConfig, RelayAddress},
     node::{self, Events, Node},
     platform,
@@ -119,6 +120,10 @@ fn config(args: &PeerArgs) -> (NodeConfig, Vec<Uri>) {
     } else {
         args.listen.clone()
     };
+    // Who listens on this machine only is not to be found elsewhere, and need not look there.
+    let mdns = args
+        .mdns
+        .unwrap_or_else(|| args.relay.is_empty() && !listen.iter().all(address::is_loopback));
     let config = NodeConfig {
         relays,
         pending_relays: urls.len(),
@@ -126,6 +131,8 @@ fn config(args: &PeerArgs) -> (NodeConfig, Vec<Uri>) {
         listen,
         dial: args.dial.clone(),
         greet_interval: args.greet_interval.0,
+        mdns,
+        port_mapping: args.port_mapping,
         ..NodeConfig::default()
     };
     (config, urls)

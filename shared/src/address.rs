@@ -73,6 +73,16 @@ pub fn leads_beyond(address: &Multiaddr) -> bool {
     }
 }
 
+/// Whether an address can be reached from the very machine only.
+#[must_use]
+pub fn is_loopback(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_loopback(),
+        Some(Protocol::Ip6(ip)) => ip.is_loopback(),
+        _ => false,
+    }
+}
+
 /// The relay part of a circuit address: everything before `/p2p-circuit`.
 #[must_use]
 pub fn without_circuit(address: &Multiaddr) -> Option<Multiaddr> {

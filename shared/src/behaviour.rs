@@ -18,9 +18,7 @@ use crate::{
     },
     greet,
     msg::{self, MSG_PROTOCOL, ONESHOT_PROTOCOL, hub::Hub},
-    ping,
-    platform::{self, HolePunch},
-    rendezvous,
+    ping, platform, rendezvous,
 };
 
 /// The peer's behaviour. The limits come first: what they deny, the others need not see.
@@ -31,7 +29,7 @@ pub(crate) struct Behaviour {
     pub(crate) rendezvous: rendezvous::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
-    pub(crate) hole_punch: HolePunch,
+    pub(crate) platform: platform::Behaviour,
     pub(crate) greet: greet::Behaviour,
     pub(crate) msg: msg::behaviour::Behaviour,
 }
@@ -57,7 +55,7 @@ impl Behaviour {
                     .with_interval(PING_INTERVAL)
                     .with_timeout(PING_TIMEOUT),
             ),
-            hole_punch: platform::hole_punch(me, config.hole_punch),
+            platform: platform::behaviour(me, config),
             greet: greet::new(),
             msg: msg::behaviour::Behaviour::new(hub),
         }

@@ -115,6 +115,33 @@ pub const MAX_SESSION_PEERS: usize = 1_024;
 /// Addresses kept for one peer.
 pub const MAX_ADDRESSES_PER_PEER: usize = 16;
 
+/// Peers that announce themselves on our network and are listened to. Each may be dialled again and again.
+pub const MAX_NEIGHBOURS: usize = 128;
+/// Addresses of one of them: a few interfaces, two transports.
+pub const MAX_NEIGHBOUR_ADDRESSES: usize = 8;
+/// Records that libp2p's mDNS may keep. It bounds nothing itself, and searches them one by one; above
+/// this it is thrown away.
+pub const MAX_MDNS_RECORDS: usize = 2 * MAX_NEIGHBOURS * MAX_NEIGHBOUR_ADDRESSES;
+/// How long it then stays off.
+pub const MDNS_PAUSE: Duration = Duration::from_secs(60);
+/// How long others may take us for being there after our last announcement.
+pub const MDNS_TTL: Duration = Duration::from_secs(120);
+/// How often somebody on the network asks who is there: in time before announcements expire.
+pub const MDNS_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Ports of ours that the gateway is asked to map: two transports on a few interfaces.
+pub const MAX_PORT_MAPPINGS: usize = 8;
+/// How long a mapping is asked for. It is renewed after half of it.
+pub const MAPPING_LIFETIME: Duration = Duration::from_secs(3_600);
+/// A gateway that grants less is not asked more often than this.
+pub const MIN_MAPPING_RENEWAL: Duration = Duration::from_secs(60);
+/// The first pause after a failure; each next one is twice as long.
+pub const MIN_MAPPING_RETRY: Duration = Duration::from_secs(30);
+/// The longest pause.
+pub const MAX_MAPPING_RETRY: Duration = Duration::from_secs(1_800);
+/// A gateway that was found and maps nothing within this time is told of.
+pub const MAPPING_WAIT: Duration = Duration::from_secs(30);
+
 /// What a node is told at start.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
@@ -135,6 +162,10 @@ pub struct NodeConfig {
     pub message_timeout: Duration,
     /// Whether to try for a direct path when there is only a circuit.
     pub hole_punch: bool,
+    /// Whether to announce ourselves on our own network, and to dial who else does, by mDNS. Not in a browser.
+    pub mdns: bool,
+    /// Whether to ask our network's gateway to let others reach us. Not in a browser.
+    pub port_mapping: bool,
 }
 
 impl Default for NodeConfig {
@@ -148,6 +179,8 @@ impl Default for NodeConfig {
             greet_interval: Some(DEFAULT_GREET_INTERVAL),
             message_timeout: DEFAULT_MESSAGE_TIMEOUT,
             hole_punch: crate::platform::HOLE_PUNCH,
+            mdns: false,
+            port_mapping: false,
         }
     }
 }

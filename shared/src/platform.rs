@@ -7,13 +7,13 @@ mod wasm;
 
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use native::{
-    HAS_INTERFACES, HolePunch, PUSH_ADDRESSES, hole_punch, hole_punch_error, hole_punch_hint,
+    Behaviour, HAS_INTERFACES, PUSH_ADDRESSES, behaviour, hole_punch_hint, told,
 };
 #[cfg(not(target_family = "wasm"))]
-pub use native::{HOLE_PUNCH, build_swarm, can_dial, default_listen};
+pub use native::{HOLE_PUNCH, OwnNetwork, build_swarm, can_dial, default_listen};
 #[cfg(target_family = "wasm")]
 pub(crate) use wasm::{
-    HAS_INTERFACES, HolePunch, PUSH_ADDRESSES, hole_punch, hole_punch_error, hole_punch_hint,
+    Behaviour, HAS_INTERFACES, PUSH_ADDRESSES, behaviour, hole_punch_hint, told,
 };
 #[cfg(target_family = "wasm")]
-pub use wasm::{HOLE_PUNCH, build_swarm, can_dial, default_listen};
+pub use wasm::{HOLE_PUNCH, OwnNetwork, build_swarm, can_dial, default_listen};

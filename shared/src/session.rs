@@ -10,6 +10,7 @@ mod conns;
 mod dials;
 mod greet;
 mod io;
+mod network;
 mod paths;
 mod peer;
 mod peers;
@@ -39,7 +40,7 @@ use self::{
     targets::{Target, TargetId},
 };
 pub use self::{
-    io::{ActivePath, ConnId, DialId, Input, Output, RelayId},
+    io::{ActivePath, ConnId, DialId, Input, News, Output, RelayId},
     status::{RelayInfo, RelayState},
 };
 use crate::{config::NodeConfig, event::Event, platform, table::Table};
@@ -197,6 +198,7 @@ impl Session {
                 message,
                 address,
             } => self.greeting_replied(peer, message, address),
+            Input::Network(news, _) => self.network_told(news),
             Input::Wake => self.wake(),
             Input::NetworkChanged { lost } if platform::HAS_INTERFACES => {
                 self.network_changed(lost);

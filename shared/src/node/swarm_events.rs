@@ -173,10 +173,10 @@ impl EventLoop {
             }
             BehaviourEvent::Greet(event) => self.on_greet(event),
             BehaviourEvent::Msg(event) => self.on_msg(event),
-            BehaviourEvent::HolePunch(event) => {
-                let (peer, error) = platform::hole_punch_error(event);
-                let reason = reason::of_chain(&error);
-                self.input(Input::UpgradeFailed { peer, reason });
+            BehaviourEvent::Platform(event) => {
+                if let Some(input) = platform::told(event) {
+                    self.input(input);
+                }
             }
             BehaviourEvent::Ping(event) => {
                 let (peer, conn) = (event.peer, event.connection);
@@ -215,7 +215,7 @@ impl EventLoop {
         let relay = is_relay(&info.protocols);
         let ours = self.session.is_relay(peer_id);
         platform::hole_punch_hint(
-            &mut self.swarm.behaviour_mut().0.hole_punch,
+            &mut self.swarm.behaviour_mut().0.platform,
             (peer_id, ours),
             connection_id,
             &info,

@@ -1,18 +1,18 @@
-//! TCP, QUIC, DNS and WebSocket, on tokio.
+//! TCP, QUIC, DNS and WebSocket, on tokio; and what only a terminal can do with its network.
 
+mod behaviour;
+mod lan;
+mod neighbours;
+mod pcp;
+mod port_mapping;
 mod punch;
 
 use libp2p::{
-    Multiaddr, PeerId, Swarm, SwarmBuilder, Transport as _,
-    core::upgrade::Version,
-    dns, identify,
-    identity::Keypair,
-    multiaddr::Protocol,
-    noise, relay,
-    swarm::{ConnectionId, NetworkBehaviour, behaviour::toggle::Toggle},
-    tcp, websocket, yamux,
+    Multiaddr, Swarm, SwarmBuilder, Transport as _, core::upgrade::Version, dns, identity::Keypair,
+    multiaddr::Protocol, noise, relay, swarm::NetworkBehaviour, tcp, websocket, yamux,
 };
 
+pub(crate) use self::behaviour::{Behaviour, behaviour, hole_punch_hint, told};
 use crate::{
     config::{IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS, MAX_WEBSOCKET_FRAME},
     error::StartError,
@@ -27,35 +27,9 @@ pub(crate) const PUSH_ADDRESSES: bool = true;
 /// We listen at the addresses of this machine, which may change.
 pub(crate) const HAS_INTERFACES: bool = true;
 
-/// Punches them.
-pub(crate) type HolePunch = Toggle<punch::Behaviour>;
-
-/// For the peer with this id, which is ours; or not at all.
-pub(crate) fn hole_punch(me: PeerId, on: bool) -> HolePunch {
-    on.then(|| punch::Behaviour::new(me)).into()
-}
-
-/// To whom there is no hole, and why.
-pub(crate) fn hole_punch_error(event: punch::Event) -> (PeerId, punch::Failed) {
-    (event.peer, event.reason)
-}
-
-/// What identify told that is of use for it: where one of our relays sees us, or where a peer at the
-/// other end of a circuit listens.
-pub(crate) fn hole_punch_hint(
-    punch: &mut HolePunch,
-    (peer, is_relay): (PeerId, bool),
-    conn: ConnectionId,
-    info: &identify::Info,
-) {
-    let Some(punch) = punch.as_mut() else {
-        return;
-    };
-    if is_relay {
-        punch.observed(peer, conn, &info.observed_addr);
-    }
-    punch.listens(conn, &info.listen_addrs);
-}
+/// Comes with what our own network told.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnNetwork;
 
 /// QUIC and TCP on every interface, any port. QUIC first: it is dialled first, too.
 #[must_use]

@@ -17,8 +17,9 @@ use libp2p::{
 
 use self::websocket::Socket;
 use crate::{
-    config::{IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS},
+    config::{IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS, NodeConfig},
     error::StartError,
+    session::Input,
 };
 
 /// A tab has no sockets to punch holes with.
@@ -32,24 +33,28 @@ pub(crate) const PUSH_ADDRESSES: bool = false;
 /// A tab knows nothing of the machine's addresses.
 pub(crate) const HAS_INTERFACES: bool = false;
 
-/// Nothing; and not libp2p's, which would come along in the wasm.
-pub(crate) type HolePunch = dummy::Behaviour;
+/// Nothing; and not libp2p's behaviours, which would come along in the wasm.
+pub(crate) type Behaviour = dummy::Behaviour;
 
-pub(crate) const fn hole_punch(_: PeerId, _on: bool) -> HolePunch {
+pub(crate) const fn behaviour(_: PeerId, _: &NodeConfig) -> Behaviour {
     dummy::Behaviour
 }
 
-pub(crate) const fn hole_punch_error(event: Infallible) -> (PeerId, Infallible) {
+pub(crate) const fn told(event: Infallible) -> Option<Input> {
     match event {}
 }
 
 pub(crate) const fn hole_punch_hint(
-    _: &mut HolePunch,
+    _: &mut Behaviour,
     _: (PeerId, bool),
     _: ConnectionId,
     _: &identify::Info,
 ) {
 }
+
+/// There is none of these: a tab knows nothing of its network, and so needs no code for what it tells.
+#[derive(Debug, Clone, Copy)]
+pub enum OwnNetwork {}
 
 /// A tab cannot listen but through a relay.
 #[must_use]

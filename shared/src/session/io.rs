@@ -5,6 +5,7 @@ use libp2p::{Multiaddr, PeerId};
 use crate::{
     config::RelayAddress,
     event::{Event, Path, Transport},
+    platform::OwnNetwork,
 };
 
 /// A configured relay, for as long as the node lives. Its peer id may not be known yet.
@@ -166,6 +167,8 @@ pub enum Input {
         /// Where it sees us.
         address: Multiaddr,
     },
+    /// Our own network told something.
+    Network(News, OwnNetwork),
     /// The network or the page came back (`online`, `visibilitychange`): retry now what waits.
     Wake,
     /// This machine has another address than before: it moved from one network to another.
@@ -175,6 +178,25 @@ pub enum Input {
     },
     /// The node is to stop.
     Shutdown,
+}
+
+/// What our own network tells, without any relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// A peer announces itself.
+    Announced {
+        /// The peer.
+        peer: PeerId,
+        /// Everywhere it says that it is; nowhere, when it says so no more.
+        addresses: Vec<Multiaddr>,
+    },
+    /// The gateway lets others reach us at this address.
+    Mapped(Multiaddr),
+    /// Something was asked of the network that it does not do, or does no more.
+    Missing {
+        /// What, and why, for a person.
+        reason: String,
+    },
 }
 
 /// The path that messages to a peer take.

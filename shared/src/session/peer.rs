@@ -27,6 +27,8 @@ pub(super) struct Peer {
     pub(super) listings: Table<PeerId, Listing>,
     /// What the application was told of that, in any order.
     pub(super) announced: Vec<Multiaddr>,
+    /// It announces itself on our own network.
+    pub(super) near: bool,
     pub(super) last_connected: Option<Instant>,
     pub(super) active: Option<Active>,
     /// It was reached through a relay, so it may be again.
@@ -70,6 +72,7 @@ impl Peer {
             ordered: false,
             listings: Table::new(),
             announced: Vec::new(),
+            near: false,
             last_connected: None,
             active: None,
             by_circuit: false,
@@ -106,11 +109,12 @@ impl Peer {
         self.path().map(|path| path.path)
     }
 
-    /// Listed or connected not long ago.
+    /// Near, or listed or connected not long ago.
     pub(super) fn is_recent(&self, now: Instant) -> bool {
         let listed = self.listings.values().map(|listing| listing.at).max();
         let last = self.last_connected.max(listed);
-        self.active.is_some()
+        self.near
+            || self.active.is_some()
             || last.is_some_and(|last| now.saturating_duration_since(last) <= MEMORY)
     }
 
@@ -129,6 +133,12 @@ impl Peer {
             addr::push_new(&mut listed, address.clone());
         }
         listed
+    }
+
+    /// What one of them told.
+    pub(super) fn listing_of(&self, relay: PeerId) -> Vec<Multiaddr> {
+        let listing = self.listings.get(&relay);
+        listing.map_or_else(Vec::new, |listing| listing.addresses.clone())
     }
 
     pub(super) fn is_listed_by(&self, relay: PeerId) -> bool {

@@ -103,15 +103,29 @@ impl Session {
         claimed: Vec<Multiaddr>,
         news: bool,
     ) {
-        let compatible = self.conns.of(id).any(|conn| conn.compatible == Some(true));
-        if id == self.local || (self.is_relay(id) && !compatible) {
-            return;
-        }
-        let (now, local) = (self.now, self.local);
-        let unconnected = self.conns.of(id).next().is_none();
-        let Some(peer) = self.admit(id, false) else {
+        let now = self.now;
+        let Some(changed) = self.note_listing(relay, id, claimed) else {
             return;
         };
+        self.dial_listed(id, now, news || changed);
+        if changed {
+            self.tell_listed(id);
+        }
+    }
+
+    /// Keeps what a relay told of a peer. `None`: it is of no use; else whether it changes anything.
+    pub(super) fn note_listing(
+        &mut self,
+        relay: PeerId,
+        id: PeerId,
+        claimed: Vec<Multiaddr>,
+    ) -> Option<bool> {
+        let compatible = self.conns.of(id).any(|conn| conn.compatible == Some(true));
+        if id == self.local || (self.is_relay(id) && !compatible) {
+            return None;
+        }
+        let (now, local) = (self.now, self.local);
+        let peer = self.admit(id, false)?;
         let addresses = addr::fit_for(id, claimed, local);
         let is_first = peer.listings.is_empty();
         if peer.listings.len() >= MAX_RELAYS {
@@ -120,15 +134,28 @@ impl Session {
         peer.listings.insert(relay, Listing { at: now, addresses });
         let addresses = peer.listed();
         let changed = is_first || !addr::are_the_same(&addresses, &peer.announced);
-        peer.announced.clone_from(&addresses);
-        if peer.active.is_none() && unconnected {
+        peer.announced = addresses;
+        Some(changed)
+    }
+
+    /// Dials a peer that was listed, unless it is here already. `sooner` than was planned, if need be.
+    pub(super) fn dial_listed(&mut self, id: PeerId, at: Instant, sooner: bool) {
+        let unconnected = self.conns.of(id).next().is_none();
+        if let Some(peer) = self.peers.get_mut(&id)
+            && peer.active.is_none()
+            && unconnected
+        {
             match peer.next {
-                Next::Idle => peer.next = Next::Waiting(now),
-                Next::Waiting(_) if news || changed => peer.next.hurry(now),
+                Next::Idle => peer.next = Next::Waiting(at),
+                Next::Waiting(_) if sooner => peer.next.hurry(at),
                 _ => {}
             }
         }
-        if changed {
+    }
+
+    pub(super) fn tell_listed(&mut self, id: PeerId) {
+        if let Some(peer) = self.peers.get(&id) {
+            let addresses = peer.announced.clone();
             self.emit(Event::Discovered {
                 peer: id,
                 addresses,

@@ -241,6 +241,15 @@ impl Session {
         self.relays.get(&id)?.is_standing().then_some(id)
     }
 
+    /// What we registered is not all any more.
+    pub(super) fn register_anew(&mut self) {
+        let standing = self.relays.iter().filter(|(_, relay)| relay.is_standing());
+        let ids: Vec<_> = standing.map(|(id, _)| *id).collect();
+        for id in ids {
+            self.register(id);
+        }
+    }
+
     pub(super) fn registered(&mut self, peer: PeerId, ttl: u64) {
         let now = self.now;
         let Some(id) = self.standing(peer) else {

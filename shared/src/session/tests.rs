@@ -2,6 +2,7 @@
 
 mod faults;
 mod hostile;
+mod network;
 mod peers;
 mod random;
 mod relays;

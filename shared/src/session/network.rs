@@ -1,0 +1,53 @@
+//! What our own network tells: who else is there, and whether its gateway lets others reach us.
+
+use libp2p::{Multiaddr, PeerId};
+
+use super::{News, Session, paths::POLITE_WAIT};
+use crate::event::{Event, Path};
+
+impl Session {
+    pub(super) fn network_told(&mut self, news: News) {
+        match news {
+            News::Announced { peer, addresses } if addresses.is_empty() => self.not_near(peer),
+            News::Announced { peer, addresses } => self.near(peer, addresses),
+            News::Mapped(address) => {
+                self.emit(Event::ExternalAddress { address });
+                self.register_anew();
+            }
+            News::Missing { reason } => self.error(reason),
+        }
+    }
+
+    /// A peer announces itself: that is a listing of its own, which stands under our id.
+    fn near(&mut self, id: PeerId, addresses: Vec<Multiaddr>) {
+        let Some(changed) = self.note_listing(self.local, id, addresses) else {
+            return;
+        };
+        // It hears of us as we do of it. One dial is enough, but a firewall may stop either.
+        let first = self.local < id;
+        let at = if first {
+            self.now
+        } else {
+            self.now + POLITE_WAIT
+        };
+        self.dial_listed(id, at, changed);
+        if changed {
+            self.tell_listed(id);
+        }
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        peer.near = true;
+        if first && changed && peer.kind() == Some(Path::Relayed) && !peer.next.is_dialling() {
+            let addresses = peer.listing_of(self.local);
+            self.dial_peer_at(id, addresses);
+        }
+    }
+
+    fn not_near(&mut self, id: PeerId) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.near = false;
+            peer.listings.remove(&self.local);
+        }
+    }
+}
