@@ -198,7 +198,7 @@ impl Session {
                 message,
                 address,
             } => self.greeting_replied(peer, message, address),
-            Input::Network(news, _) => self.network_told(news),
+            Input::Network(news, by) => self.network_told(news, by),
             Input::Wake => self.wake(),
             Input::NetworkChanged { lost } if platform::HAS_INTERFACES => {
                 self.network_changed(lost);

@@ -17,6 +17,7 @@
 #![allow(dead_code, reason = "each test uses what it needs")]
 
 mod delay;
+mod gateway;
 mod host;
 mod router;
 
@@ -27,6 +28,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use self::delay::Delay;
 pub(crate) use self::{
+    gateway::{Gateway, Speaks},
     host::{Host, Relay},
     router::{Nat, Router},
 };
@@ -38,6 +40,9 @@ pub(crate) const ONE_WAY: Duration = Duration::from_millis(20);
 const HOME: &str = "192.168.1.0/24";
 /// Between the two routers of a double NAT.
 const CARRIER: &str = "10.64.0.0/24";
+/// A provider's network whose addresses are none of those set apart for tests: programs take them for
+/// public.
+const PROVIDER: &str = "5.1.1.0/24";
 /// What Docker gives its first bridge.
 const DOCKER: &str = "172.17.0.0/24";
 
@@ -93,6 +98,7 @@ impl Lab {
                 .nat(patchbay::Nat::Strict)
                 .firewall(patchbay::Firewall::BlockInbound),
             Nat::Symmetric => inside(builder, HOME).nat(patchbay::Nat::Strict),
+            Nat::Provider => inside(builder, PROVIDER).nat(patchbay::Nat::None),
             Nat::Carrier => inside(builder, CARRIER).nat(patchbay::Nat::Moderate),
             _ => inside(builder, HOME).nat(patchbay::Nat::Moderate),
         };

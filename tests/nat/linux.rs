@@ -10,6 +10,8 @@ mod docker;
 mod faults;
 mod flood;
 mod lab_tests;
+mod lan;
+mod mapping;
 mod matrix;
 mod peers;
 
@@ -46,6 +48,8 @@ pub(crate) fn main() -> ExitCode {
     let left_out = if args.list { None } else { lab::enter().err() };
     let tests = [
         lab_tests::tests(),
+        lan::tests(),
+        mapping::tests(),
         matrix::tests(),
         docker::tests(),
         faults::tests(),

@@ -108,6 +108,14 @@ const NEEDS: &[Need] = &[
     },
     Need {
         what: How::Debian {
+            package: "miniupnpd-nftables",
+            program: "miniupnpd",
+        },
+        web: false,
+        why: "a gateway that maps ports, in the NAT tests",
+    },
+    Need {
+        what: How::Debian {
             package: "conntrack",
             program: "conntrack",
         },

@@ -65,6 +65,11 @@ impl Backoff {
         self.min = min;
     }
 
+    /// Whether nothing has failed since the last [`Self::reset`].
+    pub(super) const fn is_fresh(&self) -> bool {
+        self.attempts == 0
+    }
+
     pub(super) const fn reset(&mut self) {
         self.attempts = 0;
     }

@@ -2,14 +2,17 @@
 
 use libp2p::{Multiaddr, PeerId};
 
-use super::{News, Session, paths::POLITE_WAIT};
-use crate::event::{Event, Path};
+use super::{News, Session, addr, paths::POLITE_WAIT};
+use crate::{
+    event::{Event, Path, Transport},
+    platform::OwnNetwork,
+};
 
 impl Session {
-    pub(super) fn network_told(&mut self, news: News) {
+    pub(super) fn network_told(&mut self, news: News, by: OwnNetwork) {
         match news {
             News::Announced { peer, addresses } if addresses.is_empty() => self.not_near(peer),
-            News::Announced { peer, addresses } => self.near(peer, addresses),
+            News::Announced { peer, addresses } => self.near(peer, addresses, by),
             News::Mapped(address) => {
                 self.emit(Event::ExternalAddress { address });
                 self.register_anew();
@@ -19,7 +22,7 @@ impl Session {
     }
 
     /// A peer announces itself: that is a listing of its own, which stands under our id.
-    fn near(&mut self, id: PeerId, addresses: Vec<Multiaddr>) {
+    fn near(&mut self, id: PeerId, addresses: Vec<Multiaddr>, by: OwnNetwork) {
         let Some(changed) = self.note_listing(self.local, id, addresses) else {
             return;
         };
@@ -37,16 +40,28 @@ impl Session {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
-        peer.near = true;
+        peer.near = Some(by);
         if first && changed && peer.kind() == Some(Path::Relayed) && !peer.next.is_dialling() {
             let addresses = peer.listing_of(self.local);
             self.dial_peer_at(id, addresses);
         }
     }
 
+    /// On our own network we first dial by QUIC alone: of two dials at once TCP may win.
+    pub(super) fn prefer_quic(&self, id: PeerId, addresses: &mut Vec<Multiaddr>) {
+        let Some(peer) = self.peers.get(&id) else {
+            return;
+        };
+        let quic = |address: &Multiaddr| addr::is_plain(address, Transport::Quic);
+        let first = peer.near.is_some() && peer.backoff.is_fresh() && peer.explicit.is_empty();
+        if first && addresses.iter().any(quic) && !addresses.iter().any(addr::has_circuit) {
+            addresses.retain(quic);
+        }
+    }
+
     fn not_near(&mut self, id: PeerId) {
         if let Some(peer) = self.peers.get_mut(&id) {
-            peer.near = false;
+            peer.near = None;
             peer.listings.remove(&self.local);
         }
     }

@@ -12,7 +12,7 @@ use super::{
     greet::Greetings,
     upgrade::Upgrade,
 };
-use crate::{event::Path, table::Table};
+use crate::{event::Path, platform::OwnNetwork, table::Table};
 
 /// A peer that was neither listed nor connected for this long is forgotten.
 pub(super) const MEMORY: Duration = Duration::from_secs(600);
@@ -28,7 +28,7 @@ pub(super) struct Peer {
     /// What the application was told of that, in any order.
     pub(super) announced: Vec<Multiaddr>,
     /// It announces itself on our own network.
-    pub(super) near: bool,
+    pub(super) near: Option<OwnNetwork>,
     pub(super) last_connected: Option<Instant>,
     pub(super) active: Option<Active>,
     /// It was reached through a relay, so it may be again.
@@ -72,7 +72,7 @@ impl Peer {
             ordered: false,
             listings: Table::new(),
             announced: Vec::new(),
-            near: false,
+            near: None,
             last_connected: None,
             active: None,
             by_circuit: false,
@@ -113,7 +113,7 @@ impl Peer {
     pub(super) fn is_recent(&self, now: Instant) -> bool {
         let listed = self.listings.values().map(|listing| listing.at).max();
         let last = self.last_connected.max(listed);
-        self.near
+        self.near.is_some()
             || self.active.is_some()
             || last.is_some_and(|last| now.saturating_duration_since(last) <= MEMORY)
     }

@@ -198,7 +198,8 @@ impl Session {
         } else if full && !self.is_explicit(id) {
             self.wait_for_turn(id);
         } else {
-            let addresses = self.addresses_of(id);
+            let mut addresses = self.addresses_of(id);
+            self.prefer_quic(id, &mut addresses);
             self.dial_peer_at(id, addresses);
         }
     }

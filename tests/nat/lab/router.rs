@@ -28,6 +28,8 @@ pub(crate) enum Nat {
     Symmetric,
     /// A provider's NAT: as `Cone`, for routers behind it.
     Carrier,
+    /// Public addresses of IPv4, as a provider has them, everything passes.
+    Provider,
     /// IPv6 only, public addresses, nothing comes in that was not asked for.
     V6Firewall,
     /// Both families: `Symmetric` on IPv4, and `V6Firewall` on IPv6.
@@ -42,8 +44,8 @@ pub(crate) enum Nat {
 
 /// A router in the lab.
 pub(crate) struct Router {
-    node: patchbay::Router,
-    wan: &'static str,
+    pub(super) node: patchbay::Router,
+    pub(super) wan: &'static str,
     /// Counts up with each rebinding.
     generation: AtomicU16,
 }
@@ -159,7 +161,7 @@ impl Router {
     fn base_rules(&self, nat: Nat) -> String {
         let wan = self.wan;
         let silence = match nat {
-            Nat::None | Nat::Docker => "",
+            Nat::None | Nat::Provider | Nat::Docker => "",
             _ => "meta l4proto { tcp, udp } drop",
         };
         let filter = match nat {

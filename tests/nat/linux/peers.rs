@@ -32,8 +32,12 @@ impl Peer {
 
     /// Starts one that knows a relay.
     pub(super) fn start(host: &Host, name: &str, relay: &str) -> Self {
-        let mut proc = host.punchline(name, &["--relay", relay]);
-        proc.set_patience(PATIENCE);
+        Self::with(host, name, &["--relay", relay])
+    }
+
+    /// Starts one with those arguments.
+    pub(super) fn with(host: &Host, name: &str, args: &[&str]) -> Self {
+        let mut proc = host.punchline(name, args);
         let id = text(&proc.wait_event("started"), "peer_id");
         Self { proc, id }
     }

@@ -45,6 +45,18 @@ fn who_announces_itself_is_told_of_and_dialled_once() {
 }
 
 #[test]
+fn the_first_dial_is_by_quic_and_the_next_by_whatever_there_is() {
+    let mut rig = Rig::alone();
+    let peer = id(LARGE);
+    rig.announced(peer, &[NEAR_TCP, NEAR]);
+    assert_eq!(rig.dials()[0].2, [at(NEAR, peer)]);
+    let dial = rig.last_dial();
+    rig.fail(dial);
+    rig.advance(secs(3));
+    assert_eq!(rig.dials()[1].2, [at(NEAR_TCP, peer), at(NEAR, peer)]);
+}
+
+#[test]
 fn the_larger_id_leaves_the_first_dial_to_the_smaller() {
     let mut rig = Rig::alone();
     let peer = id(SMALL);

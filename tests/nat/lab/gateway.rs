@@ -1,0 +1,120 @@
+//! A daemon on a router that maps ports for those inside, as home routers have it: miniupnpd.
+
+use std::{
+    fs,
+    process::{Child, Command},
+};
+
+use tempfile::TempDir;
+
+use super::Router;
+
+/// What the daemon understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// UPnP-IGD.
+    Upnp,
+    /// PCP and NAT-PMP.
+    Pcp,
+}
+
+/// The daemon. It ends when dropped.
+pub(crate) struct Gateway {
+    child: Child,
+    _files: TempDir,
+}
+
+impl Gateway {
+    /// Starts it on a router. It answers whenever it is up: clients ask more than once.
+    pub(crate) fn start(router: &Router, speaks: Speaks) -> Self {
+        router.nft(&chains(router.wan));
+        let files = tempfile::tempdir().unwrap();
+        let path = |name: &str| files.path().join(name);
+        let lan = inner_link(router);
+        let upnp = speaks == Speaks::Upnp;
+        fs::write(path("conf"), config(router.wan, &lan, upnp)).unwrap();
+        let log = fs::File::create(path("log")).unwrap();
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", "--", "miniupnpd", "-d", "-f"])
+            .arg(path("conf"))
+            .arg("-P")
+            .arg(path("pid"))
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        let child = router.node.run_sync(move || Ok(command.spawn()?)).unwrap();
+        Self {
+            child,
+            _files: files,
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the daemon fills in, and that it may be talked to from inside.
+fn chains(wan: &str) -> String {
+    format!(
+        "insert rule inet lab input iif != {wan} accept
+        table inet miniupnpd {{
+            chain forward {{
+                type filter hook forward priority 0; policy accept;
+                jump mapped
+            }}
+            chain prerouting {{
+                type nat hook prerouting priority -110; policy accept;
+                jump prerouting_mapped
+            }}
+            chain postrouting {{
+                type nat hook postrouting priority 90; policy accept;
+                jump postrouting_mapped
+            }}
+            chain mapped {{ }}
+            chain prerouting_mapped {{ }}
+            chain postrouting_mapped {{ }}
+        }}"
+    )
+}
+
+fn config(wan: &str, lan: &str, upnp: bool) -> String {
+    let (upnp, pcp) = if upnp { ("yes", "no") } else { ("no", "yes") };
+    format!(
+        "ext_ifname={wan}
+listening_ip={lan}
+enable_upnp={upnp}
+enable_natpmp={pcp}
+secure_mode=yes
+ipv6_disable=yes
+system_uptime=yes
+uuid=00000000-0000-4000-8000-000000000001
+upnp_table_name=miniupnpd
+upnp_nat_table_name=miniupnpd
+upnp_forward_chain=mapped
+upnp_nat_chain=prerouting_mapped
+upnp_nat_postrouting_chain=postrouting_mapped
+allow 1024-65535 0.0.0.0/0 1024-65535
+deny 0-65535 0.0.0.0/0 0-65535
+"
+    )
+}
+
+/// The link of the network inside.
+fn inner_link(router: &Router) -> String {
+    let gateway = router.node.downstream_gw().unwrap().to_string();
+    let output = router.node.run_sync(|| {
+        let output = Command::new("ip").args(["-o", "-4", "addr"]).output()?;
+        Ok(String::from_utf8(output.stdout)?)
+    });
+    let output = output.unwrap();
+    let line = output
+        .lines()
+        .find(|line| line.contains(&format!(" {gateway}/")));
+    let link = line.and_then(|line| line.split_whitespace().nth(1));
+    link.unwrap_or_else(|| panic!("no {gateway} in {output}"))
+        .to_owned()
+}

@@ -1,0 +1,90 @@
+//! A gateway that lets others reach a peer inside, when asked.
+
+use std::time::Duration;
+
+use super::{
+    Test,
+    peers::{Peer, talk},
+};
+use crate::{
+    common::text,
+    lab::{Gateway, Host, Lab, Nat, Router, Speaks},
+};
+
+pub(super) fn tests() -> Vec<Test> {
+    vec![
+        Test::new("mapping::by_upnp", || reached_through(Speaks::Upnp)),
+        Test::new("mapping::by_pcp", || reached_through(Speaks::Pcp)),
+        Test::new("mapping::none", no_gateway),
+        Test::new("mapping::behind_another_nat", behind_another_nat),
+    ]
+}
+
+/// A router with public addresses outside, somebody inside, and somebody else on the internet.
+struct Scene {
+    home: Router,
+    inside: Host,
+    outside: Host,
+    _provider: Router,
+    _lab: Lab,
+}
+
+impl Scene {
+    fn new(provider: Nat) -> Self {
+        let lab = Lab::new(None);
+        let provider = lab.site("provider", provider);
+        let home = lab.site_behind("home", &provider, Nat::Cone);
+        Self {
+            inside: lab.host("inside", &home),
+            outside: lab.host("outside", &provider),
+            home,
+            _provider: provider,
+            _lab: lab,
+        }
+    }
+}
+
+/// Both transports are mapped, and work.
+fn reached_through(speaks: Speaks) {
+    let scene = Scene::new(Nat::Provider);
+    let _gateway = Gateway::start(&scene.home, speaks);
+    let mut a = Peer::with(&scene.inside, "a", &["--port-mapping"]);
+    let start = format!("/ip4/{}/", scene.home.outside());
+    for part in ["/quic-v1", "/tcp/"] {
+        let mapped = a.proc.wait_for(part, |event| {
+            event["event"] == "external_address" && text(event, "address").contains(part)
+        });
+        let address = text(&mapped, "address");
+        assert!(address.starts_with(&start), "{address}");
+        let full = format!("{address}/p2p/{}", a.id);
+        let mut b = Peer::with(&scene.outside, "b", &[&full, "--greet-interval", "0"]);
+        a.wait_connected(&b);
+        b.wait_connected(&a);
+        talk(&mut a, &mut b, part, 3);
+    }
+}
+
+/// Said once, though there are several ports.
+fn no_gateway() {
+    let scene = Scene::new(Nat::Provider);
+    let a = Peer::with(&scene.inside, "a", &["--port-mapping"]);
+    assert_told_once(a, "no gateway here maps our ports");
+}
+
+fn behind_another_nat() {
+    let scene = Scene::new(Nat::Carrier);
+    let _gateway = Gateway::start(&scene.home, Speaks::Upnp);
+    let a = Peer::with(&scene.inside, "a", &["--port-mapping"]);
+    assert_told_once(a, "");
+}
+
+fn assert_told_once(mut peer: Peer, start: &str) {
+    peer.proc.wait_for(start, |event| {
+        event["event"] == "error" && text(event, "message").starts_with(start)
+    });
+    // What else was to be said about the other ports would be said by now.
+    std::thread::sleep(Duration::from_secs(1));
+    let more = peer.proc.pending_events().iter();
+    let more: Vec<_> = more.filter(|event| event["event"] == "error").collect();
+    assert!(more.is_empty(), "{more:?}");
+}
