@@ -57,10 +57,11 @@ impl Drop for Gateway {
     }
 }
 
-/// What the daemon fills in, and that it may be talked to from inside.
+/// What the daemon fills in, that it may be talked to from inside, and that what it has mapped passes.
 fn chains(wan: &str) -> String {
     format!(
         "insert rule inet lab input iif != {wan} accept
+        insert rule ip filter forward iif {wan} ct status dnat accept
         table inet miniupnpd {{
             chain forward {{
                 type filter hook forward priority 0; policy accept;

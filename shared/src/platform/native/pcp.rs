@@ -9,7 +9,8 @@ use std::{
 };
 
 use crab_nat::{
-    InternetProtocol, PortMapping, PortMappingOptions, PortMappingType, natpmp::external_address,
+    InternetProtocol, MappingFailure, PortMapping, PortMappingOptions, PortMappingType,
+    natpmp::external_address,
 };
 use libp2p::{Multiaddr, swarm::ToSwarm};
 use tokio::{
@@ -149,7 +150,7 @@ impl Trouble {
             Self::NotPublic => not_public(),
             Self::Refused(reason) => News::Missing {
                 reason: format!(
-                    "no gateway here maps our ports: none answers by UPnP, and PCP or NAT-PMP failed ({reason})"
+                    "no gateway here maps our ports: none answers by UPnP, nor does ours by PCP or NAT-PMP ({reason})"
                 ),
             },
         }
@@ -192,11 +193,10 @@ async fn map(
     port: &Port,
     known: &mut Option<PortMapping>,
 ) -> Result<Multiaddr, Trouble> {
-    let refused = |e: &dyn std::fmt::Display| Trouble::Refused(e.to_string());
     let mapping = match known.take() {
         Some(mut mapping) => match mapping.renew().await {
             Ok(()) => mapping,
-            Err(e) => return Err(refused(&e)),
+            Err(e) => return Err(refused(e)),
         },
         None => new_mapping(gateway, port).await?,
     };
@@ -212,7 +212,7 @@ async fn map(
         },
         PortMappingType::NatPmp => external_address(gateway.into(), None)
             .await
-            .map_err(|e| refused(&e))?,
+            .map_err(|e| refused(e.into()))?,
     };
     if !is_public(ip) {
         return Err(Trouble::NotPublic);
@@ -237,7 +237,14 @@ async fn new_mapping(gateway: Ipv4Addr, port: &Port) -> Result<PortMapping, Trou
     };
     PortMapping::new(gateway.into(), port.ip.into(), protocol, internal, options)
         .await
-        .map_err(|e| Trouble::Refused(e.to_string()))
+        .map_err(refused)
+}
+
+fn refused(e: MappingFailure) -> Trouble {
+    Trouble::Refused(match e {
+        MappingFailure::Pcp(e) => e.to_string(),
+        MappingFailure::NatPmp(e) => e.to_string(),
+    })
 }
 
 /// Whether packets from anywhere may come to this address.

@@ -118,7 +118,7 @@ impl PortMapping {
 
     fn use_pcp(&mut self) -> Option<News> {
         let Some(gateway) = pcp::default_gateway() else {
-            let reason = "no gateway here maps ports: none answers by UPnP, and none is known to ask by PCP or NAT-PMP";
+            let reason = "no gateway here maps our ports: none answers by UPnP, and there is no known one to ask by PCP or NAT-PMP";
             self.stage = Stage::Pcp(Pcp::new(None));
             return Some(News::Missing {
                 reason: reason.into(),
