@@ -122,6 +122,11 @@ pub const MAX_NEIGHBOUR_ADDRESSES: usize = 8;
 /// Records that libp2p's mDNS may keep. It bounds nothing itself, and searches them one by one; above
 /// this it is thrown away.
 pub const MAX_MDNS_RECORDS: usize = 2 * MAX_NEIGHBOURS * MAX_NEIGHBOUR_ADDRESSES;
+/// Announcements that may come at once before it is thrown away: it queues each of them. (A hundred
+/// peers that start together make some 60,000.)
+pub const MDNS_BURST: u32 = 65_536;
+/// How many more may come in each second.
+pub const MDNS_RATE: u32 = 4_096;
 /// How long it then stays off.
 pub const MDNS_PAUSE: Duration = Duration::from_secs(60);
 /// How long others may take us for being there after our last announcement.

@@ -1,6 +1,7 @@
 //! TCP, QUIC, DNS and WebSocket, on tokio; and what only a terminal can do with its network.
 
 mod behaviour;
+mod flood;
 mod lan;
 mod neighbours;
 mod pcp;

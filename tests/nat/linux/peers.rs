@@ -32,7 +32,9 @@ impl Peer {
 
     /// Starts one that knows a relay.
     pub(super) fn start(host: &Host, name: &str, relay: &str) -> Self {
-        Self::with(host, name, &["--relay", relay])
+        let mut peer = Self::with(host, name, &["--relay", relay]);
+        peer.proc.set_patience(PATIENCE);
+        peer
     }
 
     /// Starts one with those arguments.

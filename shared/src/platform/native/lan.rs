@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     convert::Infallible,
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
@@ -22,11 +23,16 @@ use libp2p::{
     },
 };
 
-use super::neighbours::{Neighbours, Room};
+use super::{
+    flood::Watch,
+    neighbours::{Neighbours, Room},
+};
 use crate::{
     config::{MAX_MDNS_RECORDS, MDNS_INTERVAL, MDNS_PAUSE, MDNS_TTL},
     session::News,
 };
+
+const TOO_MUCH: &str = "too many announcements";
 
 /// Announces us, and tells who else is there.
 pub(crate) struct Lan {
@@ -43,7 +49,7 @@ pub(crate) struct Lan {
 }
 
 enum State {
-    On(Box<Mdns>),
+    On(Box<Mdns>, Watch),
     /// To be switched on when first polled: it needs a runtime.
     Starting,
     /// Off until then.
@@ -64,21 +70,23 @@ impl Lan {
         }
     }
 
-    fn start(&mut self) -> Result<(), String> {
+    fn start(&mut self) -> io::Result<()> {
         let config = mdns::Config {
             ttl: MDNS_TTL,
             query_interval: MDNS_INTERVAL,
             enable_ipv6: false,
         };
-        let mut mdns = Mdns::new(config, self.me).map_err(|e| e.to_string())?;
+        let watch = Watch::new()?;
+        let mut mdns = Mdns::new(config, self.me)?;
         for (listener_id, addr) in &self.announced {
+            watch.join(addr);
             let listener_id = *listener_id;
             mdns.on_swarm_event(FromSwarm::NewListenAddr(NewListenAddr {
                 listener_id,
                 addr,
             }));
         }
-        self.state = State::On(Box::new(mdns));
+        self.state = State::On(Box::new(mdns), watch);
         self.changed = self.neighbours.forget().into();
         Ok(())
     }
@@ -89,7 +97,10 @@ impl Lan {
         self.state = State::Pausing(Delay::new(MDNS_PAUSE));
     }
 
-    fn poll_mdns(mdns: &mut Mdns, cx: &mut Context<'_>) -> Poll<Heard> {
+    fn poll_mdns(mdns: &mut Mdns, watch: &mut Watch, cx: &mut Context<'_>) -> Poll<Heard> {
+        if watch.poll(cx).is_ready() {
+            return Poll::Ready(Heard::Failure(TOO_MUCH));
+        }
         // Its timer adds without a check what it then takes from the clock; if the process stands
         // still in between, that overflows.
         let polled = catch_unwind(AssertUnwindSafe(|| mdns.poll(cx)));
@@ -99,7 +110,7 @@ impl Lan {
             // What it would tell others of peers' addresses goes through the session instead.
             Ok(Poll::Ready(_)) => Poll::Ready(Heard::Nothing),
             Ok(Poll::Pending) if mdns.discovered_nodes().len() > MAX_MDNS_RECORDS => {
-                Poll::Ready(Heard::Failure("too many announcements"))
+                Poll::Ready(Heard::Failure(TOO_MUCH))
             }
             Ok(Poll::Pending) => Poll::Pending,
         }
@@ -168,7 +179,10 @@ impl NetworkBehaviour for Lan {
         if new {
             self.announced.push((listener_id, addr.clone()));
         }
-        if let State::On(mdns) = &mut self.state {
+        if let State::On(mdns, watch) = &mut self.state {
+            if new {
+                watch.join(addr);
+            }
             mdns.on_swarm_event(if new {
                 FromSwarm::NewListenAddr(NewListenAddr { listener_id, addr })
             } else {
@@ -187,7 +201,7 @@ impl NetworkBehaviour for Lan {
                 return Poll::Ready(ToSwarm::GenerateEvent(news));
             }
             match &mut self.state {
-                State::On(mdns) => match Self::poll_mdns(mdns, cx) {
+                State::On(mdns, watch) => match Self::poll_mdns(mdns, watch, cx) {
                     Poll::Ready(heard) => self.heard(heard),
                     Poll::Pending => return Poll::Pending,
                 },
