@@ -30,7 +30,7 @@ pub enum Event {
     },
     /// Listeners are up and, for each configured relay, reservation and registration stand.
     Ready {},
-    /// A remote reported, or a relay granted, an address that others reach us at.
+    /// A remote reported, or a relay or our network's gateway granted, an address that others reach us at.
     ExternalAddress {
         /// That address.
         address: Multiaddr,
@@ -58,11 +58,11 @@ pub enum Event {
         /// How long the registration is valid, in seconds. The node refreshes it by itself.
         ttl: u64,
     },
-    /// A rendezvous point told us of a peer.
+    /// A rendezvous point told us of a peer, or it announces itself on our network.
     Discovered {
         /// That peer.
         peer: PeerId,
-        /// The addresses it registered.
+        /// The addresses it registered or announces.
         addresses: Vec<Multiaddr>,
     },
     /// A compatible peer can be talked to.
