@@ -3,11 +3,20 @@
 use std::{
     fs,
     process::{Child, Command},
+    thread,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
 use super::Router;
+use crate::common::DEADLINE;
+
+/// Where UPnP and PCP are answered.
+const SSDP_PORT: u16 = 1_900;
+const PCP_PORT: u16 = 5_351;
+/// How often it is looked whether the daemon is up.
+const POLL: Duration = Duration::from_millis(10);
 
 /// What the daemon understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +30,11 @@ pub(crate) enum Speaks {
 /// The daemon. It ends when dropped.
 pub(crate) struct Gateway {
     child: Child,
-    _files: TempDir,
+    files: TempDir,
 }
 
 impl Gateway {
-    /// Starts it on a router. It answers whenever it is up: clients ask more than once.
+    /// Starts it on a router, and waits until it listens.
     pub(crate) fn start(router: &Router, speaks: Speaks) -> Self {
         router.nft(&chains(router.wan));
         let files = tempfile::tempdir().unwrap();
@@ -43,11 +52,34 @@ impl Gateway {
             .stdout(log.try_clone().unwrap())
             .stderr(log);
         let child = router.node.run_sync(move || Ok(command.spawn()?)).unwrap();
-        Self {
-            child,
-            _files: files,
+        let gateway = Self { child, files };
+        let port = if upnp { SSDP_PORT } else { PCP_PORT };
+        let deadline = Instant::now() + DEADLINE;
+        while !is_bound(router, port) {
+            assert!(Instant::now() < deadline, "{}", gateway.log());
+            thread::sleep(POLL);
         }
+        gateway
     }
+}
+
+impl Gateway {
+    fn log(&self) -> String {
+        fs::read_to_string(self.files.path().join("log")).unwrap_or_default()
+    }
+}
+
+/// Whether somebody has a UDP socket there.
+fn is_bound(router: &Router, port: u16) -> bool {
+    let table = router
+        .node
+        .run_sync(|| Ok(fs::read_to_string("/proc/thread-self/net/udp")?));
+    let suffix = format!(":{port:04X}");
+    let table = table.unwrap();
+    let mut sockets = table
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(1));
+    sockets.any(|local| local.ends_with(&suffix))
 }
 
 impl Drop for Gateway {

@@ -40,8 +40,6 @@ pub(super) struct Pcp {
     kept: Vec<Kept>,
     sender: mpsc::Sender<Said>,
     receiver: mpsc::Receiver<Said>,
-    /// That the gateway maps nothing, or nothing of use, has been told.
-    told: bool,
     steps: VecDeque<ToSwarm<News, std::convert::Infallible>>,
 }
 
@@ -74,9 +72,12 @@ impl Pcp {
             kept: Vec::new(),
             sender,
             receiver,
-            told: false,
             steps: VecDeque::new(),
         }
+    }
+
+    pub(super) fn has_mapped(&self) -> bool {
+        self.kept.iter().any(|kept| kept.outside.is_some())
     }
 
     pub(super) fn add(&mut self, address: &Multiaddr) {
@@ -129,18 +130,14 @@ impl Pcp {
             let lost = std::mem::replace(&mut kept.outside, outside.clone());
             self.steps.extend(lost.map(ToSwarm::ExternalAddrExpired));
             if let Some(outside) = outside {
-                self.told = false;
                 let mapped = News::Mapped(outside.clone());
                 self.steps
                     .push_back(ToSwarm::ExternalAddrConfirmed(outside));
                 self.steps.push_back(ToSwarm::GenerateEvent(mapped));
             }
         }
-        if let Some(trouble) = trouble
-            && !std::mem::replace(&mut self.told, true)
-        {
-            self.steps.push_back(ToSwarm::GenerateEvent(trouble.news()));
-        }
+        let news = trouble.map(|trouble| ToSwarm::GenerateEvent(trouble.news()));
+        self.steps.extend(news);
     }
 }
 

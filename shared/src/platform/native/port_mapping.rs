@@ -5,6 +5,7 @@ use std::{
     net::Ipv4Addr,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_timer::Delay;
@@ -24,7 +25,7 @@ use libp2p::{
 
 use super::pcp::{self, Pcp};
 use crate::{
-    config::{MAPPING_WAIT, MAX_PORT_MAPPINGS},
+    config::{MAPPING_WAIT, MAX_MAPPING_RETRY, MAX_PORT_MAPPINGS, MIN_MAPPING_RETRY},
     session::News,
 };
 
@@ -32,19 +33,23 @@ use crate::{
 pub(crate) struct PortMapping {
     listeners: Vec<(ListenerId, Multiaddr)>,
     stage: Stage,
+    /// How long to wait before looking for a gateway again.
+    retry: Duration,
+    /// That nothing is mapped has been told.
+    told: bool,
 }
 
 enum Stage {
     /// To be begun when first polled: it needs a runtime.
     Starting,
-    /// libp2p looks for a gateway once.
+    /// libp2p looks for a gateway once, with a packet that may get lost.
     Upnp {
         upnp: Box<Upnp>,
         /// When to say that nothing has come of it.
         patience: Option<Delay>,
     },
-    /// No gateway speaks UPnP.
-    Pcp(Pcp),
+    /// No gateway spoke UPnP. Unless PCP does better, it is to be tried again then.
+    Pcp { pcp: Pcp, again: Delay },
 }
 
 /// What others can reach through a gateway: a port at a private IPv4 address.
@@ -98,6 +103,8 @@ impl PortMapping {
         Self {
             listeners: Vec::new(),
             stage: Stage::Starting,
+            retry: MIN_MAPPING_RETRY,
+            told: false,
         }
     }
 
@@ -117,19 +124,18 @@ impl PortMapping {
     }
 
     fn use_pcp(&mut self) -> Option<News> {
-        let Some(gateway) = pcp::default_gateway() else {
-            let reason = "no gateway here maps our ports: none answers by UPnP, and there is no known one to ask by PCP or NAT-PMP";
-            self.stage = Stage::Pcp(Pcp::new(None));
-            return Some(News::Missing {
-                reason: reason.into(),
-            });
-        };
-        let mut pcp = Pcp::new(Some(gateway));
+        let gateway = pcp::default_gateway();
+        let mut pcp = Pcp::new(gateway);
         for (_, address) in &self.listeners {
             pcp.add(address);
         }
-        self.stage = Stage::Pcp(pcp);
-        None
+        let again = Delay::new(self.retry);
+        self.retry = (self.retry * 2).min(MAX_MAPPING_RETRY);
+        self.stage = Stage::Pcp { pcp, again };
+        let reason = "no gateway here maps our ports: none answers by UPnP, and there is no known one to ask by PCP or NAT-PMP";
+        gateway.is_none().then(|| News::Missing {
+            reason: reason.into(),
+        })
     }
 
     fn on_upnp(&mut self, event: upnp::Event) -> Option<News> {
@@ -146,6 +152,21 @@ impl PortMapping {
             }),
             upnp::Event::NonRoutableGateway => Some(not_public()),
             upnp::Event::GatewayNotFound => self.use_pcp(),
+        }
+    }
+
+    /// That nothing is mapped is told once, until something was.
+    fn is_worth_telling(&mut self, step: &ToSwarm<News, Infallible>) -> bool {
+        match step {
+            ToSwarm::GenerateEvent(News::Missing { .. }) => {
+                !std::mem::replace(&mut self.told, true)
+            }
+            ToSwarm::GenerateEvent(News::Mapped(_)) => {
+                self.told = false;
+                self.retry = MIN_MAPPING_RETRY;
+                true
+            }
+            _ => true,
         }
     }
 
@@ -222,7 +243,7 @@ impl NetworkBehaviour for PortMapping {
                 match &mut self.stage {
                     Stage::Starting => {}
                     Stage::Upnp { upnp, .. } => upnp.on_swarm_event(event),
-                    Stage::Pcp(pcp) => pcp.add(addr),
+                    Stage::Pcp { pcp, .. } => pcp.add(addr),
                 }
             }
             FromSwarm::ExpiredListenAddr(ExpiredListenAddr { listener_id, addr }) => {
@@ -231,7 +252,7 @@ impl NetworkBehaviour for PortMapping {
                 match &mut self.stage {
                     Stage::Starting => {}
                     Stage::Upnp { upnp, .. } => upnp.on_swarm_event(event),
-                    Stage::Pcp(pcp) => pcp.remove(addr),
+                    Stage::Pcp { pcp, .. } => pcp.remove(addr),
                 }
             }
             _ => {}
@@ -250,11 +271,19 @@ impl NetworkBehaviour for PortMapping {
                     continue;
                 }
                 Stage::Upnp { .. } => self.poll_upnp(cx),
-                Stage::Pcp(pcp) => pcp.poll(cx),
+                Stage::Pcp { pcp, again } => {
+                    if !pcp.has_mapped() && Pin::new(again).poll(cx).is_ready() {
+                        self.start();
+                        continue;
+                    }
+                    pcp.poll(cx)
+                }
             };
             match step {
-                Poll::Ready(Some(step)) => return Poll::Ready(step),
-                Poll::Ready(None) => {}
+                Poll::Ready(Some(step)) if self.is_worth_telling(&step) => {
+                    return Poll::Ready(step);
+                }
+                Poll::Ready(_) => {}
                 Poll::Pending => return Poll::Pending,
             }
         }
