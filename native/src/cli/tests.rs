@@ -84,6 +84,18 @@ fn a_peer_takes_every_option() {
 }
 
 #[test]
+fn mdns_can_be_switched_either_way() {
+    let mdns = |words: &[&str]| peer(words).mdns;
+    assert_eq!(mdns(&[]), None);
+    assert_eq!(mdns(&["--mdns"]), Some(true));
+    assert_eq!(mdns(&["--mdns=false"]), Some(false));
+    let args = peer(&["--mdns", "/ip4/192.0.2.7/tcp/1", "--port-mapping"]);
+    assert_eq!((args.mdns, args.dial.len()), (Some(true), 1));
+    assert!(args.port_mapping);
+    complaint(&["--mdns=perhaps"]);
+}
+
+#[test]
 fn durations_have_units() {
     let interval = |text| peer(&["--greet-interval", text]).greet_interval.0;
     assert_eq!(interval("500ms"), Some(Duration::from_millis(500)));

@@ -70,7 +70,7 @@ fn a_peer_comes_with_its_first_address_and_goes_with_its_last() {
     assert_eq!(found, [peer]);
     assert_eq!(neighbours.addresses_of(peer), [a(QUIC), a(TCP)]);
     assert!(neighbours.found(vec![quic.clone()]).is_empty());
-    assert_eq!(neighbours.expired(&[quic.clone()]), [peer]);
+    assert_eq!(neighbours.expired(std::slice::from_ref(&quic)), [peer]);
     assert_eq!(neighbours.addresses_of(peer), [a(TCP)]);
     assert!(neighbours.expired(&[quic]).is_empty());
     assert_eq!(neighbours.expired(&[tcp]), [peer]);
