@@ -10,11 +10,11 @@ use anyhow::{Context, Result, bail};
 use crate::run::Cmd;
 
 pub(crate) fn check() -> Result<()> {
-    let allowed = allowed_licences(&std::fs::read_to_string("deny.toml")?)?;
+    let policy = Policy::read(&std::fs::read_to_string("deny.toml")?)?;
     let packages = packages(&tree()?)?;
     let refused: Vec<String> = packages
         .iter()
-        .filter_map(|package| package.refusal(&allowed))
+        .filter_map(|package| package.refusal(&policy))
         .collect();
     if !refused.is_empty() {
         bail!("deny.toml does not allow:\n    {}", refused.join("\n    "));
@@ -38,7 +38,7 @@ struct Package {
 }
 
 impl Package {
-    fn refusal(&self, allowed: &[String]) -> Option<String> {
+    fn refusal(&self, policy: &Policy) -> Option<String> {
         let Self {
             name,
             version,
@@ -49,7 +49,9 @@ impl Package {
             Some(source) if !source.starts_with('/') && !source.contains(":\\") => {
                 Some(format!("{name} {version} from {source}"))
             }
-            _ if !satisfied(licence, allowed) => Some(format!("{name} {version}: `{licence}`")),
+            _ if !satisfied(licence, &policy.allowed_for(name)) => {
+                Some(format!("{name} {version}: `{licence}`"))
+            }
             _ => None,
         }
     }
@@ -94,17 +96,49 @@ fn packages(tree: &str) -> Result<Vec<Package>> {
     Ok(packages)
 }
 
-fn allowed_licences(deny: &str) -> Result<Vec<String>> {
-    let deny: toml::Table = deny.parse().context("deny.toml is no TOML")?;
-    let list = deny.get("licenses").and_then(|table| table.get("allow"));
-    let list = list
-        .and_then(|list| list.as_array())
-        .context("deny.toml has no licenses.allow")?;
-    Ok(list
-        .iter()
-        .filter_map(|name| name.as_str())
-        .map(Into::into)
-        .collect())
+/// The licences of deny.toml.
+struct Policy {
+    allowed: Vec<String>,
+    /// What one package may have besides.
+    exceptions: Vec<(String, Vec<String>)>,
+}
+
+impl Policy {
+    fn read(deny: &str) -> Result<Self> {
+        let deny: toml::Table = deny.parse().context("deny.toml is no TOML")?;
+        let licenses = deny.get("licenses");
+        let allowed = licenses
+            .and_then(allowed_in)
+            .context("deny.toml has no licenses.allow")?;
+        let exceptions = licenses
+            .and_then(|table| table.get("exceptions")?.as_array())
+            .into_iter()
+            .flatten();
+        let named = |entry: &toml::Value| {
+            let name = entry.get("crate")?.as_str()?.to_owned();
+            Some((name, allowed_in(entry)?))
+        };
+        let exceptions = exceptions.map(|entry| named(entry).context("an odd exception"));
+        Ok(Self {
+            allowed,
+            exceptions: exceptions.collect::<Result<_>>()?,
+        })
+    }
+
+    fn allowed_for(&self, package: &str) -> Vec<String> {
+        let exceptions = self.exceptions.iter().filter(|(name, _)| name == package);
+        let more = exceptions.flat_map(|(_, allowed)| allowed);
+        self.allowed.iter().chain(more).cloned().collect()
+    }
+}
+
+fn allowed_in(table: &toml::Value) -> Option<Vec<String>> {
+    let list = table.get("allow")?.as_array()?.iter();
+    Some(
+        list.filter_map(|name| name.as_str())
+            .map(Into::into)
+            .collect(),
+    )
 }
 
 /// Whether an SPDX expression can be met by allowed licences alone. AND binds tighter than OR; the
@@ -203,11 +237,9 @@ mod tests {
             d v1.0.0 (proc-macro) (https://example.org/d#012345)|MIT\n\
             e v1.0.0 (registry `mine`)|MIT\n";
         let packages = packages(tree).unwrap();
+        let policy = Policy::read("[licenses]\nallow = [\"MIT\"]").unwrap();
         assert_eq!(packages.len(), 5);
-        let refused: Vec<_> = packages
-            .iter()
-            .filter_map(|p| p.refusal(&["MIT".into()]))
-            .collect();
+        let refused: Vec<_> = packages.iter().filter_map(|p| p.refusal(&policy)).collect();
         assert_eq!(
             refused,
             [
@@ -220,7 +252,16 @@ mod tests {
     #[test]
     fn the_list_comes_from_deny_toml() {
         let deny = "[licenses]\nallow = [\"MIT\", \"ISC\"]";
-        assert_eq!(allowed_licences(deny).unwrap(), ["MIT", "ISC"]);
-        assert!(allowed_licences("[bans]").is_err());
+        assert_eq!(Policy::read(deny).unwrap().allowed, ["MIT", "ISC"]);
+        assert!(Policy::read("[bans]").is_err());
+    }
+
+    #[test]
+    fn an_exception_is_for_one_package() {
+        let deny = "[licenses]\nallow = [\"MIT\"]\n\
+            exceptions = [{ allow = [\"ISC\"], crate = \"a\" }]";
+        let policy = Policy::read(deny).unwrap();
+        assert_eq!(policy.allowed_for("a"), ["MIT", "ISC"]);
+        assert_eq!(policy.allowed_for("b"), ["MIT"]);
     }
 }
