@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use common::{DEADLINE, Finished, Proc, Relay, http_get, text, wait_exit};
+use common::{DEADLINE, Finished, Proc, Relay, free_ports, http_get, wait_exit};
 
 const NO_ARGS: &[&str] = &[];
 const SEED_0: &str = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
@@ -205,7 +205,17 @@ fn does_without_webrtc_direct() {
 #[test]
 fn answers_stun() {
     let mut relay = Relay::start(NO_ARGS);
-    let server = text(&relay.proc.wait_event("stun"), "address");
+    let served = bootstrap(&relay)["stun_ports"].clone();
+    assert_eq!(served.as_array().unwrap().len(), 2, "{served}");
+    for port in served.as_array().unwrap() {
+        let named = format!("127.0.0.1:{port}");
+        let told = |event: &Value| event["event"] == "stun" && event["address"] == *named;
+        relay.proc.wait_for("stun", told);
+        answers_stun_at(&named);
+    }
+}
+
+fn answers_stun_at(server: &str) {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
     let mut request = stun::message::Message::new();
@@ -276,20 +286,6 @@ fn default_data_directory_follows_xdg() {
     assert!(kept.is_file(), "{}", kept.display());
 }
 
-/// A port that is free with the two that follow it, for IPv4; a test that needs a fixed one.
-fn free_ports() -> u16 {
-    let is_free = |port| {
-        TcpListener::bind(("0.0.0.0", port)).is_ok() && UdpSocket::bind(("0.0.0.0", port)).is_ok()
-    };
-    (0..100)
-        .map(|_| {
-            let any = TcpListener::bind(("0.0.0.0", 0)).unwrap();
-            any.local_addr().unwrap().port()
-        })
-        .find(|port| *port < 65_533 && (*port..=port + 2).all(is_free))
-        .expect("three free ports in a row")
-}
-
 #[test]
 fn a_port_in_use_is_named() {
     let directory = tempfile::tempdir().unwrap();
@@ -330,7 +326,7 @@ fn wrong_arguments_start_nothing() {
     let config = directory.path().join("relay.toml");
     fs::write(&config, "port = 0\nmax-circus = 3\n").unwrap();
     for (args, expected) in [
-        (&["relay", "--port", "65534"][..], "0 to 65533"),
+        (&["relay", "--port", "65533"][..], "0 to 65532"),
         (&["relay", "--announce", "nowhere"], "no multiaddr"),
         (&["relay", "--no-such-flag"], "--no-such-flag"),
         (&["relay", "--max-circuits", "0"], "at least 1"),

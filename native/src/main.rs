@@ -25,8 +25,9 @@ const EXIT_USAGE: u8 = 2;
 
 /// What is logged unless `RUST_LOG` says otherwise. libp2p-webrtc names remote IP addresses in its
 /// error lines, which are ours to keep at debug; libp2p-rendezvous warns of every unregistration,
-/// libp2p-identify of every push that a newer one overtakes.
-const DEFAULT_LOG: &str = "warn,libp2p_webrtc=off,libp2p_rendezvous=error,libp2p_identify=error";
+/// libp2p-identify of every push that a newer one overtakes, libp2p-autonat of every request that
+/// a remote breaks off.
+const DEFAULT_LOG: &str = "warn,libp2p_webrtc=off,libp2p_rendezvous=error,libp2p_identify=error,libp2p_autonat=error";
 
 fn main() -> ExitCode {
     let invocation = match cli::parse(std::env::args_os()) {

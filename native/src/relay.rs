@@ -8,6 +8,7 @@ mod event;
 mod events;
 pub(crate) mod limits;
 mod listen;
+mod reach;
 mod state;
 mod stun;
 
@@ -26,6 +27,7 @@ use libp2p::{
 };
 use shared::{config::Bootstrap, event::Event};
 use tokio::{
+    net::UdpSocket,
     sync::{Semaphore, watch},
     task::JoinSet,
     time,
@@ -116,6 +118,7 @@ impl Relay {
             addresses: Vec::new(),
             namespace: settings.namespace,
             version: env!("CARGO_PKG_VERSION").into(),
+            stun_ports: stun_ports(&sockets.stun),
         });
         let mut relay = Self {
             swarm,
@@ -269,6 +272,15 @@ impl Relay {
         }
         self.output.finish();
     }
+}
+
+/// Of IPv4: with fixed ports IPv6 has the same.
+fn stun_ports(sockets: &[UdpSocket]) -> Vec<u16> {
+    let addresses = sockets.iter().filter_map(|s| s.local_addr().ok());
+    addresses
+        .filter(SocketAddr::is_ipv4)
+        .map(|a| a.port())
+        .collect()
 }
 
 fn warn_of_few_files(needed: u64) {

@@ -210,4 +210,7 @@ pub struct Bootstrap {
     pub namespace: String,
     /// The version of the relay's software.
     pub version: String,
+    /// UDP ports at which it answers STUN: two, so that a peer can see what its NAT makes of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stun_ports: Vec<u16>,
 }

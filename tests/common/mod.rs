@@ -10,7 +10,7 @@
 use std::{
     ffi::OsStr,
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex,
@@ -370,4 +370,18 @@ pub fn http_get(server: SocketAddr, path: &str) -> (u16, String) {
     let (head, body) = response.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, body.to_owned())
+}
+
+/// A port that is free with the three that follow it, for IPv4; a test that needs a fixed one.
+pub fn free_ports() -> u16 {
+    let is_free = |port| {
+        TcpListener::bind(("0.0.0.0", port)).is_ok() && UdpSocket::bind(("0.0.0.0", port)).is_ok()
+    };
+    (0..100)
+        .map(|_| {
+            let any = TcpListener::bind(("0.0.0.0", 0)).unwrap();
+            any.local_addr().unwrap().port()
+        })
+        .find(|port| *port < 65_532 && (*port..=port + 3).all(is_free))
+        .expect("four free ports in a row")
 }

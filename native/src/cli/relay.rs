@@ -15,8 +15,8 @@ use crate::relay::limits::{self, Limits};
 
 /// The port that the others are counted from.
 const DEFAULT_PORT: u16 = 45_678;
-/// The highest base port: two more are needed.
-const MAX_PORT: u16 = u16::MAX - 2;
+/// The highest base port: three more are needed.
+const MAX_PORT: u16 = u16::MAX - 3;
 /// A configuration file is no longer than this.
 const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 /// Clients renew a reservation after three quarters of it; shorter ones would only keep them busy.
@@ -29,10 +29,11 @@ Ports, counted from --port N:
   tcp/N, udp/N (QUIC)                peers in a terminal
   tcp/N+1 (WebSocket), udp/N+1       peers in a browser (udp: WebRTC direct)
   tcp/N+2 (HTTP), udp/N+2 (STUN)     the page, /bootstrap.json; own address as seen from outside
+  udp/N+3 (STUN)                     the same from a second port, for `punchline doctor`
 
 Examples:
   punchline relay
-      A relay on ports 45678 to 45680.
+      A relay on ports 45678 to 45681.
   punchline relay --announce /ip4/203.0.113.5/udp/45678/quic-v1 \\
                   --announce /ip4/203.0.113.5/tcp/45679/ws
       A relay behind a router that forwards those ports.
@@ -47,7 +48,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct RelayOptions {
-    /// The first of three ports, see below; 0 = any free ports. [default: 45678]
+    /// The first of four ports, see below; 0 = any free ports. [default: 45678]
     #[arg(long, value_name = "N", value_parser = port)]
     port: Option<u16>,
 
@@ -349,7 +350,7 @@ fn port(text: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(port) if port <= MAX_PORT => Ok(port),
         _ => Err(format!(
-            "a port is a number from 0 to {MAX_PORT}, for two more follow it"
+            "a port is a number from 0 to {MAX_PORT}, for three more follow it"
         )),
     }
 }

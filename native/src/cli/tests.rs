@@ -269,8 +269,8 @@ fn help_states_the_defaults_that_hold() {
 #[test]
 fn wrong_arguments_of_a_relay() {
     for (words, expected) in [
-        (&["--port", "65534"][..], "0 to 65533"),
-        (&["--port", "x"], "0 to 65533"),
+        (&["--port", "65533"][..], "0 to 65532"),
+        (&["--port", "x"], "0 to 65532"),
         (&["--announce", "here"], "one looks like /ip4/"),
         (&["--announce", "/ip4/1.2.3.4/tcp/0"], "port 0"),
         (&["--max-circuits", "0"], "at least 1"),
@@ -395,7 +395,7 @@ fn what_is_wrong_in_a_file_is_named() {
         ("prot = 1", "line 1: unknown field `prot`"),
         ("\n\nport = \"x\"", "line 3:"),
         ("port = 70000", "line 1:"),
-        ("port = 65535", "port: a port is a number from 0 to 65533"),
+        ("port = 65535", "port: a port is a number from 0 to 65532"),
         ("announce = [\"here\"]", "line 1:"),
         (
             "announce = [\"/ip4/1.2.3.4\"]",

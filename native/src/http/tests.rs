@@ -65,6 +65,7 @@ impl Server {
             peer_id: PeerId::random(),
             addresses: Vec::new(),
             namespace: "room".into(),
+            stun_ports: Vec::new(),
             version: "1".into(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

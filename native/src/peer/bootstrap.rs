@@ -169,6 +169,7 @@ mod tests {
             addresses: listed.iter().map(full).collect(),
             namespace: "rendezvous".into(),
             version: "0".into(),
+            stun_ports: vec![3, 4],
         }
     }
 

@@ -17,7 +17,7 @@ use shared::config::{
     AGENT_VERSION, IDENTIFY_PROTOCOL, IDLE_CONNECTION_TIMEOUT, MAX_WEBSOCKET_FRAME,
 };
 
-use super::limits::Limits;
+use super::{limits::Limits, reach};
 
 /// How long a ping waits for its answer. A browser tab in the background answers late.
 const PING_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,6 +39,7 @@ pub(crate) struct Behaviour {
     pub(crate) rendezvous: rendezvous::server::Behaviour,
     identify: identify::Behaviour,
     ping: shared::ping::Behaviour,
+    reach: reach::Behaviour,
 }
 
 /// A swarm that listens nowhere yet.
@@ -94,7 +95,7 @@ impl Behaviour {
             .with_agent_version(AGENT_VERSION.into())
             // We choose what to advertise; a machine with many addresses would overflow identify.
             .with_hide_listen_addrs(true)
-            // A relay dials nobody, so it need not remember addresses.
+            // A relay dials back only where it is asked to, so it need not remember addresses.
             .with_cache_size(0);
         Self {
             limits: connection_limits::Behaviour::new(limits.connections()),
@@ -102,6 +103,7 @@ impl Behaviour {
             rendezvous: rendezvous::server::Behaviour::new(limits.rendezvous()),
             identify: identify::Behaviour::new(identify),
             ping: shared::ping::Behaviour::new(ping::Config::new().with_timeout(PING_TIMEOUT)),
+            reach: reach::Behaviour::default(),
         }
     }
 }

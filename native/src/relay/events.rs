@@ -94,6 +94,9 @@ impl Relay {
                 connection,
                 result,
             }) => self.on_ping(peer, connection, result),
+            BehaviourEvent::Reach(event) => {
+                tracing::debug!(peer = %event.client, result = ?event.result, "asked whether it can be reached");
+            }
             // What a remote says about itself, or about us, changes nothing here.
             BehaviourEvent::Identify(event) => tracing::trace!(?event, "identify"),
         }

@@ -51,6 +51,9 @@ const MAX_COOKIES: usize = 4_096;
 /// HTTP connections that are open at a time.
 pub(crate) const MAX_HTTP_CONNECTIONS: u32 = 256;
 
+/// Dials on behalf of peers that ask whether they can be reached. One may outlast its request.
+const MAX_DIALS_BACK: u32 = 2 * super::reach::MAX_AT_A_TIME as u32;
+
 /// File descriptors beside those of connections.
 const SPARE_FILES: u64 = 128;
 
@@ -122,6 +125,7 @@ impl Limits {
     pub(crate) fn connections(&self) -> ConnectionLimits {
         ConnectionLimits::default()
             .with_max_pending_incoming(Some(self.max_pending_connections))
+            .with_max_pending_outgoing(Some(MAX_DIALS_BACK))
             .with_max_established_incoming(Some(self.max_connections))
             .with_max_established_per_peer(Some(self.max_connections_per_peer))
     }
@@ -131,6 +135,7 @@ impl Limits {
         u64::from(self.max_connections)
             + u64::from(self.max_pending_connections)
             + u64::from(self.max_http_connections)
+            + u64::from(MAX_DIALS_BACK)
             + SPARE_FILES
     }
 }

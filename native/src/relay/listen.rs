@@ -28,7 +28,13 @@ pub(crate) struct Servers {
 }
 
 /// Opens HTTP and STUN sockets; port 0 is any.
+///
+/// STUN has the next port as well: only what a NAT shows to two of them tells its kind.
 pub(crate) fn servers(port: u16) -> anyhow::Result<Servers> {
+    let mut ports = match port {
+        0 => [0, 0],
+        port => [port, port + 1],
+    };
     let mut servers = Servers {
         http: Vec::new(),
         stun: Vec::new(),
@@ -39,10 +45,15 @@ pub(crate) fn servers(port: u16) -> anyhow::Result<Servers> {
             .and_then(|socket| socket.listen(BACKLOG).map(|()| socket))
             .with_context(|| cannot_listen(&format!("tcp {http}")))?;
         servers.http.push(TcpListener::from_std(socket.into())?);
-        let stun = SocketAddr::new(ip, port);
-        let socket =
-            bind(stun, Type::DGRAM).with_context(|| cannot_listen(&format!("udp {stun}")))?;
-        servers.stun.push(UdpSocket::from_std(socket.into())?);
+        for port in &mut ports {
+            let stun = SocketAddr::new(ip, *port);
+            let socket =
+                bind(stun, Type::DGRAM).with_context(|| cannot_listen(&format!("udp {stun}")))?;
+            let socket = UdpSocket::from_std(socket.into())?;
+            // Any port for IPv4 is the one for IPv6: `/bootstrap.json` has no room for two.
+            *port = socket.local_addr()?.port();
+            servers.stun.push(socket);
+        }
     }
     Ok(servers)
 }
