@@ -9,6 +9,8 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use libp2p::Multiaddr;
 use shared::config::DEFAULT_NAMESPACE;
 
+use crate::doctor;
+
 pub(crate) use self::{
     relay::{KeySource, RelayOptions, Settings},
     values::{Period, Rate, RelaySpec},
@@ -26,6 +28,8 @@ pub(crate) enum Invocation {
     Peer(PeerArgs),
     /// A relay.
     Relay(Box<Settings>),
+    /// A look at the network.
+    Doctor(DoctorArgs),
 }
 
 /// Talk to another machine directly, through NATs.
@@ -59,6 +63,8 @@ Examples:
       Meet everyone on this network who does the same.
   punchline relay
       Run a relay; `punchline relay --help` tells more.
+  punchline doctor --relay http://relay.example:45680
+      Find out what this network allows.
 
 Logs go to stderr; RUST_LOG=debug shows more of them.
 Exit status: 0 stopped, 1 failed, 2 wrong argument (nothing was started).";
@@ -67,6 +73,33 @@ Exit status: 0 stopped, 1 failed, 2 wrong argument (nothing was started).";
 enum Command {
     /// Run a relay: relay, rendezvous point, STUN server and web host in one.
     Relay(Box<RelayOptions>),
+    /// Tell what this network allows: UDP, IPv6, NATs, relays, direct paths. Takes up to 10 s.
+    Doctor(DoctorArgs),
+}
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  punchline doctor --relay http://relay.example:45680
+      What the way to that relay shows.
+  punchline doctor --relay http://relay.example:45680 --relay http://other.example:45680
+      The same from two places, which tells the kind of a NAT for sure.
+
+It takes at most 10 s, keeps nothing, and talks to the relays that you name and to nobody else.
+Exit status: 0 a direct path to some peer is possible, 3 only through a relay, 4 nothing works or
+nothing could be tested, 1 failed or stopped, 2 wrong argument.";
+
+/// The options of `punchline doctor`.
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub(crate) struct DoctorArgs {
+    /// A relay to look from: its multiaddr, or the http(s) URL that it printed. May be given more
+    /// than once; two tell more about a NAT than one.
+    #[arg(long, alias = "relay-address", value_name = "MULTIADDR|URL", value_parser = values::relay)]
+    pub(crate) relay: Vec<RelaySpec>,
+
+    /// Print one JSON object on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// The options of a peer.
@@ -131,6 +164,10 @@ pub(crate) fn parse(
     };
     Ok(Some(match cli.command {
         Some(Command::Relay(options)) => Invocation::Relay(Box::new(Settings::resolve(*options)?)),
+        Some(Command::Doctor(args)) => {
+            doctor::check(&args.relay)?;
+            Invocation::Doctor(args)
+        }
         None => Invocation::Peer(cli.peer),
     }))
 }

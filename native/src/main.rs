@@ -1,8 +1,9 @@
 //! `punchline`: a libp2p peer for the terminal, and the relay that brings peers together.
 //!
-//! This file only parses, prepares the process and hands over to [`peer`] or [`relay`].
+//! This file only parses, prepares the process and hands over to [`peer`], [`relay`] or [`doctor`].
 
 mod cli;
+mod doctor;
 mod http;
 mod identity;
 mod os;
@@ -26,8 +27,8 @@ const EXIT_USAGE: u8 = 2;
 /// What is logged unless `RUST_LOG` says otherwise. libp2p-webrtc names remote IP addresses in its
 /// error lines, which are ours to keep at debug; libp2p-rendezvous warns of every unregistration,
 /// libp2p-identify of every push that a newer one overtakes, libp2p-autonat of every request that
-/// a remote breaks off.
-const DEFAULT_LOG: &str = "warn,libp2p_webrtc=off,libp2p_rendezvous=error,libp2p_identify=error,libp2p_autonat=error";
+/// a remote breaks off. quinn-udp warns of every address there is no route to, and names it.
+const DEFAULT_LOG: &str = "warn,libp2p_webrtc=off,libp2p_rendezvous=error,libp2p_identify=error,libp2p_autonat=error,quinn_udp=error";
 
 fn main() -> ExitCode {
     let invocation = match cli::parse(std::env::args_os()) {
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
     // A peer's work hardly fills one core; handing it from thread to thread would cost more than
     // it gains. A relay serves many.
     let mut runtime = match invocation {
-        Invocation::Peer(_) => runtime::Builder::new_current_thread(),
+        Invocation::Peer(_) | Invocation::Doctor(_) => runtime::Builder::new_current_thread(),
         Invocation::Relay(_) => runtime::Builder::new_multi_thread(),
     };
     let runtime = match runtime.enable_all().build() {
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
     // A thread that is stuck in a read of stdin must not keep the process alive.
     runtime.shutdown_background();
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(e) => match e.downcast_ref::<UsageError>() {
             Some(UsageError(line)) => fail(line, EXIT_USAGE),
             None => fail(&format!("{e:#}"), EXIT_FAILURE),
@@ -58,15 +59,17 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(invocation: Invocation) -> anyhow::Result<()> {
+async fn run(invocation: Invocation) -> anyhow::Result<ExitCode> {
     let stop = signals::install()?;
     match invocation {
         Invocation::Peer(args) => {
             let key = identity::load(args.identity.as_deref(), args.secret_key_seed)?;
-            peer::run(args, key, stop).await
+            peer::run(args, key, stop).await?;
         }
-        Invocation::Relay(settings) => relay::run(*settings, stop).await,
+        Invocation::Relay(settings) => relay::run(*settings, stop).await?,
+        Invocation::Doctor(args) => return doctor::run(args, stop).await,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What has to happen once in a process, before any connection.

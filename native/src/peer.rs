@@ -1,6 +1,6 @@
 //! The peer of a terminal: a node, what it tells, and what is typed.
 
-mod bootstrap;
+pub(crate) mod bootstrap;
 mod commands;
 mod editor;
 mod lines;
@@ -12,7 +12,7 @@ mod relays;
 mod render;
 mod screen;
 mod teller;
-mod text;
+pub(crate) mod text;
 
 use std::{
     io::{IsTerminal, stdin, stdout},

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use web_time::Instant;
 
-pub use self::event_loop::EventLoop;
+pub use self::{event_loop::EventLoop, reason::of_dial as why_not_dialled};
 pub use crate::queue::Events;
 use crate::{
     behaviour::Behaviour,

@@ -29,7 +29,7 @@ use tokio::runtime::{Builder, Runtime};
 use self::delay::Delay;
 pub(crate) use self::{
     gateway::{Gateway, Speaks},
-    host::{Host, Relay},
+    host::{Host, RELAY_PORT, Relay},
     router::{Nat, Router},
 };
 

@@ -7,6 +7,7 @@ use libtest_mimic::{Arguments, Completion, Trial};
 use crate::lab;
 
 mod docker;
+mod doctor;
 mod faults;
 mod flood;
 mod lab_tests;
@@ -53,6 +54,7 @@ pub(crate) fn main() -> ExitCode {
         matrix::tests(),
         docker::tests(),
         faults::tests(),
+        doctor::tests(),
     ];
     let trials = tests.into_iter().flatten();
     let trials = trials.map(|test| trial(test, left_out.clone())).collect();

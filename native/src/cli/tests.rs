@@ -152,8 +152,50 @@ fn help_and_version_are_no_errors() {
         &["-h"],
         &["--version"],
         &["relay", "--help"],
+        &["doctor", "--help"],
     ] {
         assert!(parse_words(words).unwrap().is_none(), "{words:?}");
+    }
+}
+
+#[test]
+fn a_doctor_takes_relays_as_a_peer_does() {
+    let doctor = |words: &[&str]| {
+        let words: Vec<_> = std::iter::once("doctor")
+            .chain(words.iter().copied())
+            .collect();
+        match parse_words(&words).unwrap() {
+            Some(Invocation::Doctor(args)) => args,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(doctor(&[]).relay.is_empty());
+    let args = doctor(&[
+        "--relay",
+        "http://relay.example:45680",
+        "--relay-address",
+        "/dns4/relay.example/tcp/45679/ws",
+        "--json",
+    ]);
+    assert!(matches!(
+        args.relay[..],
+        [RelaySpec::Url(_), RelaySpec::Address(_)]
+    ));
+    assert!(args.json);
+}
+
+#[test]
+fn wrong_arguments_of_a_doctor() {
+    let relay = ["--relay", "/ip4/192.0.2.7/tcp/1"];
+    let many = [&["doctor"], relay.repeat(9).as_slice()].concat();
+    for (words, expected) in [
+        (&["doctor", "--relay", "nonsense"][..], "nor a URL"),
+        (&["doctor", "/ip4/192.0.2.7/tcp/1"], "unexpected argument"),
+        (&["doctor", "--namespace", "x"], "unexpected argument"),
+        (&many, "9 relays; at most 8"),
+    ] {
+        let line = complaint(words);
+        assert!(line.contains(expected), "{words:?}: {line}");
     }
 }
 

@@ -17,10 +17,24 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_REDIRECTS: u32 = 5;
 const PATH: &str = "/bootstrap.json";
 
+/// What a relay's server tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Where the relay is.
+    pub(crate) relay: RelayAddress,
+    /// Its STUN ports.
+    pub(crate) stun_ports: Vec<u16>,
+}
+
 /// Asks the server at a URL where its relay is. Blocks for up to 10 s.
 pub(crate) fn fetch(url: &Uri) -> Result<RelayAddress, String> {
+    ask(url, TIMEOUT).map(|found| found.relay)
+}
+
+/// Asks it for all it has to tell. Blocks for up to that time.
+pub(crate) fn ask(url: &Uri, timeout: Duration) -> Result<Found, String> {
     let config = ureq::Agent::config_builder()
-        .timeout_global(Some(TIMEOUT))
+        .timeout_global(Some(timeout))
         .max_redirects(MAX_REDIRECTS)
         // What a proxy reaches, libp2p would not.
         .proxy(None)
@@ -28,13 +42,16 @@ pub(crate) fn fetch(url: &Uri) -> Result<RelayAddress, String> {
     let mut response = ureq::Agent::new_with_config(config)
         .get(bootstrap_url(url))
         .call()
-        .map_err(|e| reason(&e))?;
+        .map_err(|e| reason(&e, timeout))?;
     let body = response.body_mut().with_config().limit(MAX_BYTES);
-    let body = body.read_to_vec().map_err(|e| reason(&e))?;
-    let bootstrap = serde_json::from_slice(&body)
+    let body = body.read_to_vec().map_err(|e| reason(&e, timeout))?;
+    let bootstrap: Bootstrap = serde_json::from_slice(&body)
         .map_err(|e| format!("its answer is not a relay's ({e}); check the address"))?;
     let host = url.host().ok_or("the URL names no host")?;
-    relay_address(host, &bootstrap)
+    Ok(Found {
+        relay: relay_address(host, &bootstrap)?,
+        stun_ports: bootstrap.stun_ports,
+    })
 }
 
 /// Where that is, for a person too.
@@ -137,13 +154,13 @@ fn host_of(address: &Multiaddr) -> Option<Protocol<'_>> {
     })
 }
 
-fn reason(error: &ureq::Error) -> String {
+fn reason(error: &ureq::Error, timeout: Duration) -> String {
     match error {
         ureq::Error::StatusCode(code) => {
             format!("its HTTP server answers with status {code}; check the address")
         }
         ureq::Error::Io(e) => e.to_string(),
-        ureq::Error::Timeout(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
+        ureq::Error::Timeout(_) => format!("no answer within {} s", timeout.as_secs()),
         ureq::Error::HostNotFound => "there is no such host".into(),
         other => other.to_string(),
     }

@@ -31,7 +31,9 @@ pub(crate) fn of_transport(error: &TransportError<io::Error>) -> String {
     }
 }
 
-pub(crate) fn of_dial(error: &DialError) -> String {
+/// Why nobody was reached.
+#[must_use]
+pub fn of_dial(error: &DialError) -> String {
     match error {
         DialError::Transport(errors) => {
             let mut reasons = Vec::new();

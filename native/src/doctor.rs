@@ -1,0 +1,140 @@
+//! `punchline doctor`: what this network allows, in ten seconds and plain words.
+//!
+//! Probes look and know nothing ([`find`], [`stun`], [`dial`]); [`verdict`] makes sense of what they
+//! saw and does no I/O; [`words`] puts it into words.
+
+mod dial;
+mod find;
+mod nat;
+mod report;
+mod seen;
+mod sockets;
+mod stun;
+mod verdict;
+mod words;
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use futures::future;
+use tokio::time::{self, Instant};
+
+use self::{dial::Probe, find::Target, seen::Seen};
+use crate::{
+    cli::{DoctorArgs, RelaySpec, UsageError},
+    output::Output,
+    signals::{self, Stop},
+};
+
+/// All of it takes no longer.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Kept for judging and printing.
+const RESERVE: Duration = Duration::from_millis(500);
+/// How long it may take to find out where the relays are.
+const FIND_TIMEOUT: Duration = Duration::from_secs(4);
+/// Relays at a time: two are enough to tell a NAT's kind.
+const MAX_RELAYS: usize = 8;
+/// Addresses beyond this network, for documentation only. No packet is sent there.
+const FAR_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const FAR_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+/// Any port.
+const FAR_PORT: u16 = 9;
+
+/// Whether so many can be looked at.
+pub(crate) fn check(relays: &[RelaySpec]) -> Result<(), UsageError> {
+    match relays.len() {
+        0..=MAX_RELAYS => Ok(()),
+        count => Err(UsageError(format!(
+            "{count} relays; at most {MAX_RELAYS} are looked at"
+        ))),
+    }
+}
+
+/// Looks, tells, and returns what the exit status says.
+pub(crate) async fn run(args: DoctorArgs, mut stop: Stop) -> anyhow::Result<ExitCode> {
+    let seen = tokio::select! {
+        seen = look(&args.relay) => seen?,
+        () = signals::asked(&mut stop) => bail!("stopped before anything could be told"),
+    };
+    let report = verdict::judge(&seen);
+    let mut output = Output::stdout().context("cannot start the output thread")?;
+    match args.json {
+        true => output.line(serde_json::to_string(&report).context("no JSON for the report")?),
+        false => words::lines(&report)
+            .into_iter()
+            .for_each(|line| output.line(line)),
+    }
+    output.finish();
+    Ok(ExitCode::from(report.exit_status))
+}
+
+async fn look(relays: &[RelaySpec]) -> anyhow::Result<Seen> {
+    let end = Instant::now() + LIMIT - RESERVE;
+    let mut seen = Seen::default();
+    seen.v4.own = stun::own_address((FAR_V4, FAR_PORT).into());
+    seen.v6.own = stun::own_address((FAR_V6, FAR_PORT).into());
+    if relays.is_empty() {
+        return Ok(seen);
+    }
+    let mut wanted: Vec<RelaySpec> = Vec::new();
+    for relay in relays {
+        if !wanted.contains(relay) {
+            wanted.push(relay.clone());
+        }
+    }
+    let targets = future::join_all(wanted.into_iter().map(find)).await;
+    own_by_relays(&mut seen, &targets);
+    let servers = |is_of: fn(&SocketAddr) -> bool| -> Vec<_> {
+        let all = targets.iter().flat_map(|t| t.stun.iter().copied());
+        all.filter(is_of).collect()
+    };
+    let (v4, v6) = (servers(SocketAddr::is_ipv4), servers(SocketAddr::is_ipv6));
+    seen.v4.stun_asked = v4.len();
+    seen.v6.stun_asked = v6.len();
+    let mut probe = Probe::start(targets)?;
+    let dialling = time::timeout_at(end, probe.run());
+    let asking = future::join(
+        time::timeout_at(end, stun::ask(v4)),
+        time::timeout_at(end, stun::ask(v6)),
+    );
+    let (dialled, (v4, v6)) = future::join(dialling, asking).await;
+    if dialled.is_err() {
+        tracing::debug!("time ran out");
+    }
+    seen.v4.stun = v4.unwrap_or_default();
+    seen.v6.stun = v6.unwrap_or_default();
+    probe.into_seen(&mut seen);
+    Ok(seen)
+}
+
+/// Where one relay is, or why that is not known.
+async fn find(spec: RelaySpec) -> Target {
+    let given = find::name(&spec);
+    let found = time::timeout(FIND_TIMEOUT, find::find(spec)).await;
+    found.unwrap_or_else(|_| Target {
+        given,
+        peer: None,
+        addresses: Vec::new(),
+        stun: Vec::new(),
+        http: Some(Err(format!(
+            "where it is could not be found out within {} s",
+            FIND_TIMEOUT.as_secs()
+        ))),
+    })
+}
+
+/// A network without a way out may still have the relay in it.
+fn own_by_relays(seen: &mut Seen, targets: &[Target]) {
+    let dialled = targets.iter().flat_map(|t| &t.addresses);
+    let sockets: Vec<_> = dialled.filter_map(sockets::socket_of).collect();
+    let own = |known: Option<IpAddr>, is_of: fn(&SocketAddr) -> bool| {
+        let mut there = sockets.iter().copied().filter(is_of);
+        known.or_else(|| there.find_map(stun::own_address))
+    };
+    seen.v4.own = own(seen.v4.own, SocketAddr::is_ipv4);
+    seen.v6.own = own(seen.v6.own, SocketAddr::is_ipv6);
+}

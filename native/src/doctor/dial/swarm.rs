@@ -1,0 +1,58 @@
+//! A swarm that is seen and dialled, and does nothing else.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use libp2p::{
+    Swarm,
+    autonat::v2::client,
+    connection_limits::{self, ConnectionLimits},
+    identify,
+    identity::Keypair,
+    relay,
+    swarm::NetworkBehaviour,
+};
+use shared::{
+    config::{AGENT_VERSION, IDENTIFY_PROTOCOL},
+    platform,
+};
+
+use super::{asked::MAX_CANDIDATES, candidates};
+
+/// How often new candidates are handed to a relay.
+const ASK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Connections that others make: relays that dial back, and whoever else finds us in these seconds.
+const MAX_INCOMING: u32 = 64;
+
+/// What the doctor speaks.
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    limits: connection_limits::Behaviour,
+    identify: identify::Behaviour,
+    pub(super) candidates: candidates::Behaviour,
+    reach: client::Behaviour,
+    /// The transports come with it.
+    circuits: relay::client::Behaviour,
+}
+
+/// A swarm with a fresh key.
+pub(super) fn new() -> anyhow::Result<Swarm<Behaviour>> {
+    let key = Keypair::generate_ed25519();
+    let identify = identify::Config::new(IDENTIFY_PROTOCOL.into(), key.public())
+        .with_agent_version(AGENT_VERSION.into());
+    let config = client::Config::default()
+        .with_max_candidates(MAX_CANDIDATES)
+        .with_probe_interval(ASK_INTERVAL);
+    let limits = ConnectionLimits::default()
+        .with_max_pending_incoming(Some(MAX_INCOMING))
+        .with_max_established_incoming(Some(MAX_INCOMING));
+    platform::build_swarm(key, |circuits| Behaviour {
+        limits: connection_limits::Behaviour::new(limits),
+        identify: identify::Behaviour::new(identify),
+        candidates: candidates::Behaviour::default(),
+        reach: client::Behaviour::new(rand::make_rng(), config),
+        circuits,
+    })
+    .context("cannot set up the network")
+}

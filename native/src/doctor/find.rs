@@ -1,0 +1,318 @@
+//! Where a relay is: its addresses, as numbers, and its STUN servers.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use axum::http::Uri;
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use shared::{address, event::Transport};
+use tokio::{net, task, time};
+
+use super::{
+    sockets::{ip_of, port_of},
+    verdict::WEB_PORTS,
+};
+use crate::{
+    cli::RelaySpec,
+    peer::bootstrap::{self, Found},
+};
+
+/// How long a relay's HTTP server may take …
+const HTTP_TIMEOUT: Duration = Duration::from_secs(3);
+/// … and the look-up of one name.
+const NAME_TIMEOUT: Duration = Duration::from_secs(2);
+/// Addresses of one name that are tried.
+const MAX_IPS_PER_NAME: usize = 4;
+/// Addresses that are tried for each transport of a relay, of IPv4 and of IPv6: with 3 transports
+/// there are 12 connections to it at most, fewer than it allows.
+const MAX_PER_KIND: usize = 2;
+/// STUN servers of one relay that are asked: 2 ports, and a few addresses.
+const MAX_STUN_SERVERS: usize = 8;
+/// STUN ports of one relay that are asked.
+const MAX_STUN_PORTS: usize = 4;
+
+/// A relay, as far as it could be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) given: String,
+    pub(crate) peer: Option<PeerId>,
+    /// Where to dial it.
+    pub(crate) addresses: Vec<Multiaddr>,
+    pub(crate) stun: Vec<SocketAddr>,
+    /// The port of its HTTP server, or why that did not answer; `None`: not asked.
+    pub(crate) http: Option<Result<u16, String>>,
+}
+
+/// As it was given.
+pub(crate) fn name(spec: &RelaySpec) -> String {
+    match spec {
+        RelaySpec::Address(address) => address.to_string(),
+        RelaySpec::Url(url) => url.to_string().trim_end_matches('/').to_owned(),
+    }
+}
+
+/// Finds one. It takes up to 5 s.
+pub(crate) async fn find(spec: RelaySpec) -> Target {
+    let given = name(&spec);
+    let plan = match &spec {
+        RelaySpec::Url(url) => Plan::of_url(url),
+        RelaySpec::Address(address) => Plan::of_address(address),
+    };
+    let asked = match plan.ask.clone() {
+        Some(url) => Some(ask(url).await),
+        None => None,
+    };
+    let by_address = matches!(spec, RelaySpec::Address(_));
+    let (peer, addresses, ports) = plan.with(asked.as_ref());
+    let http = match (asked, plan.ask.as_ref().and_then(http_port)) {
+        (Some(Ok(_)), Some(port)) => Some(Ok(port)),
+        // Nobody said that there is one.
+        (Some(Err(_)), _) if by_address => None,
+        (Some(Err(reason)), _) => Some(Err(reason)),
+        _ => None,
+    };
+    let (addresses, hosts) = resolve(addresses).await;
+    Target {
+        given,
+        peer,
+        addresses: choose(addresses),
+        stun: stun_servers(&hosts, &ports),
+        http,
+    }
+}
+
+/// What there is to go by.
+#[derive(Debug, Default)]
+struct Plan {
+    /// The server to ask.
+    ask: Option<Uri>,
+    peer: Option<PeerId>,
+    /// Where the relay is known to be, or likely is.
+    addresses: Vec<Multiaddr>,
+    /// Where its STUN servers likely are.
+    stun_ports: Vec<u16>,
+}
+
+impl Plan {
+    /// A relay's HTTP server is at the port N+2 of the relay.
+    fn of_url(url: &Uri) -> Self {
+        let port = url.port_u16().filter(|port| !WEB_PORTS.contains(port));
+        let base = port.and_then(|port| port.checked_sub(2));
+        let base = base.filter(|base| base.checked_add(3).is_some());
+        let addresses = match (base, url.host()) {
+            (Some(base), Some(name)) => usual_addresses(&host(name), base),
+            _ => Vec::new(),
+        };
+        Self {
+            ask: Some(url.clone()),
+            peer: None,
+            addresses,
+            stun_ports: base.map(usual_stun_ports).unwrap_or_default(),
+        }
+    }
+
+    fn of_address(address: &Multiaddr) -> Self {
+        let first = address.iter().next();
+        let base = base_port(address);
+        let ask = match (&first, base) {
+            (Some(first), Some(base)) => {
+                host_name(first).and_then(|name| format!("http://{name}:{}", base + 2).parse().ok())
+            }
+            _ => None,
+        };
+        Self {
+            ask,
+            peer: address::peer_of(address),
+            addresses: vec![address::without_peer(address.clone())],
+            stun_ports: base.map(usual_stun_ports).unwrap_or_default(),
+        }
+    }
+
+    /// What is known with the server's answer.
+    fn with(
+        &self,
+        asked: Option<&Result<Found, String>>,
+    ) -> (Option<PeerId>, Vec<Multiaddr>, Vec<u16>) {
+        match asked {
+            // Else another relay has its port there.
+            Some(Ok(found)) if self.peer.is_none() || self.peer == found.relay.peer => {
+                let mut addresses = found.relay.addresses.clone();
+                let given = self.addresses.iter().filter(|_| self.is_certain());
+                addresses.splice(0..0, given.cloned());
+                let ports = match found.stun_ports.is_empty() {
+                    true => &self.stun_ports,
+                    false => &found.stun_ports,
+                };
+                (found.relay.peer, addresses, ports.clone())
+            }
+            _ => (self.peer, self.addresses.clone(), self.stun_ports.clone()),
+        }
+    }
+
+    /// Whether the address was given, not guessed.
+    fn is_certain(&self) -> bool {
+        self.addresses.len() == 1
+    }
+}
+
+/// By docs/operating.md.
+fn usual_addresses(host: &Protocol<'static>, base: u16) -> Vec<Multiaddr> {
+    let at = |rest: &[Protocol<'static>]| {
+        std::iter::once(host)
+            .chain(rest)
+            .cloned()
+            .collect::<Multiaddr>()
+    };
+    vec![
+        at(&[Protocol::Udp(base), Protocol::QuicV1]),
+        at(&[Protocol::Tcp(base)]),
+        at(&[Protocol::Tcp(base + 1), Protocol::Ws("/".into())]),
+    ]
+}
+
+/// By docs/operating.md.
+fn usual_stun_ports(base: u16) -> Vec<u16> {
+    vec![base + 2, base + 3]
+}
+
+/// The port that a relay's others are counted from, if it has the usual ones.
+fn base_port(address: &Multiaddr) -> Option<u16> {
+    let port = port_of(address)?;
+    let base = match Transport::of(address) {
+        Transport::Quic | Transport::Tcp => port,
+        Transport::Ws | Transport::WebrtcDirect => port.checked_sub(1)?,
+        Transport::Webrtc | Transport::Circuit => return None,
+    };
+    let has_usual_ports = base.checked_add(3).is_some() && address.iter().all(is_plain);
+    has_usual_ports.then_some(base)
+}
+
+/// What a proxy serves is elsewhere.
+fn is_plain(part: Protocol<'_>) -> bool {
+    !matches!(part, Protocol::Wss(_) | Protocol::Tls)
+}
+
+async fn ask(url: Uri) -> Result<Found, String> {
+    let asking = task::spawn_blocking(move || bootstrap::ask(&url, HTTP_TIMEOUT));
+    // A name is looked up by the system, which has limits of its own.
+    match time::timeout(HTTP_TIMEOUT, asking).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(e)) => Err(e.to_string()),
+        Err(_) => Err(format!("no answer within {} s", HTTP_TIMEOUT.as_secs())),
+    }
+}
+
+fn http_port(url: &Uri) -> Option<u16> {
+    url.port_u16().or(match url.scheme_str() {
+        Some("https") => Some(443),
+        _ => Some(80),
+    })
+}
+
+fn host(name: &str) -> Protocol<'static> {
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    match bare.parse::<IpAddr>() {
+        Ok(ip) => ip.into(),
+        Err(_) => Protocol::Dns(bare.to_owned().into()),
+    }
+}
+
+fn host_name(part: &Protocol<'_>) -> Option<String> {
+    match part {
+        Protocol::Ip4(ip) => Some(ip.to_string()),
+        Protocol::Ip6(ip) => Some(format!("[{ip}]")),
+        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => Some(name.to_string()),
+        _ => None,
+    }
+}
+
+/// The addresses with numbers for names, and the numbers. A secure WebSocket keeps its name: its
+/// certificate is for that.
+async fn resolve(addresses: Vec<Multiaddr>) -> (Vec<Multiaddr>, Vec<IpAddr>) {
+    let mut known: Vec<(String, Vec<IpAddr>)> = Vec::new();
+    let (mut resolved, mut hosts) = (Vec::new(), Vec::new());
+    for address in addresses {
+        let Some(first) = address.iter().next() else {
+            continue;
+        };
+        let ips = match (&first, host_name(&first)) {
+            (Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_), Some(name)) => {
+                match known.iter().find(|(known, _)| *known == name) {
+                    Some((_, ips)) => ips.clone(),
+                    None => {
+                        let ips = look_up(&name).await;
+                        known.push((name, ips.clone()));
+                        ips
+                    }
+                }
+            }
+            _ => ip_of(&address).into_iter().collect(),
+        };
+        let ips: Vec<_> = ips.into_iter().filter(|ip| fits(&first, ip)).collect();
+        let is_plain = address.iter().all(is_plain);
+        if is_plain && !ips.is_empty() {
+            let rest: Vec<_> = address.iter().skip(1).collect();
+            let at = |ip: &IpAddr| {
+                std::iter::once(Protocol::from(*ip))
+                    .chain(rest.iter().cloned())
+                    .map(Protocol::acquire)
+                    .collect()
+            };
+            resolved.extend(ips.iter().map(at));
+        } else {
+            resolved.push(address);
+        }
+        hosts.extend(ips.into_iter().filter(|_| is_plain));
+    }
+    (resolved, hosts)
+}
+
+fn fits(host: &Protocol<'_>, ip: &IpAddr) -> bool {
+    match host {
+        Protocol::Dns4(_) => ip.is_ipv4(),
+        Protocol::Dns6(_) => ip.is_ipv6(),
+        _ => true,
+    }
+}
+
+async fn look_up(name: &str) -> Vec<IpAddr> {
+    let found = time::timeout(NAME_TIMEOUT, net::lookup_host((name, 0))).await;
+    let ips = match found {
+        Ok(Ok(found)) => found.map(|socket| socket.ip()).collect::<Vec<_>>(),
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    };
+    ips.into_iter().take(MAX_IPS_PER_NAME).collect()
+}
+
+/// The first of each transport and family, and no address twice.
+fn choose(addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
+    let mut chosen: Vec<Multiaddr> = Vec::new();
+    for address in addresses {
+        let of_kind = |known: &&Multiaddr| {
+            Transport::of(known) == Transport::of(&address)
+                && ip_of(known).map(|ip| ip.is_ipv4()) == ip_of(&address).map(|ip| ip.is_ipv4())
+        };
+        if !chosen.contains(&address) && chosen.iter().filter(of_kind).count() < MAX_PER_KIND {
+            chosen.push(address);
+        }
+    }
+    chosen
+}
+
+fn stun_servers(hosts: &[IpAddr], ports: &[u16]) -> Vec<SocketAddr> {
+    let mut servers = Vec::new();
+    for ip in hosts {
+        for port in ports.iter().take(MAX_STUN_PORTS) {
+            let server = SocketAddr::new(*ip, *port);
+            if servers.len() < MAX_STUN_SERVERS && *port != 0 && !servers.contains(&server) {
+                servers.push(server);
+            }
+        }
+    }
+    servers
+}
+
+#[cfg(test)]
+mod tests;
