@@ -1,5 +1,10 @@
 //! What breaks while people talk: nothing may be lost, and everything comes back.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "how long things took, with --nocapture"
+)]
+
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
