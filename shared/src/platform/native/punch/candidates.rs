@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use parking_lot::Mutex;
 
+use crate::address::is_loopback;
+
 /// Addresses of each sort that are kept, and addresses of a remote that are dialled.
 const MAX_ADDRESSES: usize = 16;
 /// Addresses of a remote that are looked at.
@@ -83,9 +85,11 @@ impl Candidates {
     }
 
     /// Of the addresses that a peer listens on, those that we can hope to reach without its help.
-    /// Private ones only from a private address: we may be in the same network.
+    /// Private ones only from a private address: we may be in the same network. Loopback addresses
+    /// only if we have no others: then there is nobody but on this machine.
     pub(super) fn reachable(&self, claimed: &[Multiaddr]) -> Vec<Multiaddr> {
         let known = self.0.lock();
+        let alone = !known.listening.is_empty() && known.listening.iter().all(is_loopback);
         let ours = known.listening.iter().filter_map(ip_of);
         let (mut v4, mut v6, mut private4, mut private6) = (false, false, false, false);
         for ip in ours {
@@ -100,8 +104,10 @@ impl Candidates {
             }
         }
         let mut reachable = Vec::new();
-        for address in claimed.iter().take(MAX_LOOKED_AT).filter(|a| is_fit(a)) {
+        for address in claimed.iter().take(MAX_LOOKED_AT) {
             let fits = match ip_of(address) {
+                Some(ip) if ip.is_loopback() => alone && is_peers_port(address),
+                _ if !is_fit(address) => false,
                 Some(ip @ IpAddr::V4(_)) => v4 && (private4 || is_global(ip)),
                 Some(IpAddr::V6(ip)) if ip.is_unique_local() => private6,
                 Some(IpAddr::V6(_)) => v6,
@@ -217,6 +223,10 @@ fn is_fit(address: &Multiaddr) -> bool {
             port > 0 && (is_global(ip.into()) || (ip.is_unique_local() && port >= FIRST_PEER_PORT))
         }
     }
+}
+
+fn is_peers_port(address: &Multiaddr) -> bool {
+    socket_of(address).is_some_and(|(_, port)| port >= FIRST_PEER_PORT)
 }
 
 /// Not in a network of somebody's own.
@@ -379,7 +389,14 @@ mod tests {
             }
             candidates.reachable(&claimed)
         };
-        assert_eq!(reachable(&["/ip4/127.0.0.1/tcp/1"]), []);
+        assert_eq!(
+            reachable(&["/ip4/127.0.0.1/tcp/1"]),
+            all(&["/ip4/127.0.0.1/tcp/5000"])
+        );
+        assert_eq!(
+            reachable(&["/ip4/127.0.0.1/tcp/1", "/ip6/2001:db8::2/tcp/1"]),
+            all(&[QUIC6])
+        );
         assert_eq!(reachable(&["/ip4/198.51.100.1/tcp/1"]), all(&[QUIC]));
         assert_eq!(
             reachable(&["/ip4/10.0.0.1/tcp/1"]),
