@@ -36,21 +36,21 @@ fn registered_peer(name: &str, relay: &str, more: &[&str]) -> (Proc, String) {
     (proc, id)
 }
 
-/// Three ports in a row, free for TCP and UDP. They are below those that the system gives out.
+/// Four ports in a row, free for TCP and UDP. They are below those that the system gives out.
 fn free_ports() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % 300).unwrap() * 30;
+    let start = u16::try_from(std::process::id() % 300).unwrap() * 40;
     for _ in 0..1_000 {
-        let port = 20_000 + (start + 3 * NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        let port = 20_000 + (start + 4 * NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
         let free = |port| {
             TcpListener::bind(("0.0.0.0", port)).is_ok()
                 && UdpSocket::bind(("0.0.0.0", port)).is_ok()
         };
-        if (port..port + 3).all(free) {
+        if (port..port + 4).all(free) {
             return port;
         }
     }
-    panic!("no three free ports in a row");
+    panic!("no four free ports in a row");
 }
 
 /// A relay on ports that it can have again.

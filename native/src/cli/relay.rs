@@ -97,7 +97,7 @@ pub(crate) struct RelayOptions {
     #[arg(long, value_name = "COUNT", help_heading = "Limits", value_parser = values::count)]
     max_reservations_per_peer: Option<u32>,
 
-    /// How long a reservation lasts unless it is renewed or its connection ends. [default: 72h]
+    /// How long a reservation lasts unless it is renewed or its connection ends. [default: 3days]
     #[arg(long, value_name = "DURATION", help_heading = "Limits")]
     reservation_duration: Option<Period>,
 
