@@ -1,6 +1,6 @@
 //! `punchline doctor`: what this network allows, in ten seconds and plain words.
 //!
-//! Probes look and know nothing ([`find`], [`stun`], [`dial`]); [`verdict`] makes sense of what they
+//! Probes look and know nothing ([`mod@find`], [`stun`], [`dial`]); [`verdict`] makes sense of what they
 //! saw and does no I/O; [`words`] puts it into words.
 
 mod dial;

@@ -26,8 +26,8 @@ pub(crate) struct Args {
     /// How often each cell is run; the figures are medians.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
     runs: u16,
-    /// Cells at a time. More of them disturb each other.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    /// Cells at a time. They mostly wait, but too many of them disturb each other.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
     /// Only cells whose name contains this. The table is then printed, and docs/nat.md stays.
     filter: Option<String>,
