@@ -8,7 +8,6 @@ mod find;
 mod nat;
 mod report;
 mod seen;
-mod sockets;
 mod stun;
 mod verdict;
 mod words;
@@ -21,6 +20,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use futures::future;
+use shared::address;
 use tokio::time::{self, Instant};
 
 use self::{dial::Probe, find::Target, seen::Seen};
@@ -130,7 +130,7 @@ async fn find(spec: RelaySpec) -> Target {
 /// A network without a way out may still have the relay in it.
 fn own_by_relays(seen: &mut Seen, targets: &[Target]) {
     let dialled = targets.iter().flat_map(|t| &t.addresses);
-    let sockets: Vec<_> = dialled.filter_map(sockets::socket_of).collect();
+    let sockets: Vec<_> = dialled.filter_map(address::socket_of).collect();
     let own = |known: Option<IpAddr>, is_of: fn(&SocketAddr) -> bool| {
         let mut there = sockets.iter().copied().filter(is_of);
         known.or_else(|| there.find_map(stun::own_address))

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::net::{IpAddr, SocketAddr};
+
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol};
 
 use crate::event::Transport;
@@ -66,21 +68,48 @@ pub fn without_peer(mut address: Multiaddr) -> Multiaddr {
 /// Whether this is an address of a network, not just of a machine or a cable.
 #[must_use]
 pub fn leads_beyond(address: &Multiaddr) -> bool {
-    match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => !ip.is_loopback() && !ip.is_link_local(),
-        Some(Protocol::Ip6(ip)) => !ip.is_loopback() && !ip.is_unicast_link_local(),
-        _ => false,
+    match ip_of(address) {
+        Some(IpAddr::V4(ip)) => !ip.is_loopback() && !ip.is_link_local(),
+        Some(IpAddr::V6(ip)) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+        None => false,
     }
 }
 
 /// Whether an address can be reached from the very machine only.
 #[must_use]
 pub fn is_loopback(address: &Multiaddr) -> bool {
-    match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => ip.is_loopback(),
-        Some(Protocol::Ip6(ip)) => ip.is_loopback(),
-        _ => false,
+    ip_of(address).is_some_and(|ip| ip.is_loopback())
+}
+
+/// The IP address that an address starts with.
+#[must_use]
+pub fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
+    match address.iter().next()? {
+        Protocol::Ip4(ip) => Some(ip.into()),
+        Protocol::Ip6(ip) => Some(ip.into()),
+        _ => None,
     }
+}
+
+/// The IP address that an address starts with, and its port of TCP or UDP.
+#[must_use]
+pub fn socket_of(address: &Multiaddr) -> Option<SocketAddr> {
+    Some(SocketAddr::new(ip_of(address)?, port_of(address)?))
+}
+
+/// The port of TCP or UDP behind the host that an address starts with.
+#[must_use]
+pub fn port_of(address: &Multiaddr) -> Option<u16> {
+    match address.iter().nth(1)? {
+        Protocol::Tcp(port) | Protocol::Udp(port) => Some(port),
+        _ => None,
+    }
+}
+
+/// Whether a relay is involved, be it only for signalling.
+#[must_use]
+pub fn has_circuit(address: &Multiaddr) -> bool {
+    address.iter().any(|p| p == Protocol::P2pCircuit)
 }
 
 /// The relay part of a circuit address: everything before `/p2p-circuit`.

@@ -1,12 +1,12 @@
 //! `cargo xtask nat-report`: how soon two peers talk, and talk directly, whatever their NATs.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, fs};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::{
-    run::Cmd,
+    run::{Cmd, workspace_root},
     setup::{self, For},
 };
 
@@ -41,23 +41,22 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     if cells.is_empty() {
         bail!("no cell is called {filter}");
     }
-    let figures = Path::new(FIGURES);
+    let figures = workspace_root().join(FIGURES);
     if figures.exists() {
-        fs::remove_file(figures).with_context(|| format!("cannot remove {FIGURES}"))?;
+        fs::remove_file(&figures).with_context(|| format!("cannot remove {FIGURES}"))?;
     }
-    let path = fs::canonicalize("target")?.join("nat-report.jsonl");
     for run in 1..=args.runs {
         println!("\nrun {run} of {}", args.runs);
         let tests = Cmd::new(TESTS)
             .arg(&filter)
             .arg(format!("--test-threads={}", args.jobs))
-            .hidden_env("PUNCHLINE_NAT_REPORT", path.clone());
+            .hidden_env("PUNCHLINE_NAT_REPORT", &figures);
         if let Err(error) = tests.run() {
             // The table tells how often each cell passed.
             println!("{error:#}");
         }
     }
-    let lines = fs::read_to_string(figures).with_context(|| format!("cannot read {FIGURES}"))?;
+    let lines = fs::read_to_string(&figures).with_context(|| format!("cannot read {FIGURES}"))?;
     let table = table(&cells, &read(&lines)?, args.runs);
     println!("\n{table}");
     if args.filter.is_none() {

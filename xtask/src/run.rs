@@ -108,6 +108,9 @@ impl Cmd {
         };
         let mut command = Command::new(program);
         command.args(&self.words[1..]).stdin(Stdio::null());
+        for (name, _) in env::vars_os().filter(|(name, _)| is_of_our_package(name)) {
+            command.env_remove(name);
+        }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.envs(self.hidden_env.iter().map(|(name, value)| (name, value)));
         if let Some(dir) = self.dir {
@@ -151,6 +154,15 @@ pub(crate) fn find_program(name: impl AsRef<OsStr>) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// What `cargo run` sets for the program that it starts. Some build scripts look at it too: with it,
+/// a cargo that we start would build again what a person's cargo has built.
+fn is_of_our_package(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    ["CARGO_MANIFEST_", "CARGO_PKG_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+}
+
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -178,6 +190,20 @@ mod tests {
     fn a_failure_names_the_command() {
         let error = Cmd::new("false --anything").read().unwrap_err();
         assert!(error.to_string().contains("false --anything"), "{error}");
+    }
+
+    #[test]
+    fn what_we_start_is_not_told_of_our_package() {
+        assert!(
+            env::var_os("CARGO_MANIFEST_DIR").is_some(),
+            "no cargo runs this"
+        );
+        let told = Cmd::new("env").read().unwrap();
+        let of_us: Vec<_> = told
+            .lines()
+            .filter(|line| is_of_our_package(OsStr::new(line)))
+            .collect();
+        assert!(of_us.is_empty(), "{of_us:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use axum::http::Uri;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use serde::{Deserialize, Deserializer, de::Error as _};
-use shared::config::MAX_NAMESPACE_BYTES;
+use shared::{address::has_circuit, config::MAX_NAMESPACE_BYTES};
 
 const EXAMPLE: &str = "/ip4/192.0.2.7/udp/45678/quic-v1";
 
@@ -50,7 +50,7 @@ pub(crate) fn dial_address(text: &str) -> Result<Multiaddr, String> {
 /// A multiaddr that can be listened on.
 pub(crate) fn listen_address(text: &str) -> Result<Multiaddr, String> {
     let address = multiaddr(text)?;
-    if address.iter().any(|p| p == Protocol::P2pCircuit) {
+    if has_circuit(&address) {
         return Err("to be reachable through a relay use --relay".into());
     }
     if !matches!(

@@ -9,11 +9,14 @@ use std::{collections::HashMap, time::Duration};
 use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, identify,
-    multiaddr::Protocol,
     relay::HOP_PROTOCOL_NAME,
     swarm::{ConnectionId, SwarmEvent, dial_opts::DialOpts, dial_opts::PeerCondition},
 };
-use shared::{address, event::Transport, node, platform};
+use shared::{
+    address::{self, has_circuit, ip_of, socket_of},
+    event::Transport,
+    node, platform,
+};
 use tokio::time::{self, Instant};
 
 use self::{
@@ -23,7 +26,6 @@ use self::{
 use super::{
     find::Target,
     seen::{Mapped, Outcome, RelaySeen, Seen, Try},
-    sockets::{ip_of, kind_of, socket_of},
     stun::own_address,
 };
 
@@ -325,12 +327,18 @@ impl Probe {
     }
 }
 
+/// By what an address is dialled: its transport, and whether over IPv4.
+fn kind_of(address: &Multiaddr) -> (Transport, Option<bool>) {
+    let is_ipv4 = ip_of(address).map(|ip| ip.is_ipv4());
+    (Transport::of(address), is_ipv4)
+}
+
 /// Nothing has been tried yet: what is not reached in time is not reached.
 fn relay_seen(target: &Target) -> RelaySeen {
     let tries = target.addresses.iter().map(|address| Try {
         transport: Transport::of(address),
         address: address.clone(),
-        outcome: match platform::can_dial(address) && !is_circuit(address) {
+        outcome: match platform::can_dial(address) && !has_circuit(address) {
             true => Outcome::Failed(format!("no answer within {} s", DIAL_TIMEOUT.as_secs())),
             false => Outcome::NotDialable,
         },
@@ -342,8 +350,4 @@ fn relay_seen(target: &Target) -> RelaySeen {
         is_relay: None,
         tries: tries.collect(),
     }
-}
-
-fn is_circuit(address: &Multiaddr) -> bool {
-    address.iter().any(|p| p == Protocol::P2pCircuit)
 }

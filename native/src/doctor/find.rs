@@ -7,13 +7,13 @@ use std::{
 
 use axum::http::Uri;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use shared::{address, event::Transport};
+use shared::{
+    address::{self, ip_of, port_of},
+    event::Transport,
+};
 use tokio::{net, task, time};
 
-use super::{
-    sockets::{ip_of, port_of},
-    verdict::WEB_PORTS,
-};
+use super::verdict::WEB_PORTS;
 use crate::{
     cli::RelaySpec,
     peer::bootstrap::{self, Found},

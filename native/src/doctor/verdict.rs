@@ -4,7 +4,10 @@ mod advice;
 
 use std::net::IpAddr;
 
-use shared::event::Transport;
+use shared::{
+    address::{ip_of, port_of},
+    event::Transport,
+};
 
 use super::{
     nat,
@@ -13,7 +16,6 @@ use super::{
         Report, State, Tested, Verdict,
     },
     seen::{FamilySeen, Outcome, ReachAnswer, RelaySeen, Seen, Try},
-    sockets::{ip_of, port_of},
 };
 
 /// The ports that a network which allows the web only allows.

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use libp2p::{Multiaddr, multiaddr::Protocol};
+use libp2p::Multiaddr;
+use shared::address::ip_of;
 
 /// Addresses that are advertised. A peer puts each into its own identify message and registration
 /// with its own id behind it; identify has room for 4 KiB in all.
@@ -41,15 +42,6 @@ pub(crate) fn is_useful(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => !ip.is_link_local() && !ip.is_unspecified(),
         IpAddr::V6(ip) => !ip.is_unicast_link_local() && !ip.is_unspecified(),
-    }
-}
-
-/// The IP address that a multiaddr starts with.
-pub(crate) fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
-    match address.iter().next()? {
-        Protocol::Ip4(ip) => Some(ip.into()),
-        Protocol::Ip6(ip) => Some(ip.into()),
-        _ => None,
     }
 }
 

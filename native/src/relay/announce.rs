@@ -2,8 +2,8 @@
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use libp2p_webrtc::tokio::Fingerprint;
+use shared::address::is_loopback;
 
-use super::advertise;
 use crate::cli::UsageError;
 
 /// Announced addresses without a peer id; WebRTC ones get our certhash if they lack it.
@@ -45,11 +45,9 @@ pub(crate) fn host(advertised: &[Multiaddr]) -> String {
         Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => Some(name.into()),
         _ => None,
     };
-    let is_local =
-        |address: &&Multiaddr| advertise::ip_of(address).is_some_and(|ip| ip.is_loopback());
     advertised
         .iter()
-        .filter(|address| !is_local(address))
+        .filter(|address| !is_loopback(address))
         .find_map(of)
         .unwrap_or_else(|| "127.0.0.1".into())
 }

@@ -8,7 +8,7 @@ use libp2p::{
     ping, relay, rendezvous,
     swarm::{ConnectionId, SwarmEvent},
 };
-use shared::event::Event;
+use shared::{address, event::Event};
 
 use super::{Relay, advertise, behaviour::BehaviourEvent, event::Line, with_peer};
 
@@ -64,7 +64,7 @@ impl Relay {
         if let Some(webrtc) = &mut self.webrtc_on_ipv6 {
             webrtc.on_new_address(&mut self.swarm, &address);
         }
-        if advertise::ip_of(&address).is_some_and(advertise::is_useful)
+        if address::ip_of(&address).is_some_and(advertise::is_useful)
             && !self.listening.contains(&address)
         {
             let full = with_peer(&address, *self.swarm.local_peer_id());

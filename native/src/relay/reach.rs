@@ -104,7 +104,7 @@ fn dialled_ip(address: &Multiaddr) -> Option<IpAddr> {
 }
 
 fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
-    super::advertise::ip_of(address).map(|ip| ip.to_canonical())
+    address::ip_of(address).map(|ip| ip.to_canonical())
 }
 
 impl NetworkBehaviour for Behaviour {

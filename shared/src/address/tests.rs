@@ -109,3 +109,20 @@ fn the_relay_of_a_circuit() {
 fn addr(text: &str) -> Multiaddr {
     text.parse().unwrap()
 }
+
+#[test]
+fn the_socket_of_an_address() {
+    let cases = [
+        ("/ip4/192.0.2.7/udp/1/quic-v1", Some("192.0.2.7:1")),
+        ("/ip6/2001:db8::7/tcp/2/ws", Some("[2001:db8::7]:2")),
+        ("/ip4/192.0.2.7", None),
+        ("/dns4/example.org/tcp/443/wss", None),
+        ("/memory/1", None),
+    ];
+    for (address, socket) in cases {
+        let socket = socket.map(|text| text.parse().unwrap());
+        assert_eq!(socket_of(&addr(address)), socket, "{address}");
+    }
+    let named = addr("/dns4/example.org/tcp/443/wss");
+    assert_eq!((ip_of(&named), port_of(&named)), (None, Some(443)));
+}

@@ -2,7 +2,7 @@
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
-pub(super) use crate::address::peer_of;
+pub(super) use crate::address::{has_circuit, peer_of};
 use crate::{address, config::MAX_ADDRESSES_PER_PEER, event::Transport};
 
 /// Longer than any address in use, a circuit to a WebRTC peer with two certificate hashes included.
@@ -38,11 +38,6 @@ pub(super) fn relay_of(address: &Multiaddr) -> Option<PeerId> {
         }
     }
     None
-}
-
-/// Whether a relay is involved, be it only for signalling.
-pub(super) fn has_circuit(address: &Multiaddr) -> bool {
-    address.iter().any(|p| matches!(p, Protocol::P2pCircuit))
 }
 
 /// The address without the peer at its end.

@@ -5,10 +5,8 @@ use std::time::Duration;
 use libp2p::{Multiaddr, autonat::v2::client};
 use tokio::time::Instant;
 
-use crate::doctor::{
-    seen::{Reach, ReachAnswer},
-    sockets::kind_of,
-};
+use super::kind_of;
+use crate::doctor::seen::{Reach, ReachAnswer};
 
 /// How long a relay that was asked to dial us may take. One whose packets are dropped says nothing
 /// before its own limit of 10 s; one that comes through needs a few round trips.

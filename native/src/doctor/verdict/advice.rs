@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
+use shared::address::ip_of;
+
 use crate::doctor::{
     report::{Family, Nat, Note, Verdict},
     seen::{RelaySeen, Seen},
-    sockets::ip_of,
 };
 
 /// What one should know about the findings.

@@ -1,7 +1,5 @@
 //! Who announces itself on our network, and how a namespace shows in it.
 
-use std::net::IpAddr;
-
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 use crate::{
@@ -49,12 +47,10 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 
 /// Whether this is QUIC or TCP (with a WebSocket or without) to another machine, and nothing more.
 fn is_near(address: &Multiaddr) -> bool {
-    let mut parts = address.iter();
-    let ip: IpAddr = match parts.next() {
-        Some(Protocol::Ip4(ip)) => ip.into(),
-        Some(Protocol::Ip6(ip)) => ip.into(),
-        _ => return false,
+    let Some(ip) = address::ip_of(address) else {
+        return false;
     };
+    let mut parts = address.iter().skip(1);
     let transport = match parts.next() {
         Some(Protocol::Udp(port)) if port > 0 => parts.next() == Some(Protocol::QuicV1),
         Some(Protocol::Tcp(port)) => port > 0,

@@ -25,6 +25,7 @@ use libp2p::{
 
 use super::pcp::{self, Pcp};
 use crate::{
+    address::has_circuit,
     config::{MAPPING_WAIT, MAX_MAPPING_RETRY, MAX_PORT_MAPPINGS, MIN_MAPPING_RETRY},
     session::News,
 };
@@ -65,7 +66,7 @@ impl Port {
     /// A circuit's address is the relay's, not ours.
     pub(super) fn of(address: &Multiaddr) -> Option<Self> {
         let mut parts = address.iter();
-        let Some(Protocol::Ip4(ip)) = parts.next().filter(|_| !is_circuit(address)) else {
+        let Some(Protocol::Ip4(ip)) = parts.next().filter(|_| !has_circuit(address)) else {
             return None;
         };
         let (udp, number) = match parts.next()? {
@@ -92,10 +93,6 @@ impl Port {
         let rest = self.address.iter().skip(2);
         [Protocol::Ip4(ip), port].into_iter().chain(rest).collect()
     }
-}
-
-fn is_circuit(address: &Multiaddr) -> bool {
-    address.iter().any(|part| part == Protocol::P2pCircuit)
 }
 
 impl PortMapping {

@@ -24,7 +24,6 @@ use futures_timer::Delay;
 use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
-    multiaddr::Protocol,
     swarm::{
         ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler,
         THandlerInEvent, THandlerOutEvent, ToSwarm,
@@ -34,7 +33,10 @@ use libp2p::{
     },
 };
 
-use crate::{address, event::Transport};
+use crate::{
+    address::{self, has_circuit},
+    event::Transport,
+};
 
 use self::{
     candidates::{Candidates, Kind, of_kind},
@@ -293,7 +295,7 @@ impl NetworkBehaviour for Behaviour {
         local: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        if is_circuit(local) {
+        if has_circuit(local) {
             return Ok(Either::Left(self.new_circuit(conn, peer, Role::Initiator)));
         }
         Ok(Either::Right(dummy::ConnectionHandler))
@@ -307,7 +309,7 @@ impl NetworkBehaviour for Behaviour {
         _: Endpoint,
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        if is_circuit(address) {
+        if has_circuit(address) {
             return Ok(Either::Left(self.new_circuit(conn, peer, Role::Responder)));
         }
         if port == PortUse::Reuse {
@@ -369,8 +371,4 @@ impl NetworkBehaviour for Behaviour {
             }
         }
     }
-}
-
-fn is_circuit(address: &Multiaddr) -> bool {
-    address.iter().any(|p| p == Protocol::P2pCircuit)
 }

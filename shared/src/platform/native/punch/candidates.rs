@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use parking_lot::Mutex;
 
-use crate::address::is_loopback;
+use crate::address::{ip_of, is_loopback, socket_of};
 
 /// Addresses of each sort that are kept, and addresses of a remote that are dialled.
 const MAX_ADDRESSES: usize = 16;
@@ -129,17 +129,15 @@ impl Known {
         let own = self.listening.iter();
         let ports: Vec<_> = own
             .filter(|own| of_kind(own) == Some(Kind::Tcp4))
-            .filter_map(|own| Some(socket_of(own)?.1))
+            .filter_map(|own| Some(socket_of(own)?.port()))
             .collect();
         for (_, _, seen) in self.observed.iter().filter(|(_, k, _)| *k == Kind::Tcp4) {
-            let Some((ip, port)) = socket_of(seen) else {
+            let Some(seen) = socket_of(seen) else {
                 continue;
             };
-            for guess in ports.iter().filter(|_| !ports.contains(&port)) {
-                push_new(
-                    &mut guesses,
-                    &Multiaddr::from(ip).with(Protocol::Tcp(*guess)),
-                );
+            for guess in ports.iter().filter(|_| !ports.contains(&seen.port())) {
+                let guess = Multiaddr::from(seen.ip()).with(Protocol::Tcp(*guess));
+                push_new(&mut guesses, &guess);
             }
         }
         guesses
@@ -207,10 +205,11 @@ pub(super) fn of_kind(address: &Multiaddr) -> Option<Kind> {
 
 /// Whether an address that a remote named may be dialled at all.
 fn is_fit(address: &Multiaddr) -> bool {
-    let Some((ip, port)) = of_kind(address).and_then(|_| socket_of(address)) else {
+    let Some(socket) = of_kind(address).and_then(|_| socket_of(address)) else {
         return false;
     };
-    match ip {
+    let port = socket.port();
+    match socket.ip() {
         IpAddr::V4(ip) => {
             let nobody = ip.is_loopback()
                 || ip.is_unspecified()
@@ -226,7 +225,7 @@ fn is_fit(address: &Multiaddr) -> bool {
 }
 
 fn is_peers_port(address: &Multiaddr) -> bool {
-    socket_of(address).is_some_and(|(_, port)| port >= FIRST_PEER_PORT)
+    socket_of(address).is_some_and(|socket| socket.port() >= FIRST_PEER_PORT)
 }
 
 /// Not in a network of somebody's own.
@@ -243,22 +242,6 @@ fn is_global(ip: IpAddr) -> bool {
 
 const fn is_global_v6(ip: Ipv6Addr) -> bool {
     ip.segments()[0] & 0xe000 == 0x2000
-}
-
-fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
-    match address.iter().next()? {
-        Protocol::Ip4(ip) => Some(ip.into()),
-        Protocol::Ip6(ip) => Some(ip.into()),
-        _ => None,
-    }
-}
-
-fn socket_of(address: &Multiaddr) -> Option<(IpAddr, u16)> {
-    let ip = ip_of(address)?;
-    match address.iter().nth(1)? {
-        Protocol::Udp(port) | Protocol::Tcp(port) => Some((ip, port)),
-        _ => None,
-    }
 }
 
 fn push_new(list: &mut Vec<Multiaddr>, address: &Multiaddr) {
