@@ -1,10 +1,10 @@
 //! The yardstick: a libp2p stream, opened once, with frames one way and a framed ack for each the
 //! other way, both written in batches, and nothing else.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use futures::StreamExt;
+use futures::{StreamExt, future};
 use libp2p::{
     Multiaddr, PeerId, Stream, StreamProtocol, Swarm, SwarmBuilder,
     multiaddr::Protocol,
@@ -51,8 +51,13 @@ pub(crate) async fn run(over: Over, load: Load, framing: Framing) -> Result<Figu
         }
     };
     let (address_known, address) = oneshot::channel();
-    let receiver = in_own_thread(receive(listen, framing, address_known));
-    let sender = in_own_thread(async move { send(address.await?, load, framing).await });
+    let (stop, stopped) = oneshot::channel::<()>();
+    let receiver = in_own_thread(receive(listen, framing, address_known, stopped));
+    let sender = in_own_thread(async move {
+        let figures = send(address.await?, load, framing).await;
+        drop(stop);
+        figures
+    });
     let (figures, ()) = futures::future::try_join(sender, receiver).await?;
     drop(relay);
     Ok(figures)
@@ -62,6 +67,7 @@ async fn receive(
     listen: Multiaddr,
     framing: Framing,
     address_known: oneshot::Sender<Multiaddr>,
+    stopped: oneshot::Receiver<()>,
 ) -> Result<()> {
     let mut receiver = swarm()?;
     let address = dialable(&mut receiver, listen).await?;
@@ -70,11 +76,14 @@ async fn receive(
     let mut incoming = receiver.behaviour().stream.new_control().accept(PROTOCOL)?;
     let drive = tokio::spawn(drive(receiver));
     let (_, stream) = incoming.next().await.context("no stream")?;
-    // Ends with an error when the sender closes.
-    let _ = match framing {
-        Framing::Library => framed::ack_all(stream).await,
-        Framing::Bare => bare::ack_all(stream).await,
+    let ack_all = async {
+        match framing {
+            Framing::Library => framed::ack_all(stream).await,
+            Framing::Bare => bare::ack_all(stream).await,
+        }
     };
+    // Over a circuit of QUIC it takes a while until the sender is found to be gone.
+    let _ = future::select(pin!(ack_all), stopped).await;
     drive.abort();
     Ok(())
 }
@@ -114,10 +123,13 @@ fn swarm() -> Result<Swarm<Behaviour>> {
 
 async fn dialable(swarm: &mut Swarm<Behaviour>, listen: Multiaddr) -> Result<Multiaddr> {
     let me = *swarm.local_peer_id();
-    swarm.listen_on(listen)?;
+    swarm.listen_on(listen.clone())?;
     loop {
         if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
-            return Ok(address.with_p2p(me).unwrap_or_else(|address| address));
+            // A reservation comes with all addresses of the relay, those of TCP first.
+            let is_circuit = address::has_circuit(&listen);
+            let address = if is_circuit { listen } else { address };
+            return Ok(address::with_peer(address, me));
         }
     }
 }
