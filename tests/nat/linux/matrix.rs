@@ -108,6 +108,22 @@ const AT_HOME: &[Nat] = &[
     Nat::OnlyTcp443,
 ];
 
+/// What a router remembers of a peer that waits is not what it remembers of one that has just come.
+const LATE: &[(Place, Place, Path)] = {
+    use Place::{Cone, Double, Translated, UdpBlocked, V6Firewall};
+    &[
+        (Cone, Cone, QUIC),
+        (Cone, UdpBlocked, TCP),
+        (UdpBlocked, Translated, TCP),
+        (Translated, Translated, QUIC),
+        (Translated, UdpBlocked, TCP),
+        (Double, UdpBlocked, TCP),
+        (V6Firewall, V6Firewall, QUIC),
+    ]
+};
+/// Longer than a connection that nobody needs is kept, and than most timers of a router.
+const LATENESS: Duration = Duration::from_secs(200);
+
 pub(super) fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
     for (suffix, delay) in [("", None), ("_20ms", Some(ONE_WAY))] {
@@ -124,7 +140,13 @@ pub(super) fn tests() -> Vec<Test> {
             tests.push(Test::new(format!("matrix::{name}"), run));
         }
     }
-    tests.push(Test::new("matrix::ten_minutes_over_the_circuit", ten_minutes).long());
+    tests.push(Test::new("long::ten_minutes_over_the_circuit", ten_minutes).long());
+    for &(a, b, path) in LATE {
+        let name = format!("long::{}_{}_late", a.name(), b.name());
+        let cell = name.clone();
+        let run = move || late(&cell, a, b, path);
+        tests.push(Test::new(name, run).long());
+    }
     tests
 }
 
@@ -133,8 +155,20 @@ fn pair(cell: &str, a: Place, b: Place, path: Path, delay: Option<Duration>) {
     let lab = Lab::new(delay);
     let (_site, relay) = lab.relay(1);
     let (host_a, host_b) = (a.host(&lab, "a"), b.host(&lab, "b"));
-    let (url_a, url_b) = (a.way_to(&relay), b.way_to(&relay));
-    meet(cell, relay, (&host_a.1, &url_a), (&host_b.1, &url_b), path);
+    let url_b = b.way_to(&relay);
+    let first = Peer::ready(&host_a.1, "a", &a.way_to(&relay));
+    meet(cell, relay, first, (&host_b.1, &url_b), path);
+}
+
+/// As [`pair`], but the first peer has been there for a while.
+fn late(cell: &str, a: Place, b: Place, path: Path) {
+    let lab = Lab::new(None);
+    let (_site, relay) = lab.relay(1);
+    let (host_a, host_b) = (a.host(&lab, "a"), b.host(&lab, "b"));
+    let url_b = b.way_to(&relay);
+    let first = Peer::ready(&host_a.1, "a", &a.way_to(&relay));
+    std::thread::sleep(LATENESS);
+    meet(cell, relay, first, (&host_b.1, &url_b), path);
 }
 
 /// Two peers behind one router: the path has to be the one inside.
@@ -145,7 +179,8 @@ fn one_home(cell: &str, nat: Nat, delay: Option<Duration>) {
     let (a, b) = (lab.host("a", &router), lab.host("b", &router));
     let url = way_to(&relay, nat);
     // On the inside UDP passes, whatever the router does with it.
-    let news = meet(cell, relay, (&a, &url), (&b, &url), QUIC);
+    let first = Peer::ready(&a, "a", &url);
+    let news = meet(cell, relay, first, (&b, &url), QUIC);
     let inside = format!("/ip4/{}/", b.ip());
     assert!(news.starts_with(&inside), "{news} is not inside");
 }
@@ -174,15 +209,14 @@ fn ten_minutes() {
     b.assert_stayed_relayed(&a);
 }
 
-/// What every cell promises. Returns the address of b as a sees it at the end.
+/// What every cell promises to a peer that comes where one is. Returns the address of b as a sees it at the end.
 fn meet(
     cell: &str,
     relay: Relay,
-    (host_a, relay_of_a): (&Host, &str),
+    mut a: Peer,
     (host_b, relay_of_b): (&Host, &str),
     path: Path,
 ) -> String {
-    let mut a = Peer::ready(host_a, "a", relay_of_a);
     let start = Instant::now();
     let mut b = Peer::start(host_b, "b", relay_of_b);
     let discovered = b.wait_discovered(&a);
