@@ -2,6 +2,7 @@
 
 mod event_loop;
 mod milliseconds;
+mod outputs;
 pub(crate) mod reason;
 mod swarm_events;
 #[cfg(test)]

@@ -5,15 +5,8 @@ use std::{fmt, sync::Arc};
 use futures::{FutureExt, StreamExt};
 use futures_timer::Delay;
 use libp2p::{
-    Multiaddr, PeerId, Swarm,
-    core::transport::ListenerId,
-    identity::Keypair,
-    multiaddr::Protocol,
-    request_response::ResponseChannel,
-    swarm::{
-        ConnectionId,
-        dial_opts::{DialOpts, PeerCondition},
-    },
+    Multiaddr, Swarm, core::transport::ListenerId, identity::Keypair, multiaddr::Protocol,
+    request_response::ResponseChannel, swarm::ConnectionId,
 };
 use tokio::sync::{mpsc, oneshot};
 use web_time::Instant;
@@ -26,12 +19,12 @@ use crate::{
         UNREGISTER_TIME,
     },
     error::StartError,
-    event::{Event, Transport},
+    event::Event,
     gate::Gated,
     greet,
     msg::hub::Hub,
-    platform, rendezvous,
-    session::{DialId, Input, Output, RelayId, Session},
+    rendezvous,
+    session::{DialId, Input, RelayId, Session},
     table::Table,
 };
 
@@ -42,7 +35,7 @@ pub struct EventLoop {
     pub(super) hub: Arc<Hub>,
     pub(super) rendezvous: rendezvous::Client,
     /// Signs what we register.
-    key: Keypair,
+    pub(super) key: Keypair,
     requests: mpsc::Receiver<Request>,
     /// Configured listeners that are not up yet.
     pub(super) listeners_due: Vec<ListenerId>,
@@ -55,10 +48,8 @@ pub struct EventLoop {
     /// Where relays see us: what has been reported already.
     pub(super) observed: Vec<Multiaddr>,
     /// A relay was told that we leave.
-    unregistered: bool,
+    pub(super) unregistered: bool,
 }
-
-const NO_TRANSPORT: &str = "there is no transport for that kind of address";
 
 /// Observed addresses that are remembered as reported.
 pub(super) const MAX_OBSERVED: usize = 32;
@@ -241,111 +232,6 @@ impl EventLoop {
     pub(super) fn input(&mut self, input: Input) {
         self.session.handle(Instant::now(), input);
         self.perform_outputs();
-    }
-
-    fn perform_outputs(&mut self) {
-        while let Some(output) = self.session.poll_output() {
-            self.perform(output);
-        }
-    }
-
-    fn perform(&mut self, output: Output) {
-        let behaviour = &mut self.swarm.behaviour_mut().0;
-        match output {
-            Output::Emit(event) => self.hub.events.push(event),
-            Output::Dial {
-                dial,
-                peer,
-                addresses,
-            } => self.dial(dial, peer, addresses),
-            Output::Reserve { relay, address } => self.reserve(relay, address),
-            Output::Unreserve { relay } => self.unreserve(relay),
-            Output::Register { relay } => self.register(relay),
-            Output::Unregister { relay } => {
-                self.unregistered = true;
-                self.rendezvous.unregister(&mut behaviour.rendezvous, relay);
-            }
-            Output::Discover { relay, cookie } => {
-                self.rendezvous
-                    .discover(&mut behaviour.rendezvous, cookie, relay);
-            }
-            Output::Greet { peer, message } => {
-                behaviour
-                    .greet
-                    .send_request(&peer, greet::Request { message });
-            }
-            Output::Close { conn } => {
-                self.swarm.close_connection(conn);
-            }
-        }
-    }
-
-    fn dial(&mut self, dial: DialId, peer: Option<PeerId>, mut addresses: Vec<Multiaddr>) {
-        // A circuit goes by the connection to its relay, whatever that runs over.
-        addresses.retain(|a| Transport::of(a) == Transport::Circuit || platform::can_dial(a));
-        let opts = match (peer, addresses.first()) {
-            (Some(peer), Some(_)) => DialOpts::peer_id(peer)
-                .condition(PeerCondition::Always)
-                .addresses(addresses)
-                .build(),
-            (None, Some(address)) => DialOpts::unknown_peer_id().address(address.clone()).build(),
-            (_, None) => return self.dial_failed(dial, NO_TRANSPORT.into()),
-        };
-        let conn = opts.connection_id();
-        self.dials.insert(conn, dial);
-        if let Err(e) = self.swarm.dial(opts) {
-            self.dials.remove(&conn);
-            self.dial_failed(dial, super::reason::of_dial(&e));
-        }
-    }
-
-    fn dial_failed(&mut self, dial: DialId, reason: String) {
-        self.session
-            .handle(Instant::now(), Input::DialFailed { dial, reason });
-    }
-
-    fn register(&mut self, relay: PeerId) {
-        let addresses = self.swarm.external_addresses().cloned().collect();
-        let behaviour = &mut self.swarm.behaviour_mut().0.rendezvous;
-        if let Err(reason) = self
-            .rendezvous
-            .register(behaviour, &self.key, addresses, relay)
-        {
-            self.session
-                .handle(Instant::now(), Input::RegisterFailed { relay, reason });
-        }
-    }
-
-    fn reserve(&mut self, relay: RelayId, address: Multiaddr) {
-        // A listener that this one replaces ends by itself, once the relay has agreed.
-        self.reservations.retain(|known| known.relay != relay);
-        match self.swarm.listen_on(address.clone()) {
-            Ok(listener) => {
-                self.reservations.push(Reservation {
-                    listener,
-                    relay,
-                    address,
-                });
-            }
-            Err(e) => self.session.handle(
-                Instant::now(),
-                Input::ReservationLost {
-                    relay,
-                    reason: e.to_string(),
-                },
-            ),
-        }
-    }
-
-    fn unreserve(&mut self, relay: RelayId) {
-        let swarm = &mut self.swarm;
-        self.reservations.retain(|reservation| {
-            let stays = reservation.relay != relay;
-            if !stays {
-                swarm.remove_listener(reservation.listener);
-            }
-            stays
-        });
     }
 }
 

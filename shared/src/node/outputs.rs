@@ -1,0 +1,124 @@
+//! Does to the swarm what the session wants.
+
+use libp2p::{
+    Multiaddr, PeerId,
+    swarm::dial_opts::{DialOpts, PeerCondition},
+};
+use web_time::Instant;
+
+use super::event_loop::{EventLoop, Reservation};
+use crate::{
+    event::Transport,
+    greet, platform,
+    session::{DialId, Input, Output, RelayId},
+};
+
+const NO_TRANSPORT: &str = "there is no transport for that kind of address";
+
+impl EventLoop {
+    /// Does all that the session wants by now.
+    pub(super) fn perform_outputs(&mut self) {
+        while let Some(output) = self.session.poll_output() {
+            self.perform(output);
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        let behaviour = &mut self.swarm.behaviour_mut().0;
+        match output {
+            Output::Emit(event) => self.hub.events.push(event),
+            Output::Dial {
+                dial,
+                peer,
+                addresses,
+            } => self.dial(dial, peer, addresses),
+            Output::Reserve { relay, address } => self.reserve(relay, address),
+            Output::Unreserve { relay } => self.unreserve(relay),
+            Output::Register { relay } => self.register(relay),
+            Output::Unregister { relay } => {
+                self.unregistered = true;
+                self.rendezvous.unregister(&mut behaviour.rendezvous, relay);
+            }
+            Output::Discover { relay, cookie } => {
+                self.rendezvous
+                    .discover(&mut behaviour.rendezvous, cookie, relay);
+            }
+            Output::Greet { peer, message } => {
+                behaviour
+                    .greet
+                    .send_request(&peer, greet::Request { message });
+            }
+            Output::Close { conn } => {
+                self.swarm.close_connection(conn);
+            }
+        }
+    }
+
+    fn dial(&mut self, dial: DialId, peer: Option<PeerId>, mut addresses: Vec<Multiaddr>) {
+        // A circuit goes by the connection to its relay, whatever that runs over.
+        addresses.retain(|a| Transport::of(a) == Transport::Circuit || platform::can_dial(a));
+        let opts = match (peer, addresses.first()) {
+            (Some(peer), Some(_)) => DialOpts::peer_id(peer)
+                .condition(PeerCondition::Always)
+                .addresses(addresses)
+                .build(),
+            (None, Some(address)) => DialOpts::unknown_peer_id().address(address.clone()).build(),
+            (_, None) => return self.dial_failed(dial, NO_TRANSPORT.into()),
+        };
+        let conn = opts.connection_id();
+        self.dials.insert(conn, dial);
+        if let Err(e) = self.swarm.dial(opts) {
+            self.dials.remove(&conn);
+            self.dial_failed(dial, super::reason::of_dial(&e));
+        }
+    }
+
+    fn dial_failed(&mut self, dial: DialId, reason: String) {
+        self.session
+            .handle(Instant::now(), Input::DialFailed { dial, reason });
+    }
+
+    fn register(&mut self, relay: PeerId) {
+        let addresses = self.swarm.external_addresses().cloned().collect();
+        let behaviour = &mut self.swarm.behaviour_mut().0.rendezvous;
+        if let Err(reason) = self
+            .rendezvous
+            .register(behaviour, &self.key, addresses, relay)
+        {
+            self.session
+                .handle(Instant::now(), Input::RegisterFailed { relay, reason });
+        }
+    }
+
+    fn reserve(&mut self, relay: RelayId, address: Multiaddr) {
+        // A listener that this one replaces ends by itself, once the relay has agreed.
+        self.reservations.retain(|known| known.relay != relay);
+        match self.swarm.listen_on(address.clone()) {
+            Ok(listener) => {
+                self.reservations.push(Reservation {
+                    listener,
+                    relay,
+                    address,
+                });
+            }
+            Err(e) => self.session.handle(
+                Instant::now(),
+                Input::ReservationLost {
+                    relay,
+                    reason: e.to_string(),
+                },
+            ),
+        }
+    }
+
+    fn unreserve(&mut self, relay: RelayId) {
+        let swarm = &mut self.swarm;
+        self.reservations.retain(|reservation| {
+            let stays = reservation.relay != relay;
+            if !stays {
+                swarm.remove_listener(reservation.listener);
+            }
+            stays
+        });
+    }
+}
