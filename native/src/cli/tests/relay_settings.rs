@@ -1,0 +1,268 @@
+//! A relay's command line, and its file.
+
+use std::num::NonZeroU32;
+
+use super::*;
+use crate::{cli::relay::KeySource, relay::limits};
+
+#[test]
+fn a_relay_needs_no_argument() {
+    let settings = relay(&[]);
+    assert_eq!(settings.port, 45_678);
+    assert_eq!(settings.key, KeySource::Default);
+    assert_eq!(settings.namespace, DEFAULT_NAMESPACE);
+    assert!(settings.webrtc_direct && !settings.json);
+    assert_eq!(
+        settings.limits.max_circuit_duration,
+        limits::UNLIMITED_CIRCUIT
+    );
+}
+
+#[test]
+fn nothing_is_kept_on_any_port_or_with_a_seed() {
+    assert_eq!(relay(&["--port", "0"]).key, KeySource::Fresh);
+    assert_eq!(relay(&["--secret-key-seed", "7"]).key, KeySource::Seed(7));
+    assert_eq!(
+        relay(&["--port", "0", "--data-dir", "d"]).key,
+        KeySource::Directory("d".into())
+    );
+}
+
+#[test]
+fn limits_have_units() {
+    let limits = relay(&[
+        "--max-circuit-duration",
+        "2h",
+        "--reservation-duration",
+        "10m",
+        "--reservation-rate-per-ip",
+        "5/2s",
+    ])
+    .limits;
+    assert_eq!(limits.max_circuit_duration, Duration::from_secs(7_200));
+    assert_eq!(limits.reservation_duration, Duration::from_secs(600));
+    assert_eq!(
+        limits.reservation_rate_per_ip,
+        Rate {
+            burst: NonZeroU32::new(5).unwrap(),
+            interval: Duration::from_secs(2)
+        }
+    );
+}
+
+#[test]
+fn help_states_the_defaults_that_hold() {
+    let help = Cli::command()
+        .find_subcommand_mut("relay")
+        .unwrap()
+        .render_long_help()
+        .to_string();
+    // Wrapping depends on the terminal.
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let limits = relay(&[]).limits;
+    let reservation = humantime::format_duration(limits.reservation_duration);
+    for (name, default) in [
+        ("max-reservations", limits.max_reservations.to_string()),
+        (
+            "max-reservations-per-peer",
+            limits.max_reservations_per_peer.to_string(),
+        ),
+        ("reservation-duration", reservation.to_string()),
+        (
+            "reservation-rate-per-peer",
+            limits.reservation_rate_per_peer.to_string(),
+        ),
+        (
+            "reservation-rate-per-ip",
+            limits.reservation_rate_per_ip.to_string(),
+        ),
+        ("max-circuits", limits.max_circuits.to_string()),
+        (
+            "max-circuits-per-peer",
+            limits.max_circuits_per_peer.to_string(),
+        ),
+        ("max-circuit-bytes", limits.max_circuit_bytes.to_string()),
+        (
+            "circuit-rate-per-peer",
+            limits.circuit_rate_per_peer.to_string(),
+        ),
+        (
+            "circuit-rate-per-ip",
+            limits.circuit_rate_per_ip.to_string(),
+        ),
+        ("max-connections", limits.max_connections.to_string()),
+        (
+            "max-connections-per-peer",
+            limits.max_connections_per_peer.to_string(),
+        ),
+        (
+            "max-pending-connections",
+            limits.max_pending_connections.to_string(),
+        ),
+        ("max-registrations", limits.max_registrations.to_string()),
+        (
+            "max-http-connections",
+            limits.max_http_connections.to_string(),
+        ),
+    ] {
+        let start = help.find(&format!("--{name} <")).expect(name);
+        let end = help[start + 2..]
+            .find(" --")
+            .map_or(help.len(), |n| start + n);
+        let entry = &help[start..end + 2];
+        assert!(entry.contains(&format!("[default: {default}]")), "{entry}");
+    }
+}
+
+#[test]
+fn wrong_arguments_of_a_relay() {
+    for (words, expected) in [
+        (&["--port", "65533"][..], "0 to 65532"),
+        (&["--port", "x"], "0 to 65532"),
+        (&["--announce", "here"], "one looks like /ip4/"),
+        (&["--announce", "/ip4/1.2.3.4/tcp/0"], "port 0"),
+        (&["--max-circuits", "0"], "at least 1"),
+        (&["--max-circuits", "-1"], "unexpected argument '-1'"),
+        (&["--max-circuit-bytes", "lots"], "invalid"),
+        (
+            &["--max-circuit-duration", "100years"],
+            "between 1s and 24d",
+        ),
+        (&["--max-circuit-duration", "10ms"], "between 1s and 24d"),
+        (&["--reservation-duration", "0"], "between 1m"),
+        (&["--reservation-duration", "2years"], "between 1m"),
+        (&["--circuit-rate-per-ip", "7"], "BURST/INTERVAL"),
+        (&["--circuit-rate-per-ip", "0/1s"], "BURST/INTERVAL"),
+        (&["--circuit-rate-per-ip", "7/0s"], "BURST/INTERVAL"),
+        (
+            &["--secret-key-seed", "1", "--data-dir", "d"],
+            "cannot be used with",
+        ),
+        (&["--greet-interval", "1s"], "unexpected argument"),
+        (&["/ip4/1.2.3.4/tcp/1"], "unexpected argument"),
+        (&["--config", "/no/such/file"], "--config /no/such/file"),
+        (&["--config", "/"], "no file"),
+    ] {
+        let words: Vec<_> = std::iter::once("relay")
+            .chain(words.iter().copied())
+            .collect();
+        let line = complaint(&words);
+        assert!(line.contains(expected), "{words:?}: {line}");
+    }
+}
+
+/// A relay with a configuration file of that text.
+fn configured(text: &str, words: &[&str]) -> Result<Settings, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("relay.toml");
+    std::fs::write(&path, text).unwrap();
+    let mut all = vec!["relay", "--config", path.to_str().unwrap()];
+    all.extend(words);
+    match parse_words(&all) {
+        Ok(Some(Invocation::Relay(settings))) => Ok(*settings),
+        Ok(other) => panic!("{other:?}"),
+        Err(UsageError(line)) => {
+            assert!(!line.contains('\n'), "{line:?}");
+            Err(line)
+        }
+    }
+}
+
+#[test]
+fn a_file_says_the_same_as_flags_and_flags_win() {
+    let text = r#"
+        port = 4000
+        announce = ["/ip4/203.0.113.5/udp/4000/quic-v1"]
+        namespace = "office"
+        data-dir = "/var/lib/punchline"
+        no-webrtc-direct = true
+        www = "/usr/share/punchline/www"
+        max-circuits = 10
+        max-circuit-duration = "1h"
+        max-circuit-bytes = 1000000
+        reservation-rate-per-peer = "3/1m"
+    "#;
+    let settings = configured(text, &[]).unwrap();
+    assert_eq!(settings.port, 4000);
+    assert_eq!(settings.announce.len(), 1);
+    assert_eq!(settings.namespace, "office");
+    assert_eq!(settings.www, Some("/usr/share/punchline/www".into()));
+    assert_eq!(
+        settings.key,
+        KeySource::Directory("/var/lib/punchline".into())
+    );
+    assert!(!settings.webrtc_direct);
+    assert_eq!(settings.limits.max_circuits, 10);
+    assert_eq!(settings.limits.max_circuit_bytes, 1_000_000);
+    assert_eq!(
+        settings.limits.max_circuit_duration,
+        Duration::from_secs(3_600)
+    );
+    assert_eq!(
+        settings.limits.reservation_rate_per_peer.to_string(),
+        "3/1m"
+    );
+
+    let settings = configured(
+        text,
+        &[
+            "--port",
+            "0",
+            "--secret-key-seed",
+            "1",
+            "--announce",
+            "/ip4/203.0.113.6/tcp/1",
+            "--max-circuits",
+            "11",
+        ],
+    )
+    .unwrap();
+    assert_eq!(settings.port, 0);
+    assert_eq!(settings.key, KeySource::Seed(1));
+    assert_eq!(settings.announce.len(), 1);
+    assert_eq!(
+        settings.announce[0],
+        "/ip4/203.0.113.6/tcp/1".parse().unwrap()
+    );
+    assert_eq!(settings.limits.max_circuits, 11);
+    assert_eq!(settings.namespace, "office");
+}
+
+#[test]
+fn zero_needs_no_unit_in_a_file() {
+    let settings = configured("max-circuit-duration = 0", &[]).unwrap();
+    assert_eq!(
+        settings.limits.max_circuit_duration,
+        limits::UNLIMITED_CIRCUIT
+    );
+}
+
+#[test]
+fn what_is_wrong_in_a_file_is_named() {
+    for (text, expected) in [
+        ("prot = 1", "line 1: unknown field `prot`"),
+        ("\n\nport = \"x\"", "line 3:"),
+        ("port = 70000", "line 1:"),
+        ("port = 65535", "port: a port is a number from 0 to 65532"),
+        ("announce = [\"here\"]", "line 1:"),
+        (
+            "announce = [\"/ip4/1.2.3.4\"]",
+            "announce: no host and port",
+        ),
+        ("namespace = \"\"", "namespace: a namespace has at least"),
+        ("max-circuits = 0", "max-circuits: at least 1"),
+        ("max-circuit-duration = \"x\"", "line 1: a duration is"),
+        ("max-circuit-duration = 5", "line 1: a duration is"),
+        ("reservation-duration = \"1s\"", "between 1m"),
+        ("circuit-rate-per-ip = \"1\"", "BURST/INTERVAL"),
+        ("port = ", "line 1:"),
+        (
+            "data-dir = \"d\"\nsecret-key-seed = 1",
+            "exclude each other",
+        ),
+        ("config = \"again\"", "unknown field `config`"),
+    ] {
+        let line = configured(text, &[]).unwrap_err();
+        assert!(line.contains(expected), "{text}: {line}");
+    }
+}
