@@ -153,9 +153,10 @@ impl Outbound {
         let asked_for = conn.hub.probes_asked_for();
         if asked_for != self.asked_for {
             self.asked_for = asked_for;
-            self.probe.reset(PROBE_INTERVAL);
-            self.probed = Instant::now();
+            // A hello that waits for its answer keeps its deadline, however often it is asked for.
             if self.hello.is_none() {
+                self.probe.reset(PROBE_INTERVAL);
+                self.probed = Instant::now();
                 self.say_hello(conn);
             }
         }
@@ -166,7 +167,11 @@ impl Outbound {
     fn tick(&mut self, conn: &Connection) {
         self.probe.reset(PROBE_INTERVAL);
         let now = Instant::now();
-        let late = now.saturating_duration_since(self.probed) >= PROBE_INTERVAL + STANDSTILL;
+        let since = now.saturating_duration_since(self.probed);
+        let late = since >= PROBE_INTERVAL + STANDSTILL;
+        if late {
+            tracing::debug!("this process stood still: a timer took {since:?}");
+        }
         self.probed = now;
         if conn.take_heard() || late {
             self.last_heard = now;

@@ -359,7 +359,12 @@ fn stopped_relay() {
     }
     let took = start.elapsed();
     println!("noticed after {took:?}");
-    assert!(took <= NOTICED + SLACK, "{took:?}\n{}", a.proc.report());
+    assert!(
+        took <= NOTICED + SLACK,
+        "{took:?}\n{}\n{}",
+        a.proc.report(),
+        b.proc.report()
+    );
     a.say("in between", 10);
     b.say("in between, too", 10);
     scene.relay.proc.signal(Signal::SIGCONT);
