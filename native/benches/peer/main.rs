@@ -17,10 +17,7 @@ use std::{thread, time::Duration};
 use anyhow::Result;
 use tokio::{runtime, sync::oneshot, time::timeout};
 
-use self::{
-    plain::Framing,
-    report::{Rows, medians},
-};
+use self::{plain::Framing, report::Round};
 
 /// What a run measures.
 #[derive(Debug, Clone, Copy)]
@@ -84,18 +81,15 @@ async fn main() -> Result<()> {
         if !chosen(name) {
             continue;
         }
-        let (mut ours, mut framed, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
-            ours.push(msg::run(over, load).await?);
-            framed.push(plain::run(over, load, Framing::Library).await?);
-            bare.push(plain::run(over, load, Framing::Bare).await?);
+            rounds.push(Round {
+                ours: msg::run(over, load).await?,
+                framed: plain::run(over, load, Framing::Library).await?,
+                bare: plain::run(over, load, Framing::Bare).await?,
+            });
         }
-        report::rows(&Rows {
-            name,
-            ours: medians(&ours),
-            framed: medians(&framed),
-            bare: medians(&bare),
-        });
+        report::rows(name, &rounds);
     }
     if chosen("idle") {
         report::idle(&timeout(PATIENCE, idle::run()).await??);

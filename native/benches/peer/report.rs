@@ -15,11 +15,9 @@ pub(crate) struct Figures {
     pub(crate) bytes: f64,
 }
 
-/// The lines of one transport.
+/// The three, measured one after the other.
 #[derive(Debug)]
-pub(crate) struct Rows {
-    /// The transport.
-    pub(crate) name: &'static str,
+pub(crate) struct Round {
     /// msg.
     pub(crate) ours: Figures,
     /// A plain stream, framed by a library.
@@ -38,20 +36,6 @@ impl Figures {
     }
 }
 
-/// Of each figure the median.
-pub(crate) fn medians(rounds: &[Figures]) -> Figures {
-    let of = |figure: fn(&Figures) -> f64| {
-        let mut values: Vec<_> = rounds.iter().map(figure).collect();
-        values.sort_unstable_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or_default()
-    };
-    Figures {
-        rate: of(|f| f.rate),
-        p50: median(rounds.iter().map(|f| f.p50).collect()),
-        bytes: of(|f| f.bytes),
-    }
-}
-
 /// Prints the head of the table.
 #[allow(clippy::print_stdout)]
 pub(crate) fn head() {
@@ -59,7 +43,9 @@ pub(crate) fn head() {
     println!("p50: the median round trip of one message of 64 B and its ack.");
     println!("stream: a plain libp2p stream with framed acks, framed by prost-codec;");
     println!("bare: the same, framed by a loop written for nothing else. ratio: msg / that.");
-    println!("Medians of {ROUNDS} rounds; in each, the three follow each other.");
+    println!(
+        "Medians of {ROUNDS} rounds, of the ratios too; in each, the three follow each other."
+    );
     println!();
     println!(
         "{:<14}{:>14}{:>14}{:>7}{:>14}{:>7}",
@@ -68,31 +54,30 @@ pub(crate) fn head() {
 }
 
 /// Prints the lines of one transport.
-pub(crate) fn rows(rows: &Rows) {
-    let Rows {
-        name,
-        ours,
-        framed,
-        bare,
-    } = rows;
-    line(name, "64 B", "/s", [ours.rate, framed.rate, bare.rate]);
-    let p50 = [ours.p50, framed.p50, bare.p50].map(|p50| p50.as_secs_f64() * 1e6);
-    line(name, "p50", " µs", p50);
-    let bytes = [ours.bytes, framed.bytes, bare.bytes].map(|bytes| bytes / 1e6);
-    line(name, "64 KiB", " MB/s", bytes);
+pub(crate) fn rows(name: &str, rounds: &[Round]) {
+    line(name, "64 B", "/s", rounds, |f| f.rate);
+    line(name, "p50", " µs", rounds, |f| f.p50.as_secs_f64() * 1e6);
+    line(name, "64 KiB", " MB/s", rounds, |f| f.bytes / 1e6);
 }
 
+/// A ratio is of one round: what else the machine does changes from one to the next.
 #[allow(clippy::print_stdout)]
-fn line(name: &str, what: &str, unit: &str, [ours, framed, bare]: [f64; 3]) {
+fn line(name: &str, what: &str, unit: &str, rounds: &[Round], of: fn(&Figures) -> f64) {
+    let all = |value: &dyn Fn(&Round) -> f64| middle(rounds.iter().map(value).collect());
     let figure = |value: f64| format!("{value:.0}{unit}");
     println!(
         "{name:<6}{what:<8}{:>14}{:>14}{:>7.2}{:>14}{:>7.2}",
-        figure(ours),
-        figure(framed),
-        ours / framed,
-        figure(bare),
-        ours / bare,
+        figure(all(&|r| of(&r.ours))),
+        figure(all(&|r| of(&r.framed))),
+        all(&|r| of(&r.ours) / of(&r.framed)),
+        figure(all(&|r| of(&r.bare))),
+        all(&|r| of(&r.ours) / of(&r.bare)),
     );
+}
+
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// Prints what idling costs.
