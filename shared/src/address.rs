@@ -106,6 +106,17 @@ pub fn port_of(address: &Multiaddr) -> Option<u16> {
     }
 }
 
+/// The host that an address starts with, a name too, as it stands in a URL.
+#[must_use]
+pub fn host_of(address: &Multiaddr) -> Option<String> {
+    match address.iter().next()? {
+        Protocol::Ip4(ip) => Some(ip.to_string()),
+        Protocol::Ip6(ip) => Some(format!("[{ip}]")),
+        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => Some(name.into()),
+        _ => None,
+    }
+}
+
 /// Whether a relay is involved, be it only for signalling.
 #[must_use]
 pub fn has_circuit(address: &Multiaddr) -> bool {

@@ -58,7 +58,7 @@ pub(crate) async fn run(over: Over, load: Load, framing: Framing) -> Result<Figu
         drop(stop);
         figures
     });
-    let (figures, ()) = futures::future::try_join(sender, receiver).await?;
+    let (figures, ()) = future::try_join(sender, receiver).await?;
     drop(relay);
     Ok(figures)
 }

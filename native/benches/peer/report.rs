@@ -1,6 +1,6 @@
 //! The table.
 
-use std::time::Duration;
+use std::{cmp::Ordering, time::Duration};
 
 use super::{LARGE, Load, ROUNDS, idle::Idle};
 
@@ -63,7 +63,7 @@ pub(crate) fn rows(name: &str, rounds: &[Round]) {
 /// A ratio is of one round: what else the machine does changes from one to the next.
 #[allow(clippy::print_stdout)]
 fn line(name: &str, what: &str, unit: &str, rounds: &[Round], of: fn(&Figures) -> f64) {
-    let all = |value: &dyn Fn(&Round) -> f64| middle(rounds.iter().map(value).collect());
+    let all = |value: &dyn Fn(&Round) -> f64| median(rounds.iter().map(value).collect());
     let figure = |value: f64| format!("{value:.0}{unit}");
     println!(
         "{name:<6}{what:<8}{:>14}{:>14}{:>7.2}{:>14}{:>7.2}",
@@ -73,11 +73,6 @@ fn line(name: &str, what: &str, unit: &str, rounds: &[Round], of: fn(&Figures) -
         figure(all(&|r| of(&r.bare))),
         all(&|r| of(&r.ours) / of(&r.bare)),
     );
-}
-
-fn middle(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// Prints what idling costs.
@@ -96,7 +91,7 @@ pub(crate) fn idle(idle: &Idle) {
 }
 
 /// The median.
-pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
+pub(crate) fn median<T: Copy + Default + PartialOrd>(mut values: Vec<T>) -> T {
+    values.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }

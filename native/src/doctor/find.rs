@@ -8,7 +8,7 @@ use std::{
 use axum::http::Uri;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use shared::{
-    address::{self, ip_of, port_of},
+    address::{self, host_of, ip_of, port_of},
     event::Transport,
 };
 use tokio::{net, task, time};
@@ -114,14 +114,10 @@ impl Plan {
     }
 
     fn of_address(address: &Multiaddr) -> Self {
-        let first = address.iter().next();
         let base = base_port(address);
-        let ask = match (&first, base) {
-            (Some(first), Some(base)) => {
-                host_name(first).and_then(|name| format!("http://{name}:{}", base + 2).parse().ok())
-            }
-            _ => None,
-        };
+        let ask = host_of(address)
+            .zip(base)
+            .and_then(|(host, base)| format!("http://{host}:{}", base + 2).parse().ok());
         Self {
             ask,
             peer: address::peer_of(address),
@@ -219,15 +215,6 @@ fn host(name: &str) -> Protocol<'static> {
     }
 }
 
-fn host_name(part: &Protocol<'_>) -> Option<String> {
-    match part {
-        Protocol::Ip4(ip) => Some(ip.to_string()),
-        Protocol::Ip6(ip) => Some(format!("[{ip}]")),
-        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => Some(name.to_string()),
-        _ => None,
-    }
-}
-
 /// The addresses with numbers for names, and the numbers. A secure WebSocket keeps its name: its
 /// certificate is for that.
 async fn resolve(addresses: Vec<Multiaddr>) -> (Vec<Multiaddr>, Vec<IpAddr>) {
@@ -237,7 +224,7 @@ async fn resolve(addresses: Vec<Multiaddr>) -> (Vec<Multiaddr>, Vec<IpAddr>) {
         let Some(first) = address.iter().next() else {
             continue;
         };
-        let ips = match (&first, host_name(&first)) {
+        let ips = match (&first, host_of(&address)) {
             (Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_), Some(name)) => {
                 match known.iter().find(|(known, _)| *known == name) {
                     Some((_, ips)) => ips.clone(),

@@ -1,9 +1,10 @@
 //! Whether a port is free.
 
-use std::net::{IpAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 
 use anyhow::Context;
 use libp2p::{Multiaddr, multiaddr::Protocol};
+use shared::address::socket_of;
 
 /// Fails for an address whose TCP port another process listens at.
 ///
@@ -11,7 +12,7 @@ use libp2p::{Multiaddr, multiaddr::Protocol};
 /// would share it with another node too, whose peers then reach whom the system likes.
 pub(crate) fn check(listen: &[Multiaddr]) -> anyhow::Result<()> {
     for address in listen {
-        let Some(socket) = tcp_socket(address).filter(|(_, port)| *port != 0) else {
+        let Some(socket) = tcp_socket(address).filter(|socket| socket.port() != 0) else {
             continue;
         };
         TcpListener::bind(socket).with_context(|| format!("cannot listen on {address}"))?;
@@ -19,15 +20,7 @@ pub(crate) fn check(listen: &[Multiaddr]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tcp_socket(address: &Multiaddr) -> Option<(IpAddr, u16)> {
-    let mut parts = address.iter();
-    let ip = match parts.next()? {
-        Protocol::Ip4(ip) => ip.into(),
-        Protocol::Ip6(ip) => ip.into(),
-        _ => return None,
-    };
-    match parts.next()? {
-        Protocol::Tcp(port) => Some((ip, port)),
-        _ => None,
-    }
+fn tcp_socket(address: &Multiaddr) -> Option<SocketAddr> {
+    let is_tcp = matches!(address.iter().nth(1), Some(Protocol::Tcp(_)));
+    socket_of(address).filter(|_| is_tcp)
 }

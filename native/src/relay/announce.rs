@@ -2,7 +2,7 @@
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use libp2p_webrtc::tokio::Fingerprint;
-use shared::address::is_loopback;
+use shared::address::{host_of, is_loopback};
 
 use crate::cli::UsageError;
 
@@ -39,16 +39,10 @@ fn resolve_one(
 
 /// The host of the URL that peers join with: the first address that others can reach.
 pub(crate) fn host(advertised: &[Multiaddr]) -> String {
-    let of = |address: &Multiaddr| match address.iter().next()? {
-        Protocol::Ip4(ip) => Some(ip.to_string()),
-        Protocol::Ip6(ip) => Some(format!("[{ip}]")),
-        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => Some(name.into()),
-        _ => None,
-    };
     advertised
         .iter()
         .filter(|address| !is_loopback(address))
-        .find_map(of)
+        .find_map(host_of)
         .unwrap_or_else(|| "127.0.0.1".into())
 }
 

@@ -125,4 +125,7 @@ fn the_socket_of_an_address() {
     }
     let named = addr("/dns4/example.org/tcp/443/wss");
     assert_eq!((ip_of(&named), port_of(&named)), (None, Some(443)));
+    assert_eq!(host_of(&named).unwrap(), "example.org");
+    assert_eq!(host_of(&addr("/ip6/::1/tcp/1")).unwrap(), "[::1]");
+    assert_eq!(host_of(&addr("/memory/1")), None);
 }

@@ -130,7 +130,7 @@ pub(super) fn tests() -> Vec<Test> {
         for &(a, b, path) in CELLS {
             let name = format!("{}_{}{suffix}", a.name(), b.name());
             let cell = name.clone();
-            let run = move || pair(&cell, a, b, path, delay);
+            let run = move || pair(&cell, (a, b, path), delay, Duration::ZERO);
             tests.push(Test::new(format!("matrix::{name}"), run));
         }
         for &nat in AT_HOME {
@@ -144,30 +144,25 @@ pub(super) fn tests() -> Vec<Test> {
     for &(a, b, path) in LATE {
         let name = format!("long::{}_{}_late", a.name(), b.name());
         let cell = name.clone();
-        let run = move || late(&cell, a, b, path);
+        let run = move || pair(&cell, (a, b, path), None, LATENESS);
         tests.push(Test::new(name, run).long());
     }
     tests
 }
 
-/// Two peers at two places.
-fn pair(cell: &str, a: Place, b: Place, path: Path, delay: Option<Duration>) {
+/// Two peers at two places; the second one comes so much later.
+fn pair(
+    cell: &str,
+    (a, b, path): (Place, Place, Path),
+    delay: Option<Duration>,
+    lateness: Duration,
+) {
     let lab = Lab::new(delay);
     let (_site, relay) = lab.relay(1);
     let (host_a, host_b) = (a.host(&lab, "a"), b.host(&lab, "b"));
     let url_b = b.way_to(&relay);
     let first = Peer::ready(&host_a.1, "a", &a.way_to(&relay));
-    meet(cell, relay, first, (&host_b.1, &url_b), path);
-}
-
-/// As [`pair`], but the first peer has been there for a while.
-fn late(cell: &str, a: Place, b: Place, path: Path) {
-    let lab = Lab::new(None);
-    let (_site, relay) = lab.relay(1);
-    let (host_a, host_b) = (a.host(&lab, "a"), b.host(&lab, "b"));
-    let url_b = b.way_to(&relay);
-    let first = Peer::ready(&host_a.1, "a", &a.way_to(&relay));
-    std::thread::sleep(LATENESS);
+    std::thread::sleep(lateness);
     meet(cell, relay, first, (&host_b.1, &url_b), path);
 }
 
