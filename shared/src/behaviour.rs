@@ -27,7 +27,7 @@ pub(crate) struct Behaviour {
     limits: connection_limits::Behaviour,
     pub(crate) relay: relay::client::Behaviour,
     pub(crate) rendezvous: rendezvous::Behaviour,
-    identify: identify::Behaviour,
+    pub(crate) identify: identify::Behaviour,
     ping: ping::Behaviour,
     pub(crate) platform: platform::Behaviour,
     pub(crate) greet: greet::Behaviour,
@@ -43,8 +43,7 @@ impl Behaviour {
     ) -> Self {
         let me = PeerId::from(key.public());
         let identify = identify::Config::new(IDENTIFY_PROTOCOL.into(), key.public())
-            .with_agent_version(AGENT_VERSION.into())
-            .with_push_listen_addr_updates(platform::PUSH_ADDRESSES);
+            .with_agent_version(AGENT_VERSION.into());
         Self {
             limits: connection_limits::Behaviour::new(limits()),
             relay,

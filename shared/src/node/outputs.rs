@@ -6,7 +6,10 @@ use libp2p::{
 };
 use web_time::Instant;
 
-use super::event_loop::{EventLoop, Reservation};
+use super::{
+    event_loop::{EventLoop, Reservation},
+    reason,
+};
 use crate::{
     event::Transport,
     greet, platform,
@@ -105,7 +108,7 @@ impl EventLoop {
                 Instant::now(),
                 Input::ReservationLost {
                     relay,
-                    reason: e.to_string(),
+                    reason: reason::of_transport(&e),
                 },
             ),
         }

@@ -4,13 +4,18 @@ use std::{error::Error, io};
 
 use libp2p::{TransportError, swarm::DialError};
 
-/// The innermost cause of an error, which is what a person can act on.
+/// The innermost cause of an error that says anything, which is what a person can act on.
 pub(crate) fn of_chain(error: &(dyn Error + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(inner) = inner(innermost) {
-        innermost = inner;
+    let mut reason = one_line(&error.to_string());
+    let mut next = inner(error);
+    while let Some(error) = next {
+        let cause = one_line(&error.to_string());
+        if !cause.is_empty() {
+            reason = cause;
+        }
+        next = inner(error);
     }
-    one_line(&innermost.to_string())
+    reason
 }
 
 /// An I/O error's own content is no source of it.

@@ -109,7 +109,17 @@ impl EventLoop {
         if platform::HAS_INTERFACES && address::leads_beyond(address) {
             self.input(Input::NetworkChanged { lost });
             self.hub.probe();
+            self.push_addresses();
         }
+    }
+
+    /// Tells who is connected where we listen by now. libp2p would do so at each new address, and a
+    /// reservation is one for each of its relay's: a stream each, all at once, of which a relay by
+    /// webrtc-direct loses some, and whose buffers QUIC keeps. Circuits are learnt of at the rendezvous
+    /// point anyway.
+    fn push_addresses(&mut self) {
+        let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
+        self.swarm.behaviour_mut().0.identify.push(peers);
     }
 
     fn is_reservation(&self, listener: ListenerId) -> bool {

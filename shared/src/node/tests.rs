@@ -10,6 +10,7 @@ mod log;
 mod oneshot;
 mod paths;
 mod plain;
+mod reservation;
 mod scene;
 
 pub(super) use self::harness::Meddling;

@@ -22,9 +22,6 @@ use crate::{
 /// Direct connections can be made by dialling at the same moment.
 pub const HOLE_PUNCH: bool = true;
 
-/// Who is connected learns at which new addresses we listen.
-pub(crate) const PUSH_ADDRESSES: bool = true;
-
 /// We listen at the addresses of this machine, which may change.
 pub(crate) const HAS_INTERFACES: bool = true;
 

@@ -25,11 +25,6 @@ use crate::{
 /// A tab has no sockets to punch holes with.
 pub const HOLE_PUNCH: bool = false;
 
-/// A tab listens at circuits only, which others learn of at the rendezvous point. A reservation is one
-/// such address for each of its relay's, and each would be pushed by a stream of its own: more at once
-/// than a relay takes by webrtc-direct, which then loses some, and not only pushes.
-pub(crate) const PUSH_ADDRESSES: bool = false;
-
 /// A tab knows nothing of the machine's addresses.
 pub(crate) const HAS_INTERFACES: bool = false;
 

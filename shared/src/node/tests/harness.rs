@@ -172,8 +172,9 @@ pub(crate) fn memory_swarm<B: NetworkBehaviour>(
 ) -> Swarm<B> {
     let me = PeerId::from(key.public());
     let (circuits, relay) = relay::client::new(me);
-    let transport = MemoryTransport::default()
-        .or_transport(circuits)
+    // Memory would take a circuit for the relay's own address.
+    let transport = circuits
+        .or_transport(MemoryTransport::default())
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(key).unwrap())
         .multiplex(yamux::Config::default())
