@@ -257,6 +257,39 @@ async fn drive(swarm: &mut Swarm<Client>) {
 }
 
 #[tokio::test]
+async fn who_registers_without_end_is_cut_off_and_others_are_served() {
+    let relay = Relay::start(NO_ARGS);
+    let address: Multiaddr = relay.local_address("udp", "/quic-v1/").parse().unwrap();
+    let relay_id: PeerId = relay.peer_id.parse().unwrap();
+    let mut flooder = client().await;
+    reserve(&mut flooder, &address).await;
+    let mut registered = 0;
+    loop {
+        let rendezvous = &mut flooder.behaviour_mut().rendezvous;
+        rendezvous.register(namespace(), relay_id, None).unwrap();
+        let cut_off = until(&mut flooder, "answer, or end", |event| match event {
+            SwarmEvent::Behaviour(ClientEvent::Rendezvous(
+                rendezvous::client::Event::Registered { .. },
+            )) => Some(false),
+            SwarmEvent::ConnectionClosed { .. } => Some(true),
+            _ => None,
+        })
+        .await;
+        if cut_off {
+            break;
+        }
+        registered += 1;
+    }
+    // The answer to the last one may still arrive.
+    assert!((64..=65).contains(&registered), "{registered}");
+    let mut other = client().await;
+    reserve(&mut other, &address).await;
+    register(&mut other, relay_id).await;
+    let found = discover(&mut other, relay_id).await;
+    assert_eq!(found.len(), 2);
+}
+
+#[tokio::test]
 async fn over_tcp() {
     life_of_a_peer("tcp", "/p2p/").await;
 }

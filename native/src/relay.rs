@@ -17,7 +17,7 @@ use std::{
     convert::Infallible,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -25,7 +25,7 @@ use futures::{FutureExt, StreamExt};
 use libp2p::{
     Multiaddr, PeerId, Swarm, core::transport::ListenerId, multiaddr::Protocol, swarm::ConnectionId,
 };
-use shared::{config::Bootstrap, event::Event};
+use shared::{config::Bootstrap, event::Event, rendezvous::server::Server as Rendezvous};
 use tokio::{
     net::UdpSocket,
     sync::{Semaphore, watch},
@@ -88,6 +88,7 @@ struct Relay {
     webrtc_on_ipv6: Option<WebRtcOnIpv6>,
     /// Listeners that have not reported an address; `None` once we are ready.
     awaited: Option<HashSet<ListenerId>>,
+    rendezvous: Rendezvous,
     book: Book,
     ping_failures: HashMap<ConnectionId, u32>,
 }
@@ -134,6 +135,7 @@ impl Relay {
             advertised: Vec::new(),
             webrtc_on_ipv6: settings.webrtc_direct.then(WebRtcOnIpv6::default),
             awaited: Some(listeners.into_iter().collect()),
+            rendezvous: Rendezvous::new(settings.limits.rendezvous()),
             book: Book::default(),
             ping_failures: HashMap::new(),
         };
@@ -188,6 +190,7 @@ impl Relay {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
                 () = &mut deadline, if self.awaited.is_some() => self.ready(),
+                () = until(self.rendezvous.poll_timeout()) => self.on_registrations_due(),
             }
         }
     }
@@ -243,7 +246,7 @@ impl Relay {
     fn say(&mut self, line: impl Into<Line>) {
         let line = line.into();
         if !self.json {
-            if let Some(text) = line.text(self.book.counts()) {
+            if let Some(text) = line.text(self.book.counts(self.rendezvous.registrations())) {
                 self.output.line(text);
             }
             return;
@@ -271,6 +274,13 @@ impl Relay {
             tracing::debug!("some connections did not close in time");
         }
         self.output.finish();
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
 pub(crate) struct Behaviour {
     limits: connection_limits::Behaviour,
     pub(crate) relay: relay::client::Behaviour,
-    pub(crate) rendezvous: rendezvous::Behaviour,
+    pub(crate) rendezvous: rendezvous::client::Behaviour,
     pub(crate) identify: identify::Behaviour,
     ping: ping::Behaviour,
     pub(crate) platform: platform::Behaviour,
@@ -47,7 +47,7 @@ impl Behaviour {
         Self {
             limits: connection_limits::Behaviour::new(limits()),
             relay,
-            rendezvous: rendezvous::new(),
+            rendezvous: rendezvous::client::new(),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(
                 libp2p::ping::Config::new()

@@ -12,7 +12,7 @@ pub mod node;
 pub mod ping;
 pub mod platform;
 mod queue;
-mod rendezvous;
+pub mod rendezvous;
 pub mod session;
 mod table;
 mod wire;

@@ -8,13 +8,14 @@ use libp2p::{
     core::{transport::OptionalTransport, upgrade::Version},
     identify,
     identity::Keypair,
-    noise, ping, relay, rendezvous,
+    noise, ping, relay,
     swarm::NetworkBehaviour,
     tcp, websocket, yamux,
 };
 use libp2p_webrtc::tokio::{Certificate, Transport as WebRtc};
-use shared::config::{
-    AGENT_VERSION, IDENTIFY_PROTOCOL, IDLE_CONNECTION_TIMEOUT, MAX_WEBSOCKET_FRAME,
+use shared::{
+    config::{AGENT_VERSION, IDENTIFY_PROTOCOL, IDLE_CONNECTION_TIMEOUT, MAX_WEBSOCKET_FRAME},
+    rendezvous::server as rendezvous,
 };
 
 use super::{limits::Limits, reach};
@@ -36,7 +37,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Behaviour {
     limits: connection_limits::Behaviour,
     pub(crate) relay: relay::Behaviour,
-    pub(crate) rendezvous: rendezvous::server::Behaviour,
+    pub(crate) rendezvous: rendezvous::Behaviour,
     identify: identify::Behaviour,
     ping: shared::ping::Behaviour,
     reach: reach::Behaviour,
@@ -100,7 +101,7 @@ impl Behaviour {
         Self {
             limits: connection_limits::Behaviour::new(limits.connections()),
             relay,
-            rendezvous: rendezvous::server::Behaviour::new(limits.rendezvous()),
+            rendezvous: rendezvous::behaviour(),
             identify: identify::Behaviour::new(identify),
             ping: shared::ping::Behaviour::new(ping::Config::new().with_timeout(PING_TIMEOUT)),
             reach: reach::Behaviour::default(),

@@ -1,4 +1,4 @@
-//! Who is registered, who has a reservation and which circuits there are, as far as libp2p tells.
+//! Who has a reservation, who registers too often and which circuits there are, as far as libp2p tells.
 //!
 //! libp2p's own events need reading with care, which is what this does. No I/O, no clock.
 
@@ -12,19 +12,15 @@ use libp2p::PeerId;
 use super::event::{Counts, RelayEvent};
 
 /// Registrations of one peer within [`RATE_WINDOW`]; beyond it the peer is disconnected.
-/// libp2p keeps each replaced registration until it would have expired.
+/// Each costs us the check of a signature.
 const MAX_REGISTRATIONS_PER_WINDOW: u32 = 64;
 const RATE_WINDOW: Duration = Duration::from_secs(60);
 /// Peers whose rate is remembered; what is older than the window goes first.
 const MAX_RATES: usize = 16_384;
-/// Timers fire a little early or late.
-const TIMER_SLACK: Duration = Duration::from_secs(2);
 
 /// The book itself.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
-    /// When each registration expires unless it is refreshed.
-    registrations: HashMap<(PeerId, String), Instant>,
     /// How many connections of a peer hold a reservation.
     reservations: HashMap<PeerId, u32>,
     circuits: usize,
@@ -33,29 +29,11 @@ pub(crate) struct Book {
 
 impl Book {
     /// How much there is.
-    pub(crate) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self, registrations: usize) -> Counts {
         Counts {
-            registrations: self.registrations.len(),
+            registrations,
             reservations: self.reservations.len(),
             circuits: self.circuits,
-        }
-    }
-
-    /// A registration, new or refreshed.
-    pub(crate) fn registered(
-        &mut self,
-        peer: PeerId,
-        namespace: String,
-        ttl: u64,
-        now: Instant,
-    ) -> RelayEvent {
-        let expiry = now + Duration::from_secs(ttl);
-        let before = self.registrations.insert((peer, namespace.clone()), expiry);
-        RelayEvent::PeerRegistered {
-            peer,
-            namespace,
-            ttl,
-            renewed: before.is_some(),
         }
     }
 
@@ -74,36 +52,6 @@ impl Book {
         }
         *count += 1;
         *count > MAX_REGISTRATIONS_PER_WINDOW
-    }
-
-    /// A peer withdrew its registration, if it had one.
-    pub(crate) fn unregistered(&mut self, peer: PeerId, namespace: String) -> Option<RelayEvent> {
-        let key = (peer, namespace);
-        self.registrations.remove(&key)?;
-        Some(RelayEvent::PeerUnregistered {
-            peer,
-            namespace: key.1,
-            expired: false,
-        })
-    }
-
-    /// libp2p says that a registration expired, which it also says of those that were refreshed.
-    pub(crate) fn expired(
-        &mut self,
-        peer: PeerId,
-        namespace: String,
-        now: Instant,
-    ) -> Option<RelayEvent> {
-        let key = (peer, namespace);
-        if *self.registrations.get(&key)? > now + TIMER_SLACK {
-            return None;
-        }
-        self.registrations.remove(&key);
-        Some(RelayEvent::PeerUnregistered {
-            peer,
-            namespace: key.1,
-            expired: true,
-        })
     }
 
     /// A reservation, new or renewed.
@@ -155,43 +103,13 @@ impl Book {
 mod tests {
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3_600);
-
-    #[test]
-    fn a_refreshed_registration_does_not_expire_with_the_one_it_replaced() {
-        let (mut book, peer, start) = (Book::default(), PeerId::random(), Instant::now());
-        book.registered(peer, "room".into(), 7_200, start);
-        let again = book.registered(peer, "room".into(), 7_200, start + HOUR);
-        assert!(matches!(
-            again,
-            RelayEvent::PeerRegistered { renewed: true, .. }
-        ));
-        assert_eq!(book.counts().registrations, 1);
-        assert_eq!(book.expired(peer, "room".into(), start + 2 * HOUR), None);
-        let gone = book.expired(peer, "room".into(), start + 3 * HOUR);
-        assert!(matches!(
-            gone,
-            Some(RelayEvent::PeerUnregistered { expired: true, .. })
-        ));
-        assert_eq!(book.counts(), Counts::default());
-    }
-
-    #[test]
-    fn only_what_is_registered_can_be_unregistered() {
-        let (mut book, peer, now) = (Book::default(), PeerId::random(), Instant::now());
-        assert_eq!(book.unregistered(peer, "room".into()), None);
-        book.registered(peer, "room".into(), 60, now);
-        assert_eq!(book.unregistered(peer, "other".into()), None);
-        assert!(book.unregistered(peer, "room".into()).is_some());
-    }
-
     #[test]
     fn a_reservation_ends_with_the_last_connection() {
         let (mut book, peer) = (Book::default(), PeerId::random());
         assert_eq!(book.connection_closed(peer, 0), None);
         book.reserved(peer, false);
         book.reserved(peer, true);
-        assert_eq!(book.counts().reservations, 1);
+        assert_eq!(book.counts(0).reservations, 1);
         assert_eq!(book.connection_closed(peer, 1), None);
         assert_eq!(
             book.connection_closed(peer, 0),
@@ -215,7 +133,7 @@ mod tests {
         let (mut book, a, b) = (Book::default(), PeerId::random(), PeerId::random());
         book.circuit_closed(a, b);
         book.circuit_opened(a, b);
-        assert_eq!(book.counts().circuits, 1);
+        assert_eq!(book.counts(0).circuits, 1);
     }
 
     #[test]

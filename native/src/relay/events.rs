@@ -5,12 +5,21 @@ use std::time::Instant;
 use libp2p::{
     Multiaddr, PeerId,
     core::transport::ListenerId,
-    ping, relay, rendezvous,
+    ping, relay, request_response as rr,
     swarm::{ConnectionId, SwarmEvent},
 };
-use shared::{address, event::Event};
+use shared::{
+    address,
+    event::Event,
+    rendezvous::{Packet, server::Event as Rendezvous},
+};
 
-use super::{Relay, advertise, behaviour::BehaviourEvent, event::Line, with_peer};
+use super::{
+    Relay, advertise,
+    behaviour::BehaviourEvent,
+    event::{Line, RelayEvent},
+    with_peer,
+};
 
 /// Pings in a row without an answer after which a connection is dead: some two minutes. QUIC
 /// notices by itself, sooner.
@@ -144,41 +153,55 @@ impl Relay {
         self.say_if(line);
     }
 
-    fn on_rendezvous_event(&mut self, event: rendezvous::server::Event) {
-        use rendezvous::server::Event as Rendezvous;
+    fn on_rendezvous_event(&mut self, event: rr::Event<Packet, Packet>) {
         let now = Instant::now();
+        let behaviour = &mut self.swarm.behaviour_mut().rendezvous;
+        let Some(event) = self.rendezvous.on_event(now, behaviour, event) else {
+            return;
+        };
+        let registering = match event {
+            Rendezvous::Registered { peer, .. } | Rendezvous::Refused { peer } => Some(peer),
+            Rendezvous::Unregistered { .. } => None,
+        };
+        self.say_of_registration(event);
+        if let Some(peer) = registering
+            && self.book.registers_too_often(peer, now)
+        {
+            tracing::warn!(%peer, "registers far too often: disconnected");
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+    }
+
+    /// Some registrations may not have been refreshed in time.
+    pub(super) fn on_registrations_due(&mut self) {
+        while let Some(event) = self.rendezvous.handle_timeout(Instant::now()) {
+            self.say_of_registration(event);
+        }
+    }
+
+    fn say_of_registration(&mut self, event: Rendezvous) {
         match event {
-            Rendezvous::PeerRegistered { peer, registration } => {
-                let namespace = registration.namespace.to_string();
-                let line = self.book.registered(peer, namespace, registration.ttl, now);
-                self.say(line);
-                if self.book.registers_too_often(peer, now) {
-                    tracing::warn!(%peer, "registers far too often: disconnected");
-                    let _ = self.swarm.disconnect_peer_id(peer);
-                }
-            }
-            Rendezvous::PeerUnregistered { peer, namespace } => {
-                let line = self.book.unregistered(peer, namespace.to_string());
-                self.say_if(line);
-            }
-            Rendezvous::RegistrationExpired(registration) => {
-                let peer = registration.record.peer_id();
-                let namespace = registration.namespace.to_string();
-                let line = self.book.expired(peer, namespace, now);
-                self.say_if(line);
-            }
-            Rendezvous::PeerNotRegistered {
+            Rendezvous::Registered {
                 peer,
                 namespace,
-                error,
-            } => tracing::info!(%peer, %namespace, ?error, "registration refused"),
-            Rendezvous::DiscoverServed {
-                enquirer,
-                registrations,
-            } => tracing::debug!(%enquirer, count = registrations.len(), "discovery"),
-            Rendezvous::DiscoverNotServed { enquirer, error } => {
-                tracing::debug!(%enquirer, ?error, "discovery refused");
-            }
+                ttl,
+                renewed,
+            } => self.say(RelayEvent::PeerRegistered {
+                peer,
+                namespace,
+                ttl,
+                renewed,
+            }),
+            Rendezvous::Unregistered {
+                peer,
+                namespace,
+                expired,
+            } => self.say(RelayEvent::PeerUnregistered {
+                peer,
+                namespace,
+                expired,
+            }),
+            Rendezvous::Refused { .. } => {}
         }
     }
 

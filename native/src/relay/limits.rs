@@ -2,7 +2,8 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use libp2p::{connection_limits::ConnectionLimits, relay, rendezvous};
+use libp2p::{connection_limits::ConnectionLimits, relay};
+use shared::rendezvous::server as rendezvous;
 
 use crate::cli::Rate;
 
@@ -44,9 +45,7 @@ const MAX_REGISTRATIONS_PER_PEER: usize = 32;
 /// A registration may be short, so that what a vanished peer left is soon gone …
 const MIN_REGISTRATION_TTL: u64 = 60;
 /// … and is at most what a client gets that names no time: 2 h.
-const MAX_REGISTRATION_TTL: u64 = rendezvous::DEFAULT_TTL;
-/// A cookie remembers up to all registrations: the square of this bounds the memory.
-const MAX_COOKIES: usize = 4_096;
+const MAX_REGISTRATION_TTL: u64 = 7_200;
 
 /// HTTP connections that are open at a time.
 pub(crate) const MAX_HTTP_CONNECTIONS: u32 = 256;
@@ -111,14 +110,14 @@ impl Limits {
         )
     }
 
-    /// For libp2p's rendezvous point.
-    pub(crate) fn rendezvous(&self) -> rendezvous::server::Config {
-        rendezvous::server::Config::default()
-            .with_min_ttl(MIN_REGISTRATION_TTL)
-            .with_max_ttl(MAX_REGISTRATION_TTL)
-            .with_max_registration_per_peer(MAX_REGISTRATIONS_PER_PEER)
-            .with_max_registration_total(self.max_registrations as usize)
-            .with_max_stored_cookies(MAX_COOKIES)
+    /// For the rendezvous point.
+    pub(crate) const fn rendezvous(&self) -> rendezvous::Limits {
+        rendezvous::Limits {
+            max_registrations: self.max_registrations as usize,
+            max_per_peer: MAX_REGISTRATIONS_PER_PEER,
+            min_ttl: MIN_REGISTRATION_TTL,
+            max_ttl: MAX_REGISTRATION_TTL,
+        }
     }
 
     /// For every connection.

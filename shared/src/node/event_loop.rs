@@ -33,7 +33,7 @@ pub struct EventLoop {
     pub(super) swarm: Swarm<Gated<Behaviour>>,
     pub(super) session: Session,
     pub(super) hub: Arc<Hub>,
-    pub(super) rendezvous: rendezvous::Client,
+    pub(super) rendezvous: rendezvous::client::Client,
     /// Signs what we register.
     pub(super) key: Keypair,
     requests: mpsc::Receiver<Request>,
@@ -91,7 +91,7 @@ impl EventLoop {
             swarm,
             session,
             hub,
-            rendezvous: rendezvous::Client::new(config.namespace),
+            rendezvous: rendezvous::client::Client::new(config.namespace),
             key,
             requests,
             listeners_due,

@@ -1,0 +1,274 @@
+//! The rendezvous point.
+//!
+//! libp2p's keeps what was replaced or withdrawn until it would have expired, up to a mebibyte each,
+//! and for every question the numbers of all registrations that it answered with. Here a cookie is a
+//! number, and nothing outlives its registration.
+
+#[cfg(test)]
+mod tests;
+
+use libp2p::{
+    PeerId,
+    request_response::{self as rr, ProtocolSupport, ResponseChannel},
+};
+use web_time::{Instant, SystemTime};
+
+use super::{
+    packet::{
+        Codec, Discover, DiscoverResponse, Kind, PROTOCOL, Packet, Register, RegisterResponse,
+        Status, read_record,
+    },
+    registry::{Number, Registration, Registry},
+};
+use crate::config::{MAX_RECORD_BYTES, MAX_RENDEZVOUS_STREAMS, RENDEZVOUS_TIMEOUT};
+
+/// The behaviour: it carries questions and answers.
+pub type Behaviour = rr::Behaviour<Codec>;
+
+/// A behaviour for [`Server`].
+#[must_use]
+pub fn behaviour() -> Behaviour {
+    let config = rr::Config::default()
+        .with_request_timeout(RENDEZVOUS_TIMEOUT)
+        .with_max_concurrent_streams(MAX_RENDEZVOUS_STREAMS);
+    Behaviour::with_codec(Codec, [(PROTOCOL, ProtocolSupport::Inbound)], config)
+}
+
+/// What a rendezvous point allows.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Registrations of all peers in all namespaces.
+    pub max_registrations: usize,
+    /// Namespaces that one peer is registered in.
+    pub max_per_peer: usize,
+    /// Seconds that a registration lasts at least.
+    pub min_ttl: u64,
+    /// Seconds that it lasts at most, and if its peer names none.
+    pub max_ttl: u64,
+}
+
+/// What happened to a registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A peer registered.
+    Registered {
+        /// The peer.
+        peer: PeerId,
+        /// Where.
+        namespace: String,
+        /// For how many seconds.
+        ttl: u64,
+        /// Whether it was registered already.
+        renewed: bool,
+    },
+    /// A registration was refused.
+    Refused {
+        /// Whose.
+        peer: PeerId,
+    },
+    /// A registration is gone.
+    Unregistered {
+        /// Whose.
+        peer: PeerId,
+        /// Where.
+        namespace: String,
+        /// It was not refreshed in time; otherwise its peer withdrew it.
+        expired: bool,
+    },
+}
+
+/// Answers questions. As the session it has no clock of its own.
+#[derive(Debug)]
+pub struct Server {
+    limits: Limits,
+    registry: Registry,
+}
+
+impl Server {
+    /// Nobody is registered.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            registry: Registry::new(limits, first_number()),
+        }
+    }
+
+    /// How many registrations there are.
+    #[must_use]
+    pub fn registrations(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// Takes in what the behaviour tells, and has it answer.
+    pub fn on_event(
+        &mut self,
+        now: Instant,
+        behaviour: &mut Behaviour,
+        event: rr::Event<Packet, Packet>,
+    ) -> Option<Event> {
+        let rr::Event::Message { peer, message, .. } = event else {
+            tracing::trace!(?event, "rendezvous");
+            return None;
+        };
+        let rr::Message::Request {
+            request, channel, ..
+        } = message
+        else {
+            return None;
+        };
+        let (answer, event) = self.answer(now, peer, request);
+        reply(behaviour, channel, answer);
+        event
+    }
+
+    /// When the next registration expires.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.registry.next_expiry()
+    }
+
+    /// The next registration that has expired by `now`. To be called until there is none.
+    pub fn handle_timeout(&mut self, now: Instant) -> Option<Event> {
+        let gone = self.registry.expired(now)?;
+        Some(Event::Unregistered {
+            peer: gone.peer,
+            namespace: gone.namespace.to_string(),
+            expired: true,
+        })
+    }
+
+    fn answer(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        question: Packet,
+    ) -> (Option<Packet>, Option<Event>) {
+        if let Some(register) = question.register {
+            let (answer, event) = self.register(now, peer, register);
+            return (Some(answer), Some(event));
+        }
+        if let Some(discover) = question.discover {
+            return (Some(self.discover(now, discover)), None);
+        }
+        let namespace = question.unregister.and_then(|u| u.namespace);
+        let namespace = namespace.filter(|namespace| self.registry.remove(peer, namespace));
+        let event = namespace.map(|namespace| Event::Unregistered {
+            peer,
+            namespace,
+            expired: false,
+        });
+        (None, event)
+    }
+
+    fn register(&mut self, now: Instant, peer: PeerId, register: Register) -> (Packet, Event) {
+        let namespace = register.namespace.unwrap_or_default();
+        let ttl = register.ttl.unwrap_or(self.limits.max_ttl);
+        let registered = checked(peer, register.record)
+            .and_then(|record| self.registry.register(now, peer, &namespace, record, ttl));
+        let (status, event) = match registered {
+            Ok(renewed) => {
+                let registered = Event::Registered {
+                    peer,
+                    namespace,
+                    ttl,
+                    renewed,
+                };
+                (Status::Ok, registered)
+            }
+            Err(status) => {
+                tracing::info!(%peer, ?namespace, ?status, "registration refused");
+                (status, Event::Refused { peer })
+            }
+        };
+        let answer = Packet {
+            kind: Some(Kind::RegisterResponse as i32),
+            register_response: Some(RegisterResponse {
+                status: Some(status as i32),
+                ttl: (status == Status::Ok).then_some(ttl),
+            }),
+            ..Packet::default()
+        };
+        (answer, event)
+    }
+
+    fn discover(&self, now: Instant, discover: Discover) -> Packet {
+        let answer = match self.page(now, discover) {
+            Ok(page) => page,
+            Err(status) => DiscoverResponse {
+                status: Some(status as i32),
+                ..DiscoverResponse::default()
+            },
+        };
+        Packet {
+            kind: Some(Kind::DiscoverResponse as i32),
+            discover_response: Some(answer),
+            ..Packet::default()
+        }
+    }
+
+    fn page(&self, now: Instant, discover: Discover) -> Result<DiscoverResponse, Status> {
+        // A namespace is a room: who does not know its name has no business there.
+        let namespace = discover.namespace.filter(|n| !n.is_empty());
+        let namespace = namespace.ok_or(Status::InvalidNamespace)?;
+        // An empty cookie is none, as protobuf's writers see it.
+        let cookie = discover.cookie.filter(|cookie| !cookie.is_empty());
+        let seen = match cookie {
+            Some(cookie) => Some(read_cookie(&cookie, &namespace).ok_or(Status::InvalidCookie)?),
+            None => None,
+        };
+        let (found, seen) = self.registry.since(&namespace, seen, discover.limit);
+        Ok(DiscoverResponse {
+            registrations: found.into_iter().map(|r| entry(r, now)).collect(),
+            cookie: Some(write_cookie(seen, &namespace)),
+            status: Some(Status::Ok as i32),
+        })
+    }
+}
+
+/// Numbers of a later start are higher, so that cookies of an earlier one stay valid: 2^20 for each
+/// millisecond since 1970 are more than can be given out in it.
+fn first_number() -> Number {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let milliseconds = since.unwrap_or_default().as_millis();
+    u64::try_from(milliseconds).unwrap_or_default() << 20
+}
+
+/// What a peer signed, if it did.
+fn checked(peer: PeerId, record: Option<Vec<u8>>) -> Result<Vec<u8>, Status> {
+    let bytes = record.filter(|bytes| bytes.len() <= MAX_RECORD_BYTES);
+    let bytes = bytes.ok_or(Status::InvalidRecord)?;
+    let record = read_record(&bytes).ok_or(Status::InvalidRecord)?;
+    if record.peer_id() == peer {
+        Ok(bytes)
+    } else {
+        Err(Status::NotAuthorized)
+    }
+}
+
+fn entry(registration: &Registration, now: Instant) -> Register {
+    let left = registration.expires.saturating_duration_since(now);
+    Register {
+        namespace: Some(registration.namespace.to_string()),
+        record: Some(registration.record.clone()),
+        ttl: Some(left.as_secs()),
+    }
+}
+
+/// A number, then the namespace that it is of: libp2p's clients look for both.
+fn write_cookie(seen: Number, namespace: &str) -> Vec<u8> {
+    [&seen.to_be_bytes(), namespace.as_bytes()].concat()
+}
+
+fn read_cookie(cookie: &[u8], namespace: &str) -> Option<Number> {
+    let (number, of) = cookie.split_first_chunk()?;
+    (of == namespace.as_bytes()).then_some(Number::from_be_bytes(*number))
+}
+
+/// To some questions there is no answer: the stream is closed.
+fn reply(behaviour: &mut Behaviour, channel: ResponseChannel<Packet>, answer: Option<Packet>) {
+    if let Some(answer) = answer {
+        // An error means that whoever asked is gone.
+        let _ = behaviour.send_response(channel, answer);
+    }
+}
