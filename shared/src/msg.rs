@@ -15,6 +15,7 @@ mod inbound;
 mod link;
 mod oneshot;
 mod outbound;
+mod silence;
 
 use libp2p::StreamProtocol;
 

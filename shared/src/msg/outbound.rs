@@ -16,8 +16,9 @@ use super::{
     connection::Connection,
     delivery::BogusAck,
     link::Role,
+    silence::{Silence, Verdict, stood_still},
 };
-use crate::config::{PATH_TIMEOUT, PROBE_INTERVAL, SENT_REPORT_DELAY, STANDSTILL};
+use crate::config::{PATH_TIMEOUT, PROBE_INTERVAL, SENT_REPORT_DELAY};
 
 /// Frames read before other work of the node gets its turn.
 const BATCH_FRAMES: usize = 512;
@@ -42,8 +43,8 @@ pub(crate) struct Outbound {
     probe: Delay,
     /// When it was looked at last.
     probed: Instant,
-    /// The last sign of life, as of then.
-    last_heard: Instant,
+    /// Since the hello that is not answered yet.
+    silence: Silence,
     /// How often the node had asked for probes of all paths by then.
     asked_for: u64,
     /// When to tell of messages that have been written.
@@ -83,7 +84,7 @@ impl Outbound {
             expected: None,
             probe: Delay::new(PROBE_INTERVAL),
             probed: now,
-            last_heard: now,
+            silence: Silence::default(),
             asked_for: conn.hub.probes_asked_for(),
             report: None,
             wrote: false,
@@ -126,6 +127,7 @@ impl Outbound {
         drop(state);
         self.writer.push(&Kind::Hello(hello).into_frame());
         self.hello = Some((self.next_nonce, Instant::now()));
+        self.silence.begin();
         self.next_nonce += 1;
     }
 
@@ -135,19 +137,15 @@ impl Outbound {
         conn: &Connection,
     ) -> Result<(), OutboundFault> {
         while self.probe.poll_unpin(cx).is_ready() {
-            self.tick(conn);
-            let Some((_, at)) = self.hello else {
+            let verdict = self.tick(conn);
+            if self.hello.is_none() {
                 self.say_hello(conn);
                 continue;
-            };
-            // A frame of 64 KiB on a slow line takes longer than any deadline for its answer, so
-            // every sign of life counts, not just the answer itself.
-            let silence = at.max(self.last_heard).elapsed();
-            if silence >= PATH_TIMEOUT {
-                return Err(OutboundFault::NoAnswer);
             }
-            if silence >= PROBE_INTERVAL {
-                conn.report(|reports| reports.silent = true);
+            match verdict {
+                Verdict::Wait => {}
+                Verdict::Silent => conn.report(|reports| reports.silent = true),
+                Verdict::Dead => return Err(OutboundFault::NoAnswer),
             }
         }
         let asked_for = conn.hub.probes_asked_for();
@@ -164,21 +162,21 @@ impl Outbound {
     }
 
     /// A probe interval has passed. The clock is read here, not for every frame.
-    fn tick(&mut self, conn: &Connection) {
-        self.probe.reset(PROBE_INTERVAL);
+    fn tick(&mut self, conn: &Connection) -> Verdict {
         let now = Instant::now();
+        self.probe.reset(PROBE_INTERVAL);
         let since = now.saturating_duration_since(self.probed);
-        let late = since >= PROBE_INTERVAL + STANDSTILL;
-        if late {
+        if stood_still(since) {
             tracing::debug!("this process stood still: a timer took {since:?}");
         }
         self.probed = now;
-        if conn.take_heard() || late {
-            self.last_heard = now;
-        }
         if !conn.take_carried_data() {
             conn.report(|reports| reports.idle = true);
         }
+        // A frame of 64 KiB on a slow line takes longer than any deadline for its answer, so every
+        // sign of life counts, not just the answer itself.
+        let asked = self.hello.map_or(Duration::ZERO, |(_, at)| at.elapsed());
+        self.silence.tick(since, asked, conn.take_heard())
     }
 
     fn read(
