@@ -82,13 +82,15 @@ pub const MAX_GREETING_STREAMS: usize = 16;
 pub const MAX_RENDEZVOUS_BYTES: usize = 1024 * 1024;
 /// The largest question to one: a record of [`MAX_RECORD_BYTES`], and the rest.
 pub const MAX_RENDEZVOUS_REQUEST_BYTES: usize = MAX_RECORD_BYTES + 1024;
-/// The largest signed peer record that a rendezvous point keeps. One of a peer with two relays, each at
-/// sixteen addresses, has 3 KiB.
+/// The largest signed peer record that a rendezvous point keeps. One of sixteen circuit addresses has 2 KiB.
 pub const MAX_RECORD_BYTES: usize = 8 * 1024;
 /// Records in one answer of a rendezvous point of ours. A room of 64 fits; the cookie fetches the rest.
 pub const MAX_PAGE_BYTES: usize = 128 * 1024;
 /// Questions of one connection that are answered at a time.
-pub const MAX_RENDEZVOUS_STREAMS: usize = 8;
+pub const MAX_RENDEZVOUS_STREAMS: usize = 4;
+/// Answers of a rendezvous point of ours that have not been read yet: with [`MAX_PAGE_BYTES`] each, what
+/// clients that do not read can have it hold.
+pub const MAX_UNREAD_ANSWERS: usize = 1_024;
 /// Registrations asked for at a time; the cookie fetches the rest.
 pub const MAX_REGISTRATIONS: usize = 256;
 /// How long a rendezvous point may take for an answer.

@@ -94,7 +94,7 @@ impl request_response::Codec for Codec {
     where
         T: AsyncWrite + Unpin + Send,
     {
-        wire::write(stream, &request).await
+        wire::write(stream, request).await
     }
 
     async fn write_response<T>(
@@ -106,6 +106,6 @@ impl request_response::Codec for Codec {
     where
         T: AsyncWrite + Unpin + Send,
     {
-        wire::write(stream, &response).await
+        wire::write(stream, response).await
     }
 }

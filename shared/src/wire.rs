@@ -17,9 +17,11 @@ pub(crate) async fn read<M: Message + Default>(
 /// Writes one message, and closes our side of the stream.
 pub(crate) async fn write(
     stream: &mut (impl AsyncWrite + Unpin + Send),
-    message: &impl Message,
+    message: impl Message,
 ) -> io::Result<()> {
     let bytes = message.encode_length_delimited_to_vec();
+    // The remote may take its time: one copy is enough meanwhile.
+    drop(message);
     stream.write_all(&bytes).await?;
     stream.close().await
 }

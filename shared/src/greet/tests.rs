@@ -66,9 +66,9 @@ fn garbage_is_no_address() {
     }
 }
 
-fn written(message: &impl Message) -> Vec<u8> {
+fn written(message: &(impl Message + Clone)) -> Vec<u8> {
     let mut bytes = Vec::new();
-    block_on(wire::write(&mut Cursor::new(&mut bytes), message)).unwrap();
+    block_on(wire::write(&mut Cursor::new(&mut bytes), message.clone())).unwrap();
     bytes
 }
 

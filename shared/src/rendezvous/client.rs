@@ -13,6 +13,7 @@ use super::packet::{
     Codec, Discover, Kind, PROTOCOL, Packet, Register, Status, Unregister, read_record,
 };
 use crate::{
+    address,
     config::{MAX_ADDRESSES_PER_PEER, MAX_REGISTRATIONS, RENDEZVOUS_TIMEOUT},
     session::Input,
     table::Table,
@@ -60,7 +61,7 @@ impl Client {
         if addresses.is_empty() {
             return Err("no address of ours is known yet".into());
         }
-        let record = PeerRecord::new(key, addresses).map_err(|e| e.to_string())?;
+        let record = PeerRecord::new(key, best(&addresses, relay)).map_err(|e| e.to_string())?;
         let packet = Packet {
             kind: Some(Kind::Register as i32),
             register: Some(Register {
@@ -141,6 +142,20 @@ impl Client {
     }
 }
 
+/// As many addresses as anybody reads: where we are without a relay, by this one, by others.
+fn best(addresses: &[Multiaddr], relay: PeerId) -> Vec<Multiaddr> {
+    let rank = |address: &Multiaddr| match address::without_circuit(address) {
+        None => 0,
+        Some(by) if address::peer_of(&by) == Some(relay) => 1,
+        Some(_) => 2,
+    };
+    (0..3)
+        .flat_map(|wanted| addresses.iter().filter(move |a| rank(a) == wanted))
+        .take(MAX_ADDRESSES_PER_PEER)
+        .cloned()
+        .collect()
+}
+
 impl Question {
     fn answered(self, relay: PeerId, packet: Packet, namespace: &str) -> Input {
         match (self, packet.register_response, packet.discover_response) {
@@ -210,4 +225,27 @@ fn refusal(status: Option<i32>) -> Option<String> {
         Err(_) => return Some(format!("it answered with the unknown status {number}")),
     };
     Some(reason.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_addresses_the_best_are_registered() {
+        let [relay, other, me] = [(); 3].map(|()| PeerId::random());
+        let circuit = |by: PeerId, port: u16| -> Multiaddr {
+            let address = format!("/ip4/192.0.2.1/tcp/{port}/p2p/{by}/p2p-circuit/p2p/{me}");
+            address.parse().unwrap()
+        };
+        let direct: Multiaddr = "/ip4/192.0.2.2/tcp/1".parse().unwrap();
+        let mut addresses: Vec<_> = (1..=10).map(|port| circuit(other, port)).collect();
+        addresses.extend((1..=10).map(|port| circuit(relay, port)));
+        addresses.push(direct.clone());
+        let best = best(&addresses, relay);
+        assert_eq!(best.len(), MAX_ADDRESSES_PER_PEER);
+        assert_eq!(best[0], direct);
+        assert_eq!(best[1..11], addresses[10..20]);
+        assert_eq!(best[11..], addresses[..5]);
+    }
 }

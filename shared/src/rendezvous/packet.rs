@@ -134,7 +134,7 @@ impl rr::Codec for Codec {
     where
         T: AsyncWrite + Unpin + Send,
     {
-        wire::write(stream, &packet).await
+        wire::write(stream, packet).await
     }
 
     async fn write_response<T>(
@@ -146,7 +146,7 @@ impl rr::Codec for Codec {
     where
         T: AsyncWrite + Unpin + Send,
     {
-        wire::write(stream, &packet).await
+        wire::write(stream, packet).await
     }
 }
 /// What a peer signed, in either form: the standard one, or the older one of rust-libp2p.

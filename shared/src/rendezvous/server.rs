@@ -7,9 +7,11 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use libp2p::{
     PeerId,
-    request_response::{self as rr, ProtocolSupport, ResponseChannel},
+    request_response::{self as rr, InboundRequestId, ProtocolSupport},
 };
 use web_time::{Instant, SystemTime};
 
@@ -20,7 +22,9 @@ use super::{
     },
     registry::{Number, Registration, Registry},
 };
-use crate::config::{MAX_RECORD_BYTES, MAX_RENDEZVOUS_STREAMS, RENDEZVOUS_TIMEOUT};
+use crate::config::{
+    MAX_RECORD_BYTES, MAX_RENDEZVOUS_STREAMS, MAX_UNREAD_ANSWERS, RENDEZVOUS_TIMEOUT,
+};
 
 /// The behaviour: it carries questions and answers.
 pub type Behaviour = rr::Behaviour<Codec>;
@@ -82,6 +86,7 @@ pub enum Event {
 pub struct Server {
     limits: Limits,
     registry: Registry,
+    unread: Unread<InboundRequestId>,
 }
 
 impl Server {
@@ -91,6 +96,7 @@ impl Server {
         Self {
             limits,
             registry: Registry::new(limits, first_number()),
+            unread: Unread(BTreeMap::new()),
         }
     }
 
@@ -107,18 +113,31 @@ impl Server {
         behaviour: &mut Behaviour,
         event: rr::Event<Packet, Packet>,
     ) -> Option<Event> {
-        let rr::Event::Message { peer, message, .. } = event else {
-            tracing::trace!(?event, "rendezvous");
-            return None;
+        let (peer, message) = match event {
+            rr::Event::Message { peer, message, .. } => (peer, message),
+            rr::Event::ResponseSent { request_id, .. }
+            | rr::Event::InboundFailure { request_id, .. } => {
+                self.unread.ended(request_id);
+                return None;
+            }
+            rr::Event::OutboundFailure { .. } => return None,
         };
         let rr::Message::Request {
-            request, channel, ..
+            request_id,
+            request,
+            channel,
         } = message
         else {
             return None;
         };
         let (answer, event) = self.answer(now, peer, request);
-        reply(behaviour, channel, answer);
+        // To some questions there is no answer: the stream is closed. An error means that whoever asked
+        // is gone.
+        if let Some(answer) = answer
+            && behaviour.send_response(channel, answer).is_ok()
+        {
+            self.unread.begun(now, request_id);
+        }
         event
     }
 
@@ -149,7 +168,11 @@ impl Server {
             return (Some(answer), Some(event));
         }
         if let Some(discover) = question.discover {
-            return (Some(self.discover(now, discover)), None);
+            let page = match self.unread.has_room(now) {
+                true => self.page(now, discover),
+                false => Err(Status::Unavailable),
+            };
+            return (Some(discovered(page)), None);
         }
         let namespace = question.unregister.and_then(|u| u.namespace);
         let namespace = namespace.filter(|namespace| self.registry.remove(peer, namespace));
@@ -192,21 +215,6 @@ impl Server {
         (answer, event)
     }
 
-    fn discover(&self, now: Instant, discover: Discover) -> Packet {
-        let answer = match self.page(now, discover) {
-            Ok(page) => page,
-            Err(status) => DiscoverResponse {
-                status: Some(status as i32),
-                ..DiscoverResponse::default()
-            },
-        };
-        Packet {
-            kind: Some(Kind::DiscoverResponse as i32),
-            discover_response: Some(answer),
-            ..Packet::default()
-        }
-    }
-
     fn page(&self, now: Instant, discover: Discover) -> Result<DiscoverResponse, Status> {
         // A namespace is a room: who does not know its name has no business there.
         let namespace = discover.namespace.filter(|n| !n.is_empty());
@@ -223,6 +231,41 @@ impl Server {
             cookie: Some(write_cookie(seen, &namespace)),
             status: Some(Status::Ok as i32),
         })
+    }
+}
+
+/// Answers that are under way.
+#[derive(Debug)]
+struct Unread<Id>(BTreeMap<Id, Instant>);
+
+impl<Id: Ord> Unread<Id> {
+    fn begun(&mut self, now: Instant, request: Id) {
+        self.0.insert(request, now);
+    }
+
+    fn ended(&mut self, request: Id) {
+        self.0.remove(&request);
+    }
+
+    fn has_room(&mut self, now: Instant) -> bool {
+        if self.0.len() >= MAX_UNREAD_ANSWERS {
+            // libp2p tells the end of each, at the latest after this time.
+            let since = |at: Instant| now.saturating_duration_since(at);
+            self.0.retain(|_, at| since(*at) < 2 * RENDEZVOUS_TIMEOUT);
+        }
+        self.0.len() < MAX_UNREAD_ANSWERS
+    }
+}
+
+fn discovered(page: Result<DiscoverResponse, Status>) -> Packet {
+    let answer = page.unwrap_or_else(|status| DiscoverResponse {
+        status: Some(status as i32),
+        ..DiscoverResponse::default()
+    });
+    Packet {
+        kind: Some(Kind::DiscoverResponse as i32),
+        discover_response: Some(answer),
+        ..Packet::default()
     }
 }
 
@@ -263,12 +306,4 @@ fn write_cookie(seen: Number, namespace: &str) -> Vec<u8> {
 fn read_cookie(cookie: &[u8], namespace: &str) -> Option<Number> {
     let (number, of) = cookie.split_first_chunk()?;
     (of == namespace.as_bytes()).then_some(Number::from_be_bytes(*number))
-}
-
-/// To some questions there is no answer: the stream is closed.
-fn reply(behaviour: &mut Behaviour, channel: ResponseChannel<Packet>, answer: Option<Packet>) {
-    if let Some(answer) = answer {
-        // An error means that whoever asked is gone.
-        let _ = behaviour.send_response(channel, answer);
-    }
 }

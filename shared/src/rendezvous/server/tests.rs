@@ -320,6 +320,22 @@ fn pages_are_bounded_and_lead_to_everyone() {
     assert_eq!(few.registrations.len(), 2);
 }
 
+#[test]
+fn answers_that_nobody_reads_are_bounded() {
+    let (mut unread, start) = (Unread(BTreeMap::new()), Instant::now());
+    for request in 0..MAX_UNREAD_ANSWERS {
+        assert!(unread.has_room(start));
+        unread.begun(start, request);
+    }
+    assert!(!unread.has_room(start));
+    unread.ended(0);
+    assert!(unread.has_room(start));
+    unread.begun(start, 0);
+    assert!(!unread.has_room(start + RENDEZVOUS_TIMEOUT));
+    assert!(unread.has_room(start + 2 * RENDEZVOUS_TIMEOUT));
+    assert!(unread.0.is_empty());
+}
+
 /// What happens in the random test.
 #[derive(Debug, Clone)]
 enum Step {
