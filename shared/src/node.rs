@@ -70,6 +70,7 @@ pub struct PeerInfo {
 enum Request {
     Dial(Multiaddr),
     AddRelay(RelayAddress),
+    DropRelay(PeerId),
     Wake,
     Peers(oneshot::Sender<Vec<PeerInfo>>),
     Relays(oneshot::Sender<Vec<RelayInfo>>),
@@ -173,6 +174,11 @@ impl Node {
     /// Uses one more relay from now on.
     pub async fn add_relay(&self, relay: RelayAddress) -> Result<(), Stopped> {
         self.request(Request::AddRelay(relay)).await
+    }
+
+    /// No longer uses a relay, unless there is a connection to it: it has become another one.
+    pub async fn drop_relay(&self, relay: PeerId) -> Result<(), Stopped> {
+        self.request(Request::DropRelay(relay)).await
     }
 
     /// The network or the page came back: what waits for a retry is tried now.

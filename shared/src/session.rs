@@ -170,6 +170,7 @@ impl Session {
                 self.pending_relays = self.pending_relays.saturating_sub(1);
                 self.add_relay(&relay, at_start, !self.listeners_ready);
             }
+            Input::DropRelay(relay) => self.drop_relay(relay),
             Input::Dial(address) => self.order_dial(address),
             Input::ListenersReady => self.listeners_ready(),
             Input::DialFailed { dial, reason } => self.dial_failed(dial, &reason),

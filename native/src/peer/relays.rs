@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::http::Uri;
 use libp2p::PeerId;
-use shared::{config::RelayAddress, event::Event, node::Node};
+use shared::{config::RelayAddress, error::Stopped, event::Event, node::Node};
 use tokio::{sync::watch, task, time};
 
 use super::{bootstrap, teller::Teller};
@@ -29,7 +29,7 @@ pub(crate) async fn look_after(url: Uri, node: Node, mut reserved: Reserved, tel
         while !stands(&reserved, known.as_ref()) {
             match ask(url.clone()).await {
                 Ok(found) if known.as_ref() != Some(&found) => {
-                    if node.add_relay(found.clone()).await.is_err() {
+                    if replace(&node, known.as_ref(), &found).await.is_err() {
                         return;
                     }
                     known = Some(found);
@@ -53,6 +53,19 @@ pub(crate) async fn look_after(url: Uri, node: Node, mut reserved: Reserved, tel
             return;
         }
     }
+}
+
+/// Uses the relay that is there now; the one that was there would be dialled for ever.
+async fn replace(
+    node: &Node,
+    known: Option<&RelayAddress>,
+    found: &RelayAddress,
+) -> Result<(), Stopped> {
+    let gone = known.and_then(|known| known.peer);
+    if let Some(gone) = gone.filter(|gone| found.peer != Some(*gone)) {
+        node.drop_relay(gone).await?;
+    }
+    node.add_relay(found.clone()).await
 }
 
 async fn ask(url: Uri) -> Result<RelayAddress, String> {

@@ -196,6 +196,7 @@ impl EventLoop {
         match request {
             Request::Dial(address) => self.input(Input::Dial(address)),
             Request::AddRelay(relay) => self.input(Input::AddRelay(relay)),
+            Request::DropRelay(relay) => self.input(Input::DropRelay(relay)),
             Request::Wake => self.input(Input::Wake),
             Request::Peers(reply) => {
                 // Whoever asked may have stopped waiting.

@@ -24,6 +24,9 @@ pub type ConnId = libp2p::swarm::ConnectionId;
 pub enum Input {
     /// The application wants this relay used from now on.
     AddRelay(RelayAddress),
+    /// The application has heard that this relay is gone for good: it is to be forgotten, unless there is
+    /// a connection to it.
+    DropRelay(PeerId),
     /// The application wants this peer dialled (and greeted, if greetings are on).
     Dial(Multiaddr),
     /// All listeners the node was configured with are up.

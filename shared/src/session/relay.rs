@@ -164,6 +164,15 @@ impl Session {
         self.relays.insert(id, relay);
     }
 
+    /// It restarted with another key. Where it was another one is now, which has a supervisor of its own.
+    pub(super) fn drop_relay(&mut self, peer: PeerId) {
+        if let Some(id) = self.relay_of(peer)
+            && self.relays.get(&id).is_some_and(|r| r.conn().is_none())
+        {
+            self.relays.remove(&id);
+        }
+    }
+
     /// Two configured relays turned out to be one.
     pub(super) fn merge_relay(&mut self, into: RelayId, addresses: Vec<Multiaddr>, at_start: bool) {
         let now = self.now;

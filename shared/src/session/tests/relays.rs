@@ -92,6 +92,30 @@ fn ready_is_told_once_and_only_when_every_first_relay_stands() {
 }
 
 #[test]
+fn a_relay_that_has_become_another_one_is_forgotten() {
+    let (mut rig, conn) = Rig::with_relay();
+    let now = |rig: &Rig| -> Vec<_> {
+        let relays = rig.session.relays(rig.now);
+        relays.into_iter().map(|relay| relay.peer).collect()
+    };
+    rig.input(Input::DropRelay(id(RELAY)));
+    assert_eq!(now(&rig), [Some(id(RELAY))], "it stands");
+    rig.close(id(RELAY), conn);
+    // More often than there may be relays.
+    let mut last = id(RELAY);
+    for key in 110..130 {
+        rig.input(Input::DropRelay(last));
+        last = id(key);
+        rig.input(Input::AddRelay(RelayAddress {
+            peer: Some(last),
+            addresses: vec![a(QUIC)],
+        }));
+        assert_eq!(now(&rig), [Some(last)]);
+    }
+    assert_eq!(rig.errors(), Vec::<String>::new());
+}
+
+#[test]
 fn quic_has_a_head_start_then_tcp_then_the_rest() {
     let mut rig = Rig::new(&config(&[WS, TCP, QUIC]));
     let mut dialled = vec![rig.dials().remove(0).2];
