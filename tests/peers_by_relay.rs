@@ -4,15 +4,10 @@
 
 mod common;
 
-use std::{
-    net::{TcpListener, UdpSocket},
-    sync::atomic::{AtomicU16, Ordering},
-};
-
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use common::{Proc, Relay, text};
+use common::{Proc, Relay, free_ports, text};
 
 /// A peer on the loopback interface.
 fn peer(name: &str, args: &[&str]) -> Proc {
@@ -34,23 +29,6 @@ fn registered_peer(name: &str, relay: &str, more: &[&str]) -> (Proc, String) {
     assert_eq!(proc.wait_event("registered")["ttl"], 7_200);
     proc.wait_event("ready");
     (proc, id)
-}
-
-/// Four ports in a row, free for TCP and UDP. They are below those that the system gives out.
-fn free_ports() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % 300).unwrap() * 40;
-    for _ in 0..1_000 {
-        let port = 20_000 + (start + 4 * NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        let free = |port| {
-            TcpListener::bind(("0.0.0.0", port)).is_ok()
-                && UdpSocket::bind(("0.0.0.0", port)).is_ok()
-        };
-        if (port..port + 4).all(free) {
-            return port;
-        }
-    }
-    panic!("no four free ports in a row");
 }
 
 /// A relay on ports that it can have again.

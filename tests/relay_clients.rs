@@ -14,6 +14,7 @@ use libp2p::{
     tcp, yamux,
 };
 use libp2p_webrtc::tokio::{Certificate, Transport as WebRtc};
+use nix::sys::signal::Signal;
 use tokio::time;
 
 use common::{DEADLINE, Relay, text};
@@ -216,7 +217,7 @@ async fn said_during<T>(
     }
 }
 
-/// A reserved peer is gone without a word: its process was killed, its machine lost power.
+/// A reserved peer is killed. Its system ends a TCP connection, but not one over QUIC.
 fn vanishes(start: &str, contains: &str) {
     let mut relay = Relay::start(NO_ARGS);
     let address = relay.local_address(start, contains).parse().unwrap();
@@ -254,6 +255,37 @@ async fn drive(swarm: &mut Swarm<Client>) {
     loop {
         swarm.select_next_some().await;
     }
+}
+
+#[tokio::test]
+async fn a_circuit_whose_callee_leaves_ends_once() {
+    let relay = Relay::start(NO_ARGS);
+    let address: Multiaddr = relay.local_address("tcp", "/p2p/").parse().unwrap();
+    let relay_id: PeerId = relay.peer_id.parse().unwrap();
+    let mut callee = client().await;
+    let callee_id = *callee.local_peer_id();
+    reserve(&mut callee, &address).await;
+    let circuit = address
+        .with(Protocol::P2pCircuit)
+        .with(Protocol::P2p(callee_id));
+    let mut caller = client().await;
+    call(&mut caller, &mut callee, circuit).await;
+
+    callee.disconnect_peer_id(relay_id).unwrap();
+    let ended = until(&mut caller, "end of the circuit", |event| match event {
+        SwarmEvent::ConnectionClosed { peer_id, .. } if peer_id == callee_id => Some(()),
+        _ => None,
+    });
+    match futures::future::select(Box::pin(ended), Box::pin(drive(&mut callee))).await {
+        Either::Left(_) => {}
+        Either::Right(_) => unreachable!("a swarm has no end"),
+    }
+    // The relay has seen both ends of it go when it answers this.
+    discover(&mut caller, relay_id).await;
+    relay.proc.signal(Signal::SIGTERM);
+    let said = relay.proc.finish().stdout;
+    assert_eq!(said.matches("circuit_opened").count(), 1, "{said}");
+    assert_eq!(said.matches("circuit_closed").count(), 1, "{said}");
 }
 
 #[tokio::test]

@@ -45,15 +45,17 @@ pub(crate) fn router(bootstrap: bootstrap::Source, page: Page) -> Router {
         .layer(middleware::map_response(page::protect))
 }
 
-/// Serves until dropped. `slots` bounds the connections of all listeners together.
+/// Serves until dropped. `slots` bounds the connections of all listeners together; each listener may
+/// hold one more, that waits.
 pub(crate) async fn serve(listener: TcpListener, router: Router, slots: Arc<Semaphore>) {
     loop {
-        // Waiting here leaves new connections in the system's queue, which is bounded too.
-        let Ok(slot) = slots.clone().acquire_owned().await else {
-            return;
-        };
         match listener.accept().await {
             Ok((stream, from)) => {
+                // Waiting leaves further connections in the system's queue, which is bounded too. A
+                // slot that was taken before would be one less for the other listener.
+                let Ok(slot) = slots.clone().acquire_owned().await else {
+                    return;
+                };
                 let router = router.clone();
                 tokio::spawn(async move {
                     connection(stream, from, router).await;

@@ -24,11 +24,16 @@ const EXIT_FAILURE: u8 = 1;
 /// Exit status for a wrong argument: nothing was started.
 const EXIT_USAGE: u8 = 2;
 
-/// What is logged unless `RUST_LOG` says otherwise. libp2p-webrtc names remote IP addresses in its
-/// error lines, which are ours to keep at debug; libp2p-rendezvous warns of every unregistration,
-/// libp2p-identify of every push that a newer one overtakes, libp2p-autonat of every request that
-/// a remote breaks off. quinn-udp warns of every address there is no route to, and names it.
-const DEFAULT_LOG: &str = "warn,libp2p_webrtc=off,libp2p_rendezvous=error,libp2p_identify=error,libp2p_autonat=error,quinn_udp=error";
+/// What is logged unless `RUST_LOG` says otherwise.
+const DEFAULT_LOG: &str = "warn";
+
+/// What is logged of libraries unless `RUST_LOG` names them. libp2p-webrtc names remote IP addresses in its
+/// error lines, which are ours to keep at debug; libp2p-identify warns of every push that a newer one
+/// overtakes, libp2p-autonat of every request that a remote breaks off. quinn-udp warns of every
+/// address there is no route to, and names it; libp2p-relay and libp2p-request-response of every stream
+/// beyond their limits, so that a remote could fill the log.
+const QUIET: &str = "libp2p_webrtc=off,libp2p_identify=error,libp2p_autonat=error,\
+    libp2p_relay=error,libp2p_request_response=error,quinn_udp=error";
 
 fn main() -> ExitCode {
     let invocation = match cli::parse(std::env::args_os()) {
@@ -81,15 +86,42 @@ fn prepare() {
     let _ = thread::Builder::new()
         .name("entropy".into())
         .spawn(|| aws_lc_rs::rand::fill(&mut [0; 32]));
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
     fmt()
-        .with_env_filter(filter)
+        .with_env_filter(log_filter(std::env::var(EnvFilter::DEFAULT_ENV).ok()))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
 }
 
+/// Of two directives for one target the later counts.
+fn log_filter(wanted: Option<String>) -> EnvFilter {
+    let wanted = wanted.filter(|wanted| !wanted.trim().is_empty());
+    let wanted = wanted.as_deref().unwrap_or(DEFAULT_LOG);
+    EnvFilter::try_new(format!("{QUIET},{wanted}"))
+        .unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},{DEFAULT_LOG}")))
+}
+
 fn fail(line: &str, status: u8) -> ExitCode {
     output::complain(&format!("error: {line}"));
     ExitCode::from(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_for_more_logs_does_not_get_those_with_addresses() {
+        let filter = |wanted: &str| log_filter(Some(wanted.into())).to_string();
+        for wanted in ["info", "debug", "shared=debug"] {
+            let filter = filter(wanted);
+            assert!(filter.contains("libp2p_webrtc=off"), "{filter}");
+            assert!(filter.contains(wanted), "{filter}");
+        }
+        let asked_for = filter("libp2p_webrtc=debug");
+        assert!(!asked_for.contains("libp2p_webrtc=off"), "{asked_for}");
+        for nothing in [None, Some(" ".into()), Some("no=such=thing".into())] {
+            assert!(log_filter(nothing).to_string().ends_with("warn"));
+        }
+    }
 }

@@ -9,11 +9,12 @@ mod events;
 pub(crate) mod limits;
 mod listen;
 mod reach;
+mod silent;
 mod state;
 mod stun;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     convert::Infallible,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
@@ -22,9 +23,7 @@ use std::{
 
 use anyhow::Context;
 use futures::{FutureExt, StreamExt};
-use libp2p::{
-    Multiaddr, PeerId, Swarm, core::transport::ListenerId, multiaddr::Protocol, swarm::ConnectionId,
-};
+use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, multiaddr::Protocol};
 use shared::{config::Bootstrap, event::Event, rendezvous::server::Server as Rendezvous};
 use tokio::{
     net::UdpSocket,
@@ -38,6 +37,7 @@ use self::{
     book::Book,
     event::{Line, RelayEvent},
     listen::{Servers, WebRtcOnIpv6},
+    silent::Silent,
     state::State,
 };
 use crate::{
@@ -90,7 +90,7 @@ struct Relay {
     awaited: Option<HashSet<ListenerId>>,
     rendezvous: Rendezvous,
     book: Book,
-    ping_failures: HashMap<ConnectionId, u32>,
+    silent: Silent,
 }
 
 impl Relay {
@@ -137,7 +137,7 @@ impl Relay {
             awaited: Some(listeners.into_iter().collect()),
             rendezvous: Rendezvous::new(settings.limits.rendezvous()),
             book: Book::default(),
-            ping_failures: HashMap::new(),
+            silent: Silent::default(),
         };
         relay.say(Event::Started { peer_id });
         relay.serve(sockets, served, settings.limits.max_http_connections)?;

@@ -14,6 +14,7 @@ use std::{
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex,
+        atomic::{AtomicU16, Ordering},
         mpsc::{Receiver, RecvTimeoutError, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -372,16 +373,15 @@ pub fn http_get(server: SocketAddr, path: &str) -> (u16, String) {
     (status, body.to_owned())
 }
 
-/// A port that is free with the three that follow it, for IPv4; a test that needs a fixed one.
+/// Four ports in a row, free for TCP and UDP. They are below those that the system gives out.
 pub fn free_ports() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 300).unwrap() * 40;
     let is_free = |port| {
         TcpListener::bind(("0.0.0.0", port)).is_ok() && UdpSocket::bind(("0.0.0.0", port)).is_ok()
     };
-    (0..100)
-        .map(|_| {
-            let any = TcpListener::bind(("0.0.0.0", 0)).unwrap();
-            any.local_addr().unwrap().port()
-        })
-        .find(|port| *port < 65_532 && (*port..=port + 3).all(is_free))
+    (0..1_000)
+        .map(|_| 20_000 + (start + 4 * NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000)
+        .find(|port| (*port..port + 4).all(is_free))
         .expect("four free ports in a row")
 }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::watch,
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
 
 use super::{page::Readiness, *};
@@ -187,6 +187,28 @@ async fn more_clients_than_slots_wait_their_turn() {
     assert!(futures::poll!(&mut waiting).is_pending());
     drop(silent);
     assert_eq!(waiting.await.text(), "ok");
+}
+
+#[tokio::test]
+async fn listeners_share_their_slots() {
+    let [one, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
+    let listeners = [one.await.unwrap(), other.await.unwrap()];
+    let slots = Arc::new(Semaphore::new(1));
+    let router = Router::new().route("/healthz", get(async || "ok"));
+    let mut tasks = JoinSet::new();
+    let addresses = listeners.map(|listener| {
+        let address = listener.local_addr().unwrap();
+        tasks.spawn(serve(listener, router.clone(), slots.clone()));
+        address
+    });
+    for address in [addresses[0], addresses[0], addresses[1], addresses[0]] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).await.unwrap();
+        assert!(response.ends_with(b"ok"));
+    }
 }
 
 #[tokio::test]

@@ -22,9 +22,6 @@ use super::{limits::Limits, reach};
 
 /// How long a ping waits for its answer. A browser tab in the background answers late.
 const PING_TIMEOUT: Duration = Duration::from_secs(30);
-/// Streams of one connection: as many circuits as a peer may have by default, and half as many more.
-/// QUIC keeps a place for each, used or not.
-const MAX_STREAMS: u32 = 96;
 /// What one QUIC connection may send ahead of us. libp2p's 15 MB are much, times all connections.
 const QUIC_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// The same for one stream.
@@ -49,9 +46,10 @@ pub(crate) fn swarm(
     certificate: Option<Certificate>,
     limits: &Limits,
 ) -> anyhow::Result<Swarm<Behaviour>> {
+    let max_streams = limits.max_streams();
     let muxer = || {
         let mut config = yamux::Config::default();
-        config.set_max_num_streams(MAX_STREAMS as usize);
+        config.set_max_num_streams(max_streams as usize);
         config
     };
     let tcp_config = || tcp::Config::default().nodelay(true);
@@ -60,7 +58,7 @@ pub(crate) fn swarm(
         .with_tcp(tcp_config(), noise::Config::new, muxer)
         .context("cannot set up tcp")?
         .with_quic_config(|mut config| {
-            config.max_concurrent_stream_limit = MAX_STREAMS;
+            config.max_concurrent_stream_limit = max_streams;
             config.max_connection_data = QUIC_CONNECTION_WINDOW;
             config.max_stream_data = QUIC_STREAM_WINDOW;
             config

@@ -23,7 +23,8 @@ const MAX_RATES: usize = 16_384;
 pub(crate) struct Book {
     /// How many connections of a peer hold a reservation.
     reservations: HashMap<PeerId, u32>,
-    circuits: usize,
+    /// Open circuits of each pair: libp2p may tell the end of one twice.
+    circuits: HashMap<(PeerId, PeerId), u32>,
     rates: HashMap<PeerId, (Instant, u32)>,
 }
 
@@ -33,7 +34,7 @@ impl Book {
         Counts {
             registrations,
             reservations: self.reservations.len(),
-            circuits: self.circuits,
+            circuits: self.circuits.values().map(|n| *n as usize).sum(),
         }
     }
 
@@ -78,14 +79,18 @@ impl Book {
 
     /// Two peers talk.
     pub(crate) fn circuit_opened(&mut self, from: PeerId, to: PeerId) -> RelayEvent {
-        self.circuits += 1;
+        *self.circuits.entry((from, to)).or_default() += 1;
         RelayEvent::CircuitOpened { from, to }
     }
 
     /// They no longer do.
-    pub(crate) fn circuit_closed(&mut self, from: PeerId, to: PeerId) -> RelayEvent {
-        self.circuits = self.circuits.saturating_sub(1);
-        RelayEvent::CircuitClosed { from, to }
+    pub(crate) fn circuit_closed(&mut self, from: PeerId, to: PeerId) -> Option<RelayEvent> {
+        let open = self.circuits.get_mut(&(from, to))?;
+        *open -= 1;
+        if *open == 0 {
+            self.circuits.remove(&(from, to));
+        }
+        Some(RelayEvent::CircuitClosed { from, to })
     }
 
     fn at_most(&mut self, peer: PeerId, connections: u32) -> Option<RelayEvent> {
@@ -129,11 +134,20 @@ mod tests {
     }
 
     #[test]
-    fn circuits_never_count_below_zero() {
-        let (mut book, a, b) = (Book::default(), PeerId::random(), PeerId::random());
-        book.circuit_closed(a, b);
-        book.circuit_opened(a, b);
-        assert_eq!(book.counts(0).circuits, 1);
+    fn a_circuit_whose_end_is_told_twice_ends_once() {
+        let [a, b, c] = [(); 3].map(|()| PeerId::random());
+        let mut book = Book::default();
+        for (from, to) in [(a, b), (a, b), (a, c)] {
+            book.circuit_opened(from, to);
+        }
+        assert_eq!(book.counts(0).circuits, 3);
+        assert!(book.circuit_closed(a, c).is_some());
+        assert_eq!(book.circuit_closed(a, c), None);
+        assert_eq!(book.circuit_closed(b, a), None);
+        assert_eq!(book.counts(0).circuits, 2);
+        assert!(book.circuit_closed(a, b).is_some());
+        assert!(book.circuit_closed(a, b).is_some());
+        assert_eq!(book.counts(0), Counts::default());
     }
 
     #[test]

@@ -3,10 +3,7 @@
 use std::time::Instant;
 
 use libp2p::{
-    Multiaddr, PeerId,
-    core::transport::ListenerId,
-    ping, relay, request_response as rr,
-    swarm::{ConnectionId, SwarmEvent},
+    Multiaddr, core::transport::ListenerId, ping, relay, request_response as rr, swarm::SwarmEvent,
 };
 use shared::{
     address,
@@ -20,10 +17,6 @@ use super::{
     event::{Line, RelayEvent},
     with_peer,
 };
-
-/// Pings in a row without an answer after which a connection is dead: some two minutes. QUIC
-/// notices by itself, sooner.
-const MAX_PING_FAILURES: u32 = 3;
 
 impl Relay {
     pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -42,7 +35,7 @@ impl Relay {
                 ..
             } => {
                 tracing::debug!(peer = %peer_id, ?cause, "connection closed");
-                self.ping_failures.remove(&connection_id);
+                self.silent.forget(connection_id);
                 let ended = self.book.connection_closed(peer_id, num_established);
                 self.say_if(ended);
             }
@@ -98,11 +91,7 @@ impl Relay {
         match event {
             BehaviourEvent::Relay(event) => self.on_relay_event(event),
             BehaviourEvent::Rendezvous(event) => self.on_rendezvous_event(event),
-            BehaviourEvent::Ping(ping::Event {
-                peer,
-                connection,
-                result,
-            }) => self.on_ping(peer, connection, result),
+            BehaviourEvent::Ping(event) => self.on_ping(&event),
             BehaviourEvent::Reach(event) => {
                 tracing::debug!(peer = %event.client, result = ?event.result, "asked whether it can be reached");
             }
@@ -128,7 +117,7 @@ impl Relay {
                 src_peer_id,
                 dst_peer_id,
                 ..
-            } => Some(self.book.circuit_closed(src_peer_id, dst_peer_id)),
+            } => self.book.circuit_closed(src_peer_id, dst_peer_id),
             relay::Event::ReservationReqDenied {
                 src_peer_id: peer,
                 status,
@@ -205,23 +194,12 @@ impl Relay {
         }
     }
 
-    /// libp2p's ping only reports; a connection whose other end is gone would stay for ever.
-    fn on_ping(
-        &mut self,
-        peer: PeerId,
-        connection: ConnectionId,
-        result: Result<std::time::Duration, ping::Failure>,
-    ) {
-        if !matches!(result, Err(ping::Failure::Timeout)) {
-            self.ping_failures.remove(&connection);
-            return;
-        }
-        let failures = self.ping_failures.entry(connection).or_default();
-        *failures += 1;
-        if *failures >= MAX_PING_FAILURES {
-            tracing::info!(%peer, "no answer to pings: connection closed");
-            self.ping_failures.remove(&connection);
-            self.swarm.close_connection(connection);
+    fn on_ping(&mut self, event: &ping::Event) {
+        // A peer that speaks no ping is not silent.
+        let answered = !matches!(event.result, Err(ping::Failure::Timeout));
+        if self.silent.pinged(event.connection, answered) {
+            tracing::info!(peer = %event.peer, "no answer to pings: connection closed");
+            self.swarm.close_connection(event.connection);
         }
     }
 

@@ -31,6 +31,11 @@ pub(crate) const CIRCUIT_RATE_PER_PEER: Rate = rate(240, Duration::from_secs(1))
 /// As many for a few rooms behind one address.
 pub(crate) const CIRCUIT_RATE_PER_IP: Rate = rate(4_000, Duration::from_millis(50));
 
+/// Streams of one connection: at least this many, for what is no circuit …
+const MIN_STREAMS: u32 = 96;
+/// … and at most as many as yamux's window of 1 GiB for a connection is enough for.
+const MAX_STREAMS: u32 = 4_096;
+
 /// Connections of all peers: two for each reservation.
 pub(crate) const MAX_CONNECTIONS: u32 = 8_192;
 /// Twice the reservations of a peer.
@@ -118,6 +123,15 @@ impl Limits {
             min_ttl: MIN_REGISTRATION_TTL,
             max_ttl: MAX_REGISTRATION_TTL,
         }
+    }
+
+    /// Streams of one connection: as many circuits as a peer may have, and half as many more. QUIC keeps
+    /// a place for each, used or not.
+    pub(crate) fn max_streams(&self) -> u32 {
+        let circuits = self.max_circuits_per_peer;
+        circuits
+            .saturating_add(circuits / 2)
+            .clamp(MIN_STREAMS, MAX_STREAMS)
     }
 
     /// For every connection.

@@ -14,6 +14,8 @@ use super::{advertise, behaviour::Behaviour};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1_024;
+/// Ports that are tried for one that is free for IPv4 and for IPv6.
+const ANY_PORT_ATTEMPTS: u32 = 16;
 /// IPv6 addresses with a WebRTC listener of their own: a machine has a few, and temporary ones.
 const MAX_WEBRTC_IPV6: usize = 16;
 
@@ -31,31 +33,45 @@ pub(crate) struct Servers {
 ///
 /// STUN has the next port as well: only what a NAT shows to two of them tells its kind.
 pub(crate) fn servers(port: u16) -> anyhow::Result<Servers> {
-    let mut ports = match port {
-        0 => [0, 0],
-        port => [port, port + 1],
-    };
-    let mut servers = Servers {
-        http: Vec::new(),
-        stun: Vec::new(),
-    };
-    for ip in families() {
-        let http = SocketAddr::new(ip, port);
-        let socket = bind(http, Type::STREAM)
+    let families = families();
+    let mut http = Vec::new();
+    for ip in &families {
+        let address = SocketAddr::new(*ip, port);
+        let socket = bind(address, Type::STREAM)
             .and_then(|socket| socket.listen(BACKLOG).map(|()| socket))
-            .with_context(|| cannot_listen(&format!("tcp {http}")))?;
-        servers.http.push(TcpListener::from_std(socket.into())?);
-        for port in &mut ports {
-            let stun = SocketAddr::new(ip, *port);
-            let socket =
-                bind(stun, Type::DGRAM).with_context(|| cannot_listen(&format!("udp {stun}")))?;
-            let socket = UdpSocket::from_std(socket.into())?;
-            // Any port for IPv4 is the one for IPv6: `/bootstrap.json` has no room for two.
-            *port = socket.local_addr()?.port();
-            servers.stun.push(socket);
+            .with_context(|| cannot_listen(&format!("tcp {address}")))?;
+        http.push(TcpListener::from_std(socket.into())?);
+    }
+    let next = if port == 0 { 0 } else { port + 1 };
+    let mut stun = stun(&families, port)?;
+    stun.extend(self::stun(&families, next)?);
+    Ok(Servers { http, stun })
+}
+
+/// A port of STUN. Any port for IPv4 is the one for IPv6, as `/bootstrap.json` has no room for two; it may
+/// be taken there.
+fn stun(families: &[IpAddr], port: u16) -> anyhow::Result<Vec<UdpSocket>> {
+    let mut attempts = if port == 0 { ANY_PORT_ATTEMPTS } else { 1 };
+    loop {
+        attempts -= 1;
+        match udp(families, port) {
+            Err(error) if attempts > 0 => tracing::debug!("{error:#}"),
+            result => return result,
         }
     }
-    Ok(servers)
+}
+
+fn udp(families: &[IpAddr], mut port: u16) -> anyhow::Result<Vec<UdpSocket>> {
+    let mut sockets = Vec::new();
+    for ip in families {
+        let address = SocketAddr::new(*ip, port);
+        let socket =
+            bind(address, Type::DGRAM).with_context(|| cannot_listen(&format!("udp {address}")))?;
+        let socket = UdpSocket::from_std(socket.into())?;
+        port = socket.local_addr()?.port();
+        sockets.push(socket);
+    }
+    Ok(sockets)
 }
 
 /// Starts libp2p's listeners, and returns those that will report an IPv4 address.
