@@ -67,8 +67,10 @@ fn the_relay_publishes_the_ports_it_listens_on() {
         .iter()
         .find_map(|word| word.strip_prefix("--port=")?.parse::<u16>().ok())
         .unwrap();
-    let range = format!("{port}-{}", port + 2);
-    let wanted = ["tcp", "udp"].map(|protocol| format!("{range}:{range}/{protocol}"));
+    let wanted = [("tcp", port + 2), ("udp", port + 3)].map(|(protocol, last)| {
+        let range = format!("{port}-{last}");
+        format!("{range}:{range}/{protocol}")
+    });
     assert_eq!(words(&relay["ports"]), wanted);
 }
 

@@ -56,7 +56,7 @@ export function createView(document, on) {
     if (empty.hidden) return;
     setText(empty.querySelector("h2"), alone ? "Nobody else is here yet" : "Say hello");
     setText(empty.querySelector("p"), alone
-      ? "Send this link to somebody, or scan it with a phone. Who opens it meets you here; then messages go straight from one machine to the other."
+      ? "Send this link to somebody, or scan it with a phone. Who opens it meets you here. Between two browsers messages pass through the relay, which cannot read them."
       : "What you type goes to everyone in the room. Choose a peer to write to that one only.");
     byId("empty-invite").hidden = !alone;
   }
