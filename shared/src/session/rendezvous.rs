@@ -202,7 +202,7 @@ impl Session {
         }
     }
 
-    /// Whether messages to a peer go by this relay, and are answered.
+    /// Whether messages to a peer go by this relay, on a path that is not dead yet.
     pub(super) fn carries_a_path(&self, id: RelayId) -> bool {
         let relay = self.relays.get(&id).and_then(|relay| relay.peer);
         let mut paths = self.peers.values().filter_map(Peer::path);
