@@ -206,7 +206,11 @@ async fn listeners_share_their_slots() {
         let request = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
         stream.write_all(request).await.unwrap();
         let mut response = Vec::new();
-        stream.read_to_end(&mut response).await.unwrap();
+        let answer = stream.read_to_end(&mut response);
+        time::timeout(CONNECTION_TIMEOUT, answer)
+            .await
+            .expect("an answer")
+            .unwrap();
         assert!(response.ends_with(b"ok"));
     }
 }
