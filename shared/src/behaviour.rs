@@ -2,29 +2,31 @@
 
 use std::sync::Arc;
 
-use libp2p::{
-    PeerId, StreamProtocol,
-    connection_limits::{self, ConnectionLimits},
-    identify,
-    identity::Keypair,
-    relay,
-    swarm::NetworkBehaviour,
-};
+use libp2p::{PeerId, StreamProtocol, identify, identity::Keypair, relay, swarm::NetworkBehaviour};
 
 use crate::{
     config::{
         AGENT_VERSION, IDENTIFY_PROTOCOL, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_PEER,
         MAX_PENDING_CONNECTIONS, NodeConfig, PING_INTERVAL, PING_TIMEOUT,
     },
-    greet,
+    connections, greet,
     msg::{self, MSG_PROTOCOL, ONESHOT_PROTOCOL, hub::Hub},
     ping, platform, rendezvous,
+};
+
+/// A peer's connections.
+const LIMITS: connections::Limits = connections::Limits {
+    handshakes: MAX_PENDING_CONNECTIONS,
+    dials: MAX_PENDING_CONNECTIONS,
+    incoming: MAX_CONNECTIONS,
+    all: MAX_CONNECTIONS,
+    of_peer: MAX_CONNECTIONS_PER_PEER,
 };
 
 /// The peer's behaviour. The limits come first: what they deny, the others need not see.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
-    limits: connection_limits::Behaviour,
+    limits: connections::Behaviour,
     pub(crate) relay: relay::client::Behaviour,
     pub(crate) rendezvous: rendezvous::client::Behaviour,
     pub(crate) identify: identify::Behaviour,
@@ -45,7 +47,7 @@ impl Behaviour {
         let identify = identify::Config::new(IDENTIFY_PROTOCOL.into(), key.public())
             .with_agent_version(AGENT_VERSION.into());
         Self {
-            limits: connection_limits::Behaviour::new(limits()),
+            limits: connections::Behaviour::new(LIMITS),
             relay,
             rendezvous: rendezvous::client::new(),
             identify: identify::Behaviour::new(identify),
@@ -71,12 +73,4 @@ pub(crate) fn is_compatible(protocols: &[StreamProtocol]) -> bool {
 /// Whether a peer that speaks these protocols is a relay.
 pub(crate) fn is_relay(protocols: &[StreamProtocol]) -> bool {
     protocols.contains(&relay::HOP_PROTOCOL_NAME)
-}
-
-fn limits() -> ConnectionLimits {
-    ConnectionLimits::default()
-        .with_max_pending_incoming(Some(MAX_PENDING_CONNECTIONS))
-        .with_max_pending_outgoing(Some(MAX_PENDING_CONNECTIONS))
-        .with_max_established(Some(MAX_CONNECTIONS))
-        .with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER))
 }

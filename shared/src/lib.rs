@@ -3,6 +3,7 @@
 pub mod address;
 mod behaviour;
 pub mod config;
+pub mod connections;
 pub mod error;
 pub mod event;
 mod gate;
@@ -15,4 +16,5 @@ mod queue;
 pub mod rendezvous;
 pub mod session;
 mod table;
+pub mod tally;
 mod wire;

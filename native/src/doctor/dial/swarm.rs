@@ -4,17 +4,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use libp2p::{
-    Swarm,
-    autonat::v2::client,
-    connection_limits::{self, ConnectionLimits},
-    identify,
-    identity::Keypair,
-    relay,
-    swarm::NetworkBehaviour,
+    Swarm, autonat::v2::client, identify, identity::Keypair, relay, swarm::NetworkBehaviour,
 };
 use shared::{
     config::{AGENT_VERSION, IDENTIFY_PROTOCOL},
-    platform,
+    connections, platform,
 };
 
 use super::{asked::MAX_CANDIDATES, candidates};
@@ -24,11 +18,20 @@ const ASK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Connections that others make: relays that dial back, and whoever else finds us in these seconds.
 const MAX_INCOMING: u32 = 64;
+/// Connections that we make, each way of dialling one: far more than there are addresses to dial.
+const MAX_DIALS: u32 = 256;
+const LIMITS: connections::Limits = connections::Limits {
+    handshakes: MAX_INCOMING,
+    dials: MAX_DIALS,
+    incoming: MAX_INCOMING,
+    all: MAX_INCOMING + MAX_DIALS,
+    of_peer: MAX_INCOMING + MAX_DIALS,
+};
 
 /// What the doctor speaks.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
-    limits: connection_limits::Behaviour,
+    limits: connections::Behaviour,
     identify: identify::Behaviour,
     pub(super) candidates: candidates::Behaviour,
     reach: client::Behaviour,
@@ -44,11 +47,8 @@ pub(super) fn new() -> anyhow::Result<Swarm<Behaviour>> {
     let config = client::Config::default()
         .with_max_candidates(MAX_CANDIDATES)
         .with_probe_interval(ASK_INTERVAL);
-    let limits = ConnectionLimits::default()
-        .with_max_pending_incoming(Some(MAX_INCOMING))
-        .with_max_established_incoming(Some(MAX_INCOMING));
     platform::build_swarm(key, |circuits| Behaviour {
-        limits: connection_limits::Behaviour::new(limits),
+        limits: connections::Behaviour::new(LIMITS),
         identify: identify::Behaviour::new(identify),
         candidates: candidates::Behaviour::default(),
         reach: client::Behaviour::new(rand::make_rng(), config),
