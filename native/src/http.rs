@@ -9,6 +9,7 @@ pub(crate) mod bootstrap;
 mod embedded;
 mod files;
 pub(crate) mod page;
+pub(crate) mod slots;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -20,11 +21,10 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time,
 };
 
-use self::page::Page;
+use self::{page::Page, slots::Slots};
 
 /// A client that has not sent a whole request header by then is cut off.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,14 +47,15 @@ pub(crate) fn router(bootstrap: bootstrap::Source, page: Page) -> Router {
 
 /// Serves until dropped. `slots` bounds the connections of all listeners together; each listener may
 /// hold one more, that waits.
-pub(crate) async fn serve(listener: TcpListener, router: Router, slots: Arc<Semaphore>) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, slots: Arc<Slots>) {
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
                 // Waiting leaves further connections in the system's queue, which is bounded too. A
                 // slot that was taken before would be one less for the other listener.
-                let Ok(slot) = slots.clone().acquire_owned().await else {
-                    return;
+                let Some(slot) = slots.take(from.ip()).await else {
+                    tracing::debug!(%from, "too many HTTP connections from this network");
+                    continue;
                 };
                 let router = router.clone();
                 tokio::spawn(async move {

@@ -4,10 +4,12 @@ mod advertise;
 mod announce;
 mod behaviour;
 mod book;
+mod circuits;
 mod event;
 mod events;
 pub(crate) mod limits;
 mod listen;
+mod networks;
 mod reach;
 mod silent;
 mod state;
@@ -25,12 +27,7 @@ use anyhow::Context;
 use futures::{FutureExt, StreamExt};
 use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, multiaddr::Protocol};
 use shared::{config::Bootstrap, event::Event, rendezvous::server::Server as Rendezvous};
-use tokio::{
-    net::UdpSocket,
-    sync::{Semaphore, watch},
-    task::JoinSet,
-    time,
-};
+use tokio::{net::UdpSocket, sync::watch, task::JoinSet, time};
 
 use self::{
     behaviour::Behaviour,
@@ -45,6 +42,7 @@ use crate::{
     http::{
         self, bootstrap,
         page::{Page, Readiness},
+        slots::Slots,
     },
     os,
     output::{self, Output},
@@ -106,7 +104,10 @@ impl Relay {
             &state.certificate.fingerprint(),
         )?;
         let certificate = settings.webrtc_direct.then(|| state.certificate.clone());
-        let mut swarm = behaviour::swarm(state.key.clone(), certificate, &settings.limits)?;
+        let limits = &settings.limits;
+        let admission = limits.admission();
+        let mut swarm =
+            behaviour::swarm(state.key.clone(), certificate, limits, admission.clone())?;
         let third = if settings.port == 0 {
             0
         } else {
@@ -135,12 +136,16 @@ impl Relay {
             advertised: Vec::new(),
             webrtc_on_ipv6: settings.webrtc_direct.then(WebRtcOnIpv6::default),
             awaited: Some(listeners.into_iter().collect()),
-            rendezvous: Rendezvous::new(settings.limits.rendezvous()),
-            book: Book::default(),
+            rendezvous: Rendezvous::new(limits.rendezvous()),
+            book: Book::new(admission),
             silent: Silent::default(),
         };
         relay.say(Event::Started { peer_id });
-        relay.serve(sockets, served, settings.limits.max_http_connections)?;
+        let slots = Slots::new(
+            limits.max_http_connections,
+            limits.http_connections_of_network(),
+        );
+        relay.serve(sockets, served, &slots)?;
         for address in relay.announce.clone() {
             relay.say(Event::ExternalAddress { address });
         }
@@ -153,13 +158,12 @@ impl Relay {
         &mut self,
         sockets: Servers,
         bootstrap: watch::Receiver<Bootstrap>,
-        max_http: u32,
+        slots: &Arc<Slots>,
     ) -> anyhow::Result<()> {
         let bootstrap = bootstrap::Source {
             bootstrap,
             announced: !self.announce.is_empty(),
         };
-        let slots = Arc::new(Semaphore::new(max_http as usize));
         for listener in sockets.http {
             let address = listener.local_addr()?;
             if self.http_port == 0 {

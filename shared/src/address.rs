@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol};
 
@@ -89,6 +89,33 @@ pub fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
         Protocol::Ip6(ip) => Some(ip.into()),
         _ => None,
     }
+}
+
+/// Bits of an IPv6 address that name a network: one machine has all addresses in it.
+const IPV6_NETWORK_BITS: u32 = 64;
+
+/// What stands for the network that an IP address is in: an IPv4 address, behind which there may be a NAT,
+/// or the first of an IPv6 network.
+#[must_use]
+pub fn network_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.into(),
+        IpAddr::V6(ip) => {
+            let mask = u128::MAX << (128 - IPV6_NETWORK_BITS);
+            Ipv6Addr::from_bits(ip.to_bits() & mask).into()
+        }
+    }
+}
+
+/// The same, if it is one of the Internet. Behind others, such as that of a proxy on the same machine or of
+/// a container's bridge, there may be anyone.
+#[must_use]
+pub fn internet_network_of(ip: IpAddr) -> Option<IpAddr> {
+    let internet = match ip.to_canonical() {
+        IpAddr::V4(ip) => !(ip.is_loopback() || ip.is_private() || ip.is_link_local()),
+        IpAddr::V6(ip) => !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()),
+    };
+    internet.then(|| network_of(ip))
 }
 
 /// The IP address that an address starts with, and its port of TCP or UDP.

@@ -6,6 +6,7 @@ use libtest_mimic::{Arguments, Completion, Trial};
 
 use crate::lab;
 
+mod crowd;
 mod docker;
 mod doctor;
 mod faults;
@@ -53,6 +54,7 @@ pub(crate) fn main() -> ExitCode {
         mapping::tests(),
         matrix::tests(),
         docker::tests(),
+        crowd::tests(),
         faults::tests(),
         doctor::tests(),
     ];

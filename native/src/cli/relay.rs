@@ -149,9 +149,15 @@ pub(crate) struct RelayOptions {
     #[arg(long, value_name = "COUNT", help_heading = "Limits", value_parser = values::count)]
     max_registrations: Option<u32>,
 
-    /// HTTP connections at a time. [default: 256]
+    /// HTTP connections at a time. [default: 1024]
     #[arg(long, value_name = "COUNT", help_heading = "Limits", value_parser = values::count)]
     max_http_connections: Option<u32>,
+
+    /// What one IP address (of IPv6: one /64) may take of connections, reservations, circuits,
+    /// registrations and HTTP connections; 100 = all. Does not apply to private addresses.
+    /// [default: 25]
+    #[arg(long, value_name = "PERCENT", help_heading = "Limits", value_parser = percent)]
+    max_share_per_ip: Option<u32>,
 }
 
 /// What a relay runs with: options, file and defaults put together.
@@ -290,6 +296,7 @@ fn resolve_limits(flags: &RelayOptions, file: &RelayOptions) -> Result<Limits, U
         max_pending_connections: pick!(max_pending_connections, limits::MAX_PENDING_CONNECTIONS),
         max_registrations: pick!(max_registrations, limits::MAX_REGISTRATIONS),
         max_http_connections: pick!(max_http_connections, limits::MAX_HTTP_CONNECTIONS),
+        max_share_per_ip: pick!(max_share_per_ip, limits::MAX_SHARE_PER_IP),
     })
 }
 
@@ -326,6 +333,9 @@ fn check(options: &RelayOptions) -> Result<(), String> {
     if let Some(name) = &options.namespace {
         values::namespace(name).map_err(|e| format!("namespace: {e}"))?;
     }
+    if let Some(share) = options.max_share_per_ip {
+        percent(&share.to_string()).map_err(|e| format!("max-share-per-ip: {e}"))?;
+    }
     let counts = [
         ("max-reservations", options.max_reservations),
         (
@@ -352,5 +362,12 @@ fn port(text: &str) -> Result<u16, String> {
         _ => Err(format!(
             "a port is a number from 0 to {MAX_PORT}, for three more follow it"
         )),
+    }
+}
+
+fn percent(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(percent) if (1..=100).contains(&percent) => Ok(percent),
+        _ => Err("a share is a whole number of percent from 1 to 100".into()),
     }
 }

@@ -57,12 +57,12 @@ impl Answer {
 }
 
 impl Server {
-    async fn start(slots: usize) -> Self {
+    async fn start(slots: u32) -> Self {
         let www = tempfile::tempdir().unwrap();
         Self::serving(slots, www, false).await
     }
 
-    async fn serving(slots: usize, www: TempDir, announced: bool) -> Self {
+    async fn serving(slots: u32, www: TempDir, announced: bool) -> Self {
         let (bootstrap, served) = watch::channel(Bootstrap {
             peer_id: PeerId::random(),
             addresses: Vec::new(),
@@ -77,7 +77,7 @@ impl Server {
             announced,
         };
         let page = Page::find(Some(www.path())).unwrap();
-        let slots = Arc::new(Semaphore::new(slots));
+        let slots = Slots::new(slots, 1);
         let task = tokio::spawn(serve(listener, router(source, page), slots));
         Self {
             address,
@@ -195,7 +195,7 @@ async fn more_clients_than_slots_wait_their_turn() {
 async fn listeners_share_their_slots() {
     let [one, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
     let listeners = [one.await.unwrap(), other.await.unwrap()];
-    let slots = Arc::new(Semaphore::new(1));
+    let slots = Slots::new(1, 1);
     let router = Router::new().route("/healthz", get(async || "ok"));
     let mut tasks = JoinSet::new();
     let addresses = listeners.map(|listener| {

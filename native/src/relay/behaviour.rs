@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use libp2p::{
-    Swarm, SwarmBuilder, Transport, connection_limits,
+    Swarm, SwarmBuilder, Transport,
     core::{transport::OptionalTransport, upgrade::Version},
     identify,
     identity::Keypair,
@@ -15,10 +15,11 @@ use libp2p::{
 use libp2p_webrtc::tokio::{Certificate, Transport as WebRtc};
 use shared::{
     config::{AGENT_VERSION, IDENTIFY_PROTOCOL, IDLE_CONNECTION_TIMEOUT, MAX_WEBSOCKET_FRAME},
+    connections,
     rendezvous::server as rendezvous,
 };
 
-use super::{limits::Limits, reach};
+use super::{circuits::Admission, limits::Limits, networks, reach};
 
 /// How long a ping waits for its answer. A browser tab in the background answers late.
 const PING_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,7 +33,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a relay speaks.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
-    limits: connection_limits::Behaviour,
+    connections: connections::Behaviour,
+    pub(crate) networks: networks::Behaviour,
     pub(crate) relay: relay::Behaviour,
     pub(crate) rendezvous: rendezvous::Behaviour,
     identify: identify::Behaviour,
@@ -45,6 +47,7 @@ pub(crate) fn swarm(
     key: Keypair,
     certificate: Option<Certificate>,
     limits: &Limits,
+    admission: Admission,
 ) -> anyhow::Result<Swarm<Behaviour>> {
     let max_streams = limits.max_streams();
     let muxer = || {
@@ -76,7 +79,7 @@ pub(crate) fn swarm(
             Some(certificate) => OptionalTransport::some(WebRtc::new(key.clone(), certificate)),
             None => OptionalTransport::none(),
         })?
-        .with_behaviour(|key| Behaviour::new(key, limits))?
+        .with_behaviour(|key| Behaviour::new(key, limits, admission))?
         .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT))
         .with_connection_timeout(HANDSHAKE_TIMEOUT)
         .build();
@@ -86,8 +89,8 @@ pub(crate) fn swarm(
 type TransportResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 impl Behaviour {
-    fn new(key: &Keypair, limits: &Limits) -> Self {
-        let mut relay = relay::Behaviour::new(key.public().to_peer_id(), limits.relay());
+    fn new(key: &Keypair, limits: &Limits, admission: Admission) -> Self {
+        let mut relay = relay::Behaviour::new(key.public().to_peer_id(), limits.relay(admission));
         // Being a relay is what this program is for, whatever it knows of its addresses.
         relay.set_status(Some(relay::Status::Enable));
         let identify = identify::Config::new(IDENTIFY_PROTOCOL.into(), key.public())
@@ -97,7 +100,8 @@ impl Behaviour {
             // A relay dials back only where it is asked to, so it need not remember addresses.
             .with_cache_size(0);
         Self {
-            limits: connection_limits::Behaviour::new(limits.connections()),
+            connections: connections::Behaviour::new(limits.connections()),
+            networks: networks::Behaviour::new(limits.networks()),
             relay,
             rendezvous: rendezvous::behaviour(),
             identify: identify::Behaviour::new(identify),

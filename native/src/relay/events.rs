@@ -13,7 +13,7 @@ use shared::{
 
 use super::{
     Relay, advertise,
-    behaviour::BehaviourEvent,
+    behaviour::{Behaviour, BehaviourEvent},
     event::{Line, RelayEvent},
     with_peer,
 };
@@ -131,6 +131,18 @@ impl Relay {
                 status,
             } => {
                 tracing::info!(%from, %to, ?status, "circuit denied");
+                if matches!(status, relay::StatusCode::NoReservation) {
+                    self.book.circuit_failed(from);
+                }
+                None
+            }
+            #[allow(
+                deprecated,
+                reason = "nothing else tells that such a request has ended"
+            )]
+            relay::Event::CircuitReqOutboundConnectFailed { src_peer_id, .. }
+            | relay::Event::CircuitReqAcceptFailed { src_peer_id, .. } => {
+                self.book.circuit_failed(src_peer_id);
                 None
             }
             // Among them ReservationClosed, which comes for every connection that closes.
@@ -144,8 +156,13 @@ impl Relay {
 
     fn on_rendezvous_event(&mut self, event: rr::Event<Packet, Packet>) {
         let now = Instant::now();
-        let behaviour = &mut self.swarm.behaviour_mut().rendezvous;
-        let Some(event) = self.rendezvous.on_event(now, behaviour, event) else {
+        let Behaviour {
+            networks,
+            rendezvous,
+            ..
+        } = self.swarm.behaviour_mut();
+        let network_of = |connection| networks.network_of(connection);
+        let Some(event) = self.rendezvous.on_event(now, rendezvous, event, network_of) else {
             return;
         };
         let registering = match event {

@@ -1,10 +1,22 @@
 //! Every bound of a relay, and the libp2p configuration that keeps it.
 
-use std::{num::NonZeroU32, time::Duration};
+#[cfg(test)]
+mod tests;
 
-use libp2p::{connection_limits::ConnectionLimits, relay};
-use shared::rendezvous::server as rendezvous;
+use std::{
+    mem,
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
 
+use libp2p::{Multiaddr, PeerId, relay};
+use shared::{
+    address::{internet_network_of, ip_of, network_of},
+    connections,
+    rendezvous::server as rendezvous,
+};
+
+use super::{circuits::Admission, networks};
 use crate::cli::Rate;
 
 /// Reservations: a small room's worth is tens; this many cost some 100 MB, mostly connections.
@@ -52,8 +64,14 @@ const MIN_REGISTRATION_TTL: u64 = 60;
 /// … and is at most what a client gets that names no time: 2 h.
 const MAX_REGISTRATION_TTL: u64 = 7_200;
 
-/// HTTP connections that are open at a time.
-pub(crate) const MAX_HTTP_CONNECTIONS: u32 = 256;
+/// HTTP connections that are open at a time. A browser opens up to six, and keeps them for 10 s.
+pub(crate) const MAX_HTTP_CONNECTIONS: u32 = 1_024;
+
+/// What one network of the Internet may take of what is there for all, in percent. With addresses of
+/// both families one machine has two of them.
+pub(crate) const MAX_SHARE_PER_IP: u32 = 25;
+/// It may take all.
+const NO_SHARE: u32 = 100;
 
 /// Dials on behalf of peers that ask whether they can be reached. One may outlast its request.
 const MAX_DIALS_BACK: u32 = 2 * super::reach::MAX_AT_A_TIME as u32;
@@ -80,12 +98,18 @@ pub(crate) struct Limits {
     pub(crate) max_pending_connections: u32,
     pub(crate) max_registrations: u32,
     pub(crate) max_http_connections: u32,
+    pub(crate) max_share_per_ip: u32,
 }
 
 impl Limits {
+    /// Which requests for circuits are let through.
+    pub(crate) fn admission(&self) -> Admission {
+        Admission::new(self.max_circuits, self.share(self.max_circuits))
+    }
+
     /// For libp2p's relay.
-    pub(crate) fn relay(&self) -> relay::Config {
-        relay::Config {
+    pub(crate) fn relay(&self, admission: Admission) -> relay::Config {
+        let mut config = relay::Config {
             max_reservations: self.max_reservations as usize,
             // libp2p allows one more than it is told.
             max_reservations_per_peer: self.max_reservations_per_peer as usize - 1,
@@ -112,13 +136,22 @@ impl Limits {
         .circuit_src_per_ip(
             self.circuit_rate_per_ip.burst,
             self.circuit_rate_per_ip.interval,
-        )
+        );
+        by_network(&mut config);
+        // The last that is asked: what it admits, libp2p does not refuse for another limit.
+        let admitted = move |peer: PeerId, from: &Multiaddr, now: Instant| {
+            let network = ip_of(from).and_then(internet_network_of);
+            network.is_none_or(|network| admission.admit(peer, network, now))
+        };
+        config.circuit_src_rate_limiters.push(Box::new(admitted));
+        config
     }
 
     /// For the rendezvous point.
     pub(crate) const fn rendezvous(&self) -> rendezvous::Limits {
         rendezvous::Limits {
             max_registrations: self.max_registrations as usize,
+            max_of_network: self.share(self.max_registrations),
             max_per_peer: MAX_REGISTRATIONS_PER_PEER,
             min_ttl: MIN_REGISTRATION_TTL,
             max_ttl: MAX_REGISTRATION_TTL,
@@ -135,12 +168,38 @@ impl Limits {
     }
 
     /// For every connection.
-    pub(crate) fn connections(&self) -> ConnectionLimits {
-        ConnectionLimits::default()
-            .with_max_pending_incoming(Some(self.max_pending_connections))
-            .with_max_pending_outgoing(Some(MAX_DIALS_BACK))
-            .with_max_established_incoming(Some(self.max_connections))
-            .with_max_established_per_peer(Some(self.max_connections_per_peer))
+    pub(crate) fn connections(&self) -> connections::Limits {
+        connections::Limits {
+            handshakes: self.max_pending_connections,
+            dials: MAX_DIALS_BACK,
+            incoming: self.max_connections,
+            all: self.max_connections.saturating_add(MAX_DIALS_BACK),
+            of_peer: self.max_connections_per_peer,
+        }
+    }
+
+    /// For the connections of one network.
+    pub(crate) fn networks(&self) -> networks::Limits {
+        let connections = match self.max_share_per_ip {
+            NO_SHARE => self.max_connections,
+            // There are at most as many reservations as connections: they are bounded with them.
+            _ => self.share(self.max_connections.min(self.max_reservations)),
+        };
+        networks::Limits {
+            handshakes: self.share(self.max_pending_connections),
+            connections: connections.max(self.max_connections_per_peer),
+        }
+    }
+
+    /// HTTP connections of one network.
+    pub(crate) const fn http_connections_of_network(&self) -> u32 {
+        self.share(self.max_http_connections)
+    }
+
+    /// What one network may take of so many.
+    const fn share(&self, of: u32) -> u32 {
+        let share = of as u64 * self.max_share_per_ip as u64 / NO_SHARE as u64;
+        if share == 0 { 1 } else { share as u32 }
     }
 
     /// Open files that these bounds may need.
@@ -150,6 +209,23 @@ impl Limits {
             + u64::from(self.max_http_connections)
             + u64::from(MAX_DIALS_BACK)
             + SPARE_FILES
+    }
+}
+
+/// Has libp2p's limits per IP address count networks: whoever has one IPv6 address has 2^64.
+fn by_network(config: &mut relay::Config) {
+    for limiters in [
+        &mut config.reservation_rate_limiters,
+        &mut config.circuit_src_rate_limiters,
+    ] {
+        for mut limiter in mem::take(limiters) {
+            limiters.push(Box::new(
+                move |peer: PeerId, from: &Multiaddr, now: Instant| match ip_of(from) {
+                    Some(ip) => limiter.try_next(peer, &network_of(ip).into(), now),
+                    None => limiter.try_next(peer, from, now),
+                },
+            ));
+        }
     }
 }
 

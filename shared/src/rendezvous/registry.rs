@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
@@ -10,7 +11,10 @@ use libp2p::PeerId;
 use web_time::Instant;
 
 use super::{packet::Status, server::Limits};
-use crate::config::{MAX_NAMESPACE_BYTES, MAX_PAGE_BYTES, MAX_REGISTRATIONS};
+use crate::{
+    config::{MAX_NAMESPACE_BYTES, MAX_PAGE_BYTES, MAX_REGISTRATIONS},
+    tally::Tally,
+};
 
 /// The registrations. Each gets a number when it is made, and a higher one when it is refreshed: whoever
 /// knows the highest number that it has seen can ask for the rest, and nothing is remembered for it.
@@ -20,11 +24,16 @@ pub(super) struct Registry {
     registrations: BTreeMap<Number, Registration>,
     numbers: BTreeMap<(PeerId, Arc<str>), Number>,
     namespaces: BTreeSet<(Arc<str>, Number)>,
+    /// How many registrations each network has.
+    networks: Tally<IpAddr>,
     expiries: BTreeSet<(Instant, Number)>,
     last: Number,
 }
 
 pub(super) type Number = u64;
+
+/// Who asks, and from which network, if that counts.
+pub(super) type Source = (PeerId, Option<IpAddr>);
 
 /// One peer in one namespace.
 #[derive(Debug)]
@@ -34,16 +43,18 @@ pub(super) struct Registration {
     /// What the peer signed.
     pub(super) record: Vec<u8>,
     pub(super) expires: Instant,
+    network: Option<IpAddr>,
 }
 
 impl Registry {
     /// Empty. Numbers begin after `last`, which no registry before this one may have reached.
-    pub(super) const fn new(limits: Limits, last: Number) -> Self {
+    pub(super) fn new(limits: Limits, last: Number) -> Self {
         Self {
             limits,
             registrations: BTreeMap::new(),
             numbers: BTreeMap::new(),
             namespaces: BTreeSet::new(),
+            networks: Tally::default(),
             expiries: BTreeSet::new(),
             last,
         }
@@ -57,7 +68,7 @@ impl Registry {
     pub(super) fn register(
         &mut self,
         now: Instant,
-        peer: PeerId,
+        from: Source,
         namespace: &str,
         record: Vec<u8>,
         ttl: u64,
@@ -68,8 +79,9 @@ impl Registry {
         if ttl < self.limits.min_ttl || ttl > self.limits.max_ttl {
             return Err(Status::InvalidTtl);
         }
+        let (peer, network) = from;
         let renewed = self.remove(peer, namespace);
-        if !renewed && !self.has_room_for(peer) {
+        if !renewed && !self.has_room_for(from) {
             return Err(Status::Unavailable);
         }
         let namespace: Arc<str> = namespace.into();
@@ -78,20 +90,27 @@ impl Registry {
         self.numbers.insert((peer, namespace.clone()), self.last);
         self.namespaces.insert((namespace.clone(), self.last));
         self.expiries.insert((expires, self.last));
+        if let Some(network) = network {
+            self.networks.add(network);
+        }
         let registration = Registration {
             peer,
             namespace,
             record,
             expires,
+            network,
         };
         self.registrations.insert(self.last, registration);
         Ok(renewed)
     }
 
-    fn has_room_for(&self, peer: PeerId) -> bool {
+    fn has_room_for(&self, (peer, network): Source) -> bool {
         let of_peer = self.numbers.range((peer, Arc::from(""))..);
         let of_peer = of_peer.take_while(|((owner, _), _)| *owner == peer).count();
-        self.len() < self.limits.max_registrations && of_peer < self.limits.max_per_peer
+        let of_network = network.map_or(0, |network| self.networks.count(network));
+        self.len() < self.limits.max_registrations
+            && of_network < self.limits.max_of_network
+            && of_peer < self.limits.max_per_peer
     }
 
     /// Forgets a registration. Says whether there was one.
@@ -106,6 +125,9 @@ impl Registry {
         self.namespaces.remove(&(namespace.clone(), number));
         self.numbers.remove(&(registration.peer, namespace));
         self.expiries.remove(&(registration.expires, number));
+        if let Some(network) = registration.network {
+            self.networks.subtract(network);
+        }
         Some(registration)
     }
 
@@ -165,5 +187,6 @@ impl Registry {
             "{left:?}"
         );
         assert!(self.expiries.is_empty(), "{:?}", self.expiries);
+        assert!(self.networks.is_empty(), "{:?}", self.networks);
     }
 }

@@ -7,11 +7,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use libp2p::{
     PeerId,
     request_response::{self as rr, InboundRequestId, ProtocolSupport},
+    swarm::ConnectionId,
 };
 use web_time::{Instant, SystemTime};
 
@@ -20,7 +21,7 @@ use super::{
         Codec, Discover, DiscoverResponse, Kind, PROTOCOL, Packet, Register, RegisterResponse,
         Status, read_record,
     },
-    registry::{Number, Registration, Registry},
+    registry::{Number, Registration, Registry, Source},
 };
 use crate::config::{
     MAX_RECORD_BYTES, MAX_RENDEZVOUS_STREAMS, MAX_UNREAD_ANSWERS, RENDEZVOUS_TIMEOUT,
@@ -43,6 +44,8 @@ pub fn behaviour() -> Behaviour {
 pub struct Limits {
     /// Registrations of all peers in all namespaces.
     pub max_registrations: usize,
+    /// Those of them that came from one network.
+    pub max_of_network: u32,
     /// Namespaces that one peer is registered in.
     pub max_per_peer: usize,
     /// Seconds that a registration lasts at least.
@@ -106,15 +109,21 @@ impl Server {
         self.registry.len()
     }
 
-    /// Takes in what the behaviour tells, and has it answer.
+    /// Takes in what the behaviour tells, and has it answer. `network_of` says which network a connection
+    /// came from, if it counts.
     pub fn on_event(
         &mut self,
         now: Instant,
         behaviour: &mut Behaviour,
         event: rr::Event<Packet, Packet>,
+        network_of: impl Fn(ConnectionId) -> Option<IpAddr>,
     ) -> Option<Event> {
-        let (peer, message) = match event {
-            rr::Event::Message { peer, message, .. } => (peer, message),
+        let (from, message) = match event {
+            rr::Event::Message {
+                peer,
+                connection_id,
+                message,
+            } => ((peer, network_of(connection_id)), message),
             rr::Event::ResponseSent { request_id, .. }
             | rr::Event::InboundFailure { request_id, .. } => {
                 self.unread.ended(request_id);
@@ -130,7 +139,7 @@ impl Server {
         else {
             return None;
         };
-        let (answer, event) = self.answer(now, peer, request);
+        let (answer, event) = self.answer(now, from, request);
         // To some questions there is no answer: the stream is closed. An error means that whoever asked
         // is gone.
         if let Some(answer) = answer
@@ -160,11 +169,11 @@ impl Server {
     fn answer(
         &mut self,
         now: Instant,
-        peer: PeerId,
+        from: Source,
         question: Packet,
     ) -> (Option<Packet>, Option<Event>) {
         if let Some(register) = question.register {
-            let (answer, event) = self.register(now, peer, register);
+            let (answer, event) = self.register(now, from, register);
             return (Some(answer), Some(event));
         }
         if let Some(discover) = question.discover {
@@ -174,6 +183,7 @@ impl Server {
             };
             return (Some(discovered(page)), None);
         }
+        let (peer, _) = from;
         let namespace = question.unregister.and_then(|u| u.namespace);
         let namespace = namespace.filter(|namespace| self.registry.remove(peer, namespace));
         let event = namespace.map(|namespace| Event::Unregistered {
@@ -184,11 +194,12 @@ impl Server {
         (None, event)
     }
 
-    fn register(&mut self, now: Instant, peer: PeerId, register: Register) -> (Packet, Event) {
+    fn register(&mut self, now: Instant, from: Source, register: Register) -> (Packet, Event) {
+        let (peer, _) = from;
         let namespace = register.namespace.unwrap_or_default();
         let ttl = register.ttl.unwrap_or(self.limits.max_ttl);
         let registered = checked(peer, register.record)
-            .and_then(|record| self.registry.register(now, peer, &namespace, record, ttl));
+            .and_then(|record| self.registry.register(now, from, &namespace, record, ttl));
         let (status, event) = match registered {
             Ok(renewed) => {
                 let registered = Event::Registered {

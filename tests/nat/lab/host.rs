@@ -137,6 +137,10 @@ impl Relay {
         format!("http://[{}]:{}", self.ip6.unwrap(), RELAY_PORT + 2)
     }
 
+    pub(crate) const fn ip(&self) -> Ipv4Addr {
+        self.ip.unwrap()
+    }
+
     /// Its one address over TCP.
     pub(crate) fn tcp(&self) -> String {
         let (ip, id) = (self.ip.unwrap(), &self.peer_id);

@@ -104,6 +104,7 @@ fn help_states_the_defaults_that_hold() {
             "max-http-connections",
             limits.max_http_connections.to_string(),
         ),
+        ("max-share-per-ip", limits.max_share_per_ip.to_string()),
     ] {
         let start = help.find(&format!("--{name} <")).expect(name);
         let end = help[start + 2..]
@@ -122,6 +123,8 @@ fn wrong_arguments_of_a_relay() {
         (&["--announce", "here"], "one looks like /ip4/"),
         (&["--announce", "/ip4/1.2.3.4/tcp/0"], "port 0"),
         (&["--max-circuits", "0"], "at least 1"),
+        (&["--max-share-per-ip", "0"], "from 1 to 100"),
+        (&["--max-share-per-ip", "101"], "from 1 to 100"),
         (&["--max-circuits", "-1"], "unexpected argument '-1'"),
         (&["--max-circuit-bytes", "lots"], "invalid"),
         (
@@ -251,6 +254,7 @@ fn what_is_wrong_in_a_file_is_named() {
         ),
         ("namespace = \"\"", "namespace: a namespace has at least"),
         ("max-circuits = 0", "max-circuits: at least 1"),
+        ("max-share-per-ip = 0", "max-share-per-ip: a share"),
         ("max-circuit-duration = \"x\"", "line 1: a duration is"),
         ("max-circuit-duration = 5", "line 1: a duration is"),
         ("reservation-duration = \"1s\"", "between 1m"),

@@ -2,12 +2,13 @@
 
 use std::{
     collections::VecDeque,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use libp2p::PeerId;
+use shared::address::network_of;
 
 /// Requests under way. Each may hold a dial, and a buffer of 4 KiB.
 pub(crate) const MAX_AT_A_TIME: usize = 64;
@@ -23,8 +24,6 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// After this time a request is at its end whether or not it says so: libp2p gives each 10 s, and
 /// the relay a dial as long.
 const LIFETIME: Duration = Duration::from_secs(20);
-/// Bits of an IPv6 address that name a network. One machine has all addresses in it.
-const IPV6_NETWORK_BITS: u32 = 64;
 
 /// The requests of the last minute, oldest first.
 #[derive(Debug, Default)]
@@ -45,7 +44,7 @@ impl Requests {
         while requests.front().is_some_and(|r| now >= r.at + MINUTE) {
             requests.pop_front();
         }
-        let network = from.map(network);
+        let network = from.map(network_of);
         let count =
             |wanted: &dyn Fn(&Request) -> bool| requests.iter().filter(|r| wanted(r)).count();
         let under_way = |r: &Request| !r.done && now < r.at + LIFETIME;
@@ -70,16 +69,6 @@ impl Requests {
         let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(request) = requests.iter_mut().find(|r| !r.done && r.peer == peer) {
             request.done = true;
-        }
-    }
-}
-
-fn network(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => {
-            let mask = u128::MAX << (128 - IPV6_NETWORK_BITS);
-            Ipv6Addr::from_bits(ip.to_bits() & mask).into()
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::{config::MAX_PAGE_BYTES, rendezvous::packet::Unregister};
 
 const LIMITS: Limits = Limits {
     max_registrations: 100,
+    max_of_network: 10,
     max_per_peer: 3,
     min_ttl: 60,
     max_ttl: 7_200,
@@ -18,6 +19,8 @@ const LIMITS: Limits = Limits {
 struct Rig {
     server: Server,
     now: Instant,
+    /// Where whoever asks is.
+    network: Option<IpAddr>,
 }
 
 impl Rig {
@@ -25,6 +28,7 @@ impl Rig {
         Self {
             server: Server::new(LIMITS),
             now: Instant::now(),
+            network: None,
         }
     }
 
@@ -50,7 +54,7 @@ impl Rig {
             ..Packet::default()
         };
         let peer = key.public().to_peer_id();
-        let (answer, event) = self.server.answer(self.now, peer, question);
+        let (answer, event) = self.server.answer(self.now, (peer, self.network), question);
         let answer = answer.unwrap().register_response.unwrap();
         let status = Status::try_from(answer.status.unwrap()).unwrap();
         match event.unwrap() {
@@ -72,7 +76,7 @@ impl Rig {
             ..Packet::default()
         };
         let peer = key.public().to_peer_id();
-        let (answer, event) = self.server.answer(self.now, peer, question);
+        let (answer, event) = self.server.answer(self.now, (peer, self.network), question);
         assert_eq!(answer, None);
         event.is_some()
     }
@@ -83,7 +87,9 @@ impl Rig {
             discover: Some(discover),
             ..Packet::default()
         };
-        let (answer, event) = self.server.answer(self.now, PeerId::random(), question);
+        let (answer, event) =
+            self.server
+                .answer(self.now, (PeerId::random(), self.network), question);
         assert_eq!(event, None);
         answer.unwrap().discover_response.unwrap()
     }
@@ -238,6 +244,32 @@ fn whoever_is_registered_may_refresh_when_there_is_no_room() {
 }
 
 #[test]
+fn a_network_with_many_peer_ids_leaves_room_for_others() {
+    let mut rig = Rig::new();
+    rig.network = Some([192, 0, 2, 1].into());
+    let ours: Vec<_> = (0..LIMITS.max_of_network).map(|_| key()).collect();
+    for key in &ours {
+        assert_eq!(rig.register(key, "room"), Status::Ok);
+    }
+    assert_eq!(rig.register(&key(), "room"), Status::Unavailable);
+    assert_eq!(rig.register(&key(), "other room"), Status::Unavailable);
+    assert_eq!(rig.register(&ours[0], "room"), Status::Ok);
+
+    let other = Some([192, 0, 2, 2].into());
+    for network in [other, None] {
+        rig.network = network;
+        assert_eq!(rig.register(&key(), "room"), Status::Ok);
+    }
+    // It counts for where it came from last.
+    rig.network = other;
+    assert_eq!(rig.register(&ours[0], "room"), Status::Ok);
+    rig.network = Some([192, 0, 2, 1].into());
+    assert_eq!(rig.register(&key(), "room"), Status::Ok);
+    rig.wait(LIMITS.max_ttl);
+    rig.server.registry.assert_empty();
+}
+
+#[test]
 fn bad_registrations_are_refused() {
     let (mut rig, a, b) = (Rig::new(), key(), key());
     let good = || record(&a, 1);
@@ -289,7 +321,7 @@ fn a_question_that_is_none_is_not_answered() {
     let mut rig = Rig::new();
     let nothing = rig
         .server
-        .answer(rig.now, PeerId::random(), Packet::default());
+        .answer(rig.now, (PeerId::random(), None), Packet::default());
     assert_eq!(nothing, (None, None));
 }
 

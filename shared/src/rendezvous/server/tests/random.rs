@@ -39,6 +39,7 @@ proptest! {
                 Step::Register(peer, in_room) => {
                     let key = peer.get(&keys);
                     let namespace = if in_room { "room" } else { "other room" };
+                    rig.network = Some([192, 0, 2, peer.index(2) as u8].into());
                     prop_assert_eq!(rig.register(key, namespace), Status::Ok);
                     if in_room {
                         let expires = rig.now + Duration::from_secs(LIMITS.max_ttl);
