@@ -54,7 +54,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, slots: Arc<Slot
                 // Waiting leaves further connections in the system's queue, which is bounded too. A
                 // slot that was taken before would be one less for the other listener.
                 let Some(slot) = slots.take(from.ip()).await else {
-                    tracing::debug!(%from, "too many HTTP connections from this network");
+                    tracing::info!("HTTP connection denied: one network has its share");
                     continue;
                 };
                 let router = router.clone();

@@ -1,15 +1,19 @@
 //! What the relay does about each event of its swarm.
 
-use std::time::Instant;
+use std::{error::Error, time::Instant};
 
 use libp2p::{
-    Multiaddr, core::transport::ListenerId, ping, relay, request_response as rr, swarm::SwarmEvent,
+    Multiaddr,
+    core::transport::ListenerId,
+    ping, relay, request_response as rr,
+    swarm::{ListenError, SwarmEvent},
 };
 use shared::{
     address,
     event::Event,
     rendezvous::{Packet, server::Event as Rendezvous},
 };
+use tracing::field::display;
 
 use super::{
     Relay, advertise,
@@ -52,6 +56,14 @@ impl Relay {
             SwarmEvent::ListenerError { error, .. } => {
                 // Per connection in some transports: nothing an operator could act on.
                 tracing::debug!(%error, "listener");
+            }
+            SwarmEvent::IncomingConnectionError {
+                peer_id,
+                error: ListenError::Denied { cause },
+                ..
+            } => {
+                let (peer, reason) = (peer_id.map(display), cause.source().map(display));
+                tracing::info!(peer, reason, "connection denied");
             }
             SwarmEvent::IncomingConnectionError {
                 send_back_addr,

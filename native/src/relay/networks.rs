@@ -34,9 +34,8 @@ pub(crate) struct Limits {
 
 /// A network has as many as it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{network} may have {limit} {of}")]
+#[error("one network may have {limit} {of}")]
 struct Exceeded {
-    network: IpAddr,
     limit: u32,
     of: &'static str,
 }
@@ -84,7 +83,7 @@ impl Behaviour {
         if count < limit {
             return Ok(());
         }
-        Err(ConnectionDenied::new(Exceeded { network, limit, of }))
+        Err(ConnectionDenied::new(Exceeded { limit, of }))
     }
 
     fn enter(&mut self, id: ConnectionId, source: Source) {

@@ -253,11 +253,15 @@ impl Session {
 
     pub(super) fn relay_conn_closed(&mut self, conn: ConnId, reason: &str) {
         let mut relays = self.relays.iter();
-        let hit = relays.find(|(_, relay)| relay.conn() == Some(conn));
-        if let Some(id) = hit.map(|(id, _)| *id) {
-            let reason = format!("the connection was closed: {reason}");
-            self.relay_failed(id, &reason, Trouble::Unreachable);
-        }
+        let Some((id, relay)) = relays.find(|(_, relay)| relay.conn() == Some(conn)) else {
+            return;
+        };
+        let what = match relay.stage {
+            Stage::Identifying { .. } => "it closed the connection at once, as when it is full",
+            _ => "the connection was closed",
+        };
+        let (id, reason) = (*id, format!("{what}: {reason}"));
+        self.relay_failed(id, &reason, Trouble::Unreachable);
     }
 
     /// One attempt, or what it had led to, is over: report it if it is news, and wait.

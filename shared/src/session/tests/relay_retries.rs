@@ -130,6 +130,24 @@ fn an_unreachable_relay_is_told_once_until_it_was_reached_again() {
 }
 
 #[test]
+fn a_relay_that_hangs_up_at_once_is_said_to_be_full() {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    for round in 0..3 {
+        let dial = rig.last_dial();
+        let conn = rig.connect(id(RELAY), QUIC, Some(dial));
+        rig.close(id(RELAY), conn);
+        let errors = rig.errors();
+        assert_eq!(errors.len(), usize::from(round == 0));
+        assert!(
+            errors
+                .iter()
+                .all(|e| e.contains("as when it is full: reset"))
+        );
+        rig.wait_for(secs(30), is_dial);
+    }
+}
+
+#[test]
 fn flapping_reservations_do_not_retry_fast_for_ever() {
     let (mut rig, mut conn) = Rig::with_relay();
     let mut waits = Vec::new();
