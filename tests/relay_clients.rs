@@ -289,6 +289,41 @@ async fn a_circuit_whose_callee_leaves_ends_once() {
 }
 
 #[tokio::test]
+async fn who_has_a_reservation_can_renew_it_when_there_are_no_more() {
+    let relay = Relay::start(&["--max-reservations", "1"]);
+    let address: Multiaddr = relay.local_address("udp", "/quic-v1/").parse().unwrap();
+    let circuit = address.clone().with(Protocol::P2pCircuit);
+    let mut first = client().await;
+    reserve(&mut first, &address).await;
+
+    let mut second = client().await;
+    second.listen_on(circuit.clone()).unwrap();
+    until(&mut second, "refusal", |event| match event {
+        SwarmEvent::ListenerClosed { reason, .. } => Some(reason.unwrap_err()),
+        SwarmEvent::NewListenAddr { address, .. }
+            if address.iter().any(|p| p == Protocol::P2pCircuit) =>
+        {
+            panic!("a second reservation")
+        }
+        _ => None,
+    })
+    .await;
+    // On the same connection: that renews it.
+    first.listen_on(circuit).unwrap();
+    until(&mut first, "renewal", |event| match event {
+        SwarmEvent::Behaviour(ClientEvent::Relay(
+            relay::client::Event::ReservationReqAccepted { .. },
+        )) => Some(()),
+        SwarmEvent::ListenerClosed { reason, .. } => panic!("{reason:?}"),
+        _ => None,
+    })
+    .await;
+    relay.proc.signal(Signal::SIGTERM);
+    let said = relay.proc.finish().stdout;
+    assert!(said.contains("\"renewed\":true"), "{said}");
+}
+
+#[tokio::test]
 async fn who_registers_without_end_is_cut_off_and_others_are_served() {
     let relay = Relay::start(NO_ARGS);
     let address: Multiaddr = relay.local_address("udp", "/quic-v1/").parse().unwrap();

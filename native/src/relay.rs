@@ -11,6 +11,7 @@ pub(crate) mod limits;
 mod listen;
 mod networks;
 mod reach;
+mod reservations;
 mod silent;
 mod state;
 mod stun;
@@ -105,9 +106,14 @@ impl Relay {
         )?;
         let certificate = settings.webrtc_direct.then(|| state.certificate.clone());
         let limits = &settings.limits;
-        let admission = limits.admission();
-        let mut swarm =
-            behaviour::swarm(state.key.clone(), certificate, limits, admission.clone())?;
+        let (reservations, admission) = (limits.reservations(), limits.admission());
+        let mut swarm = behaviour::swarm(
+            state.key.clone(),
+            certificate,
+            limits,
+            reservations.clone(),
+            admission.clone(),
+        )?;
         let third = if settings.port == 0 {
             0
         } else {
@@ -137,7 +143,7 @@ impl Relay {
             webrtc_on_ipv6: settings.webrtc_direct.then(WebRtcOnIpv6::default),
             awaited: Some(listeners.into_iter().collect()),
             rendezvous: Rendezvous::new(limits.rendezvous()),
-            book: Book::new(admission),
+            book: Book::new(reservations, admission),
             silent: Silent::default(),
         };
         relay.say(Event::Started { peer_id });

@@ -12,6 +12,7 @@ use libp2p::PeerId;
 use super::{
     circuits::{Admission, Circuits},
     event::{Counts, RelayEvent},
+    reservations::Reservations,
 };
 
 /// Registrations of one peer within [`RATE_WINDOW`]; beyond it the peer is disconnected.
@@ -24,17 +25,16 @@ const MAX_RATES: usize = 16_384;
 /// The book itself.
 #[derive(Debug)]
 pub(crate) struct Book {
-    /// How many connections of a peer hold a reservation.
-    reservations: HashMap<PeerId, u32>,
+    reservations: Reservations,
     circuits: Circuits,
     rates: HashMap<PeerId, (Instant, u32)>,
 }
 
 impl Book {
-    /// Empty. `admission` is asked for circuits.
-    pub(crate) fn new(admission: Admission) -> Self {
+    /// Empty. `reservations` and `admission` are what libp2p's relay asks.
+    pub(crate) fn new(reservations: Reservations, admission: Admission) -> Self {
         Self {
-            reservations: HashMap::new(),
+            reservations,
             circuits: Circuits::new(admission),
             rates: HashMap::new(),
         }
@@ -44,7 +44,7 @@ impl Book {
     pub(crate) fn counts(&self, registrations: usize) -> Counts {
         Counts {
             registrations,
-            reservations: self.reservations.len(),
+            reservations: self.reservations.peers(),
             circuits: self.circuits.len(),
         }
     }
@@ -68,25 +68,18 @@ impl Book {
     }
 
     /// A reservation, new or renewed.
-    pub(crate) fn reserved(&mut self, peer: PeerId, renewed: bool) -> RelayEvent {
-        let connections = self.reservations.entry(peer).or_default();
-        let renewed = renewed && *connections > 0;
-        if !renewed {
-            *connections += 1;
-        }
-        RelayEvent::ReservationAccepted { peer, renewed }
+    pub(crate) fn reserved(&self, peer: PeerId, renewed: bool) -> RelayEvent {
+        self.reservations.accepted(peer, renewed)
     }
 
     /// One reservation of a peer was not renewed in time.
-    pub(crate) fn reservation_timed_out(&mut self, peer: PeerId) -> Option<RelayEvent> {
-        let left = self.reservations.get(&peer)?.saturating_sub(1);
-        self.at_most(peer, left)
+    pub(crate) fn reservation_timed_out(&self, peer: PeerId) -> Option<RelayEvent> {
+        self.reservations.timed_out(peer)
     }
 
-    /// A connection is gone, and its reservation with it. Which connections have one libp2p does
-    /// not say, only that there can't be more reservations than connections.
-    pub(crate) fn connection_closed(&mut self, peer: PeerId, remaining: u32) -> Option<RelayEvent> {
-        self.at_most(peer, remaining)
+    /// A peer has one connection less.
+    pub(crate) fn connection_closed(&self, peer: PeerId, remaining: u32) -> Option<RelayEvent> {
+        self.reservations.connection_closed(peer, remaining)
     }
 
     /// Two peers talk.
@@ -105,16 +98,6 @@ impl Book {
         let was_open = self.circuits.closed(from, to);
         was_open.then_some(RelayEvent::CircuitClosed { from, to })
     }
-
-    fn at_most(&mut self, peer: PeerId, connections: u32) -> Option<RelayEvent> {
-        let held = self.reservations.get_mut(&peer)?;
-        *held = (*held).min(connections);
-        if *held > 0 {
-            return None;
-        }
-        self.reservations.remove(&peer);
-        Some(RelayEvent::ReservationEnded { peer })
-    }
 }
 
 #[cfg(test)]
@@ -122,32 +105,7 @@ mod tests {
     use super::*;
 
     fn book() -> Book {
-        Book::new(Admission::new(9, 9))
-    }
-
-    #[test]
-    fn a_reservation_ends_with_the_last_connection() {
-        let (mut book, peer) = (book(), PeerId::random());
-        assert_eq!(book.connection_closed(peer, 0), None);
-        book.reserved(peer, false);
-        book.reserved(peer, true);
-        assert_eq!(book.counts(0).reservations, 1);
-        assert_eq!(book.connection_closed(peer, 1), None);
-        assert_eq!(
-            book.connection_closed(peer, 0),
-            Some(RelayEvent::ReservationEnded { peer })
-        );
-        assert_eq!(book.connection_closed(peer, 0), None);
-    }
-
-    #[test]
-    fn a_reservation_ends_when_it_times_out() {
-        let (mut book, peer) = (book(), PeerId::random());
-        book.reserved(peer, false);
-        book.reserved(peer, false);
-        assert_eq!(book.reservation_timed_out(peer), None);
-        assert!(book.reservation_timed_out(peer).is_some());
-        assert_eq!(book.reservation_timed_out(peer), None);
+        Book::new(Reservations::new(9), Admission::new(9, 9))
     }
 
     #[test]

@@ -16,7 +16,7 @@ use shared::{
     rendezvous::server as rendezvous,
 };
 
-use super::{circuits::Admission, networks};
+use super::{circuits::Admission, networks, reservations::Reservations};
 use crate::cli::Rate;
 
 /// Reservations: a small room's worth is tens; this many cost some 100 MB, mostly connections.
@@ -107,10 +107,16 @@ impl Limits {
         Admission::new(self.max_circuits, self.share(self.max_circuits))
     }
 
+    /// Who may have a reservation.
+    pub(crate) fn reservations(&self) -> Reservations {
+        Reservations::new(self.max_reservations)
+    }
+
     /// For libp2p's relay.
-    pub(crate) fn relay(&self, admission: Admission) -> relay::Config {
+    pub(crate) fn relay(&self, reservations: Reservations, admission: Admission) -> relay::Config {
         let mut config = relay::Config {
-            max_reservations: self.max_reservations as usize,
+            // It would refuse to renew, too.
+            max_reservations: usize::MAX,
             // libp2p allows one more than it is told.
             max_reservations_per_peer: self.max_reservations_per_peer as usize - 1,
             reservation_duration: self.reservation_duration,
@@ -138,7 +144,11 @@ impl Limits {
             self.circuit_rate_per_ip.interval,
         );
         by_network(&mut config);
-        // The last that is asked: what it admits, libp2p does not refuse for another limit.
+        // The last that are asked: what they admit, libp2p does not refuse for another limit.
+        let limiters = &mut config.reservation_rate_limiters;
+        limiters.push(Box::new(move |peer: PeerId, _: &Multiaddr, _: Instant| {
+            reservations.admit(peer)
+        }));
         let admitted = move |peer: PeerId, from: &Multiaddr, now: Instant| {
             let network = ip_of(from).and_then(internet_network_of);
             network.is_none_or(|network| admission.admit(peer, network, now))
