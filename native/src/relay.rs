@@ -106,14 +106,8 @@ impl Relay {
         )?;
         let certificate = settings.webrtc_direct.then(|| state.certificate.clone());
         let limits = &settings.limits;
-        let (reservations, admission) = (limits.reservations(), limits.admission());
-        let mut swarm = behaviour::swarm(
-            state.key.clone(),
-            certificate,
-            limits,
-            reservations.clone(),
-            admission.clone(),
-        )?;
+        let book = Book::new(limits);
+        let mut swarm = behaviour::swarm(state.key.clone(), certificate, limits, &book)?;
         let third = if settings.port == 0 {
             0
         } else {
@@ -143,7 +137,7 @@ impl Relay {
             webrtc_on_ipv6: settings.webrtc_direct.then(WebRtcOnIpv6::default),
             awaited: Some(listeners.into_iter().collect()),
             rendezvous: Rendezvous::new(limits.rendezvous()),
-            book: Book::new(reservations, admission),
+            book,
             silent: Silent::default(),
         };
         relay.say(Event::Started { peer_id });

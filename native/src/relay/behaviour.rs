@@ -19,7 +19,7 @@ use shared::{
     rendezvous::server as rendezvous,
 };
 
-use super::{circuits::Admission, limits::Limits, networks, reach, reservations::Reservations};
+use super::{book::Book, limits::Limits, networks, reach};
 
 /// How long a ping waits for its answer. A browser tab in the background answers late.
 const PING_TIMEOUT: Duration = Duration::from_secs(30);
@@ -47,8 +47,7 @@ pub(crate) fn swarm(
     key: Keypair,
     certificate: Option<Certificate>,
     limits: &Limits,
-    reservations: Reservations,
-    admission: Admission,
+    book: &Book,
 ) -> anyhow::Result<Swarm<Behaviour>> {
     let max_streams = limits.max_streams();
     let muxer = || {
@@ -80,7 +79,7 @@ pub(crate) fn swarm(
             Some(certificate) => OptionalTransport::some(WebRtc::new(key.clone(), certificate)),
             None => OptionalTransport::none(),
         })?
-        .with_behaviour(|key| Behaviour::new(key, limits, reservations, admission))?
+        .with_behaviour(|key| Behaviour::new(key, limits, book))?
         .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT))
         .with_connection_timeout(HANDSHAKE_TIMEOUT)
         .build();
@@ -90,16 +89,8 @@ pub(crate) fn swarm(
 type TransportResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 impl Behaviour {
-    fn new(
-        key: &Keypair,
-        limits: &Limits,
-        reservations: Reservations,
-        admission: Admission,
-    ) -> Self {
-        let mut relay = relay::Behaviour::new(
-            key.public().to_peer_id(),
-            limits.relay(reservations, admission),
-        );
+    fn new(key: &Keypair, limits: &Limits, book: &Book) -> Self {
+        let mut relay = relay::Behaviour::new(key.public().to_peer_id(), limits.relay(book));
         // Being a relay is what this program is for, whatever it knows of its addresses.
         relay.set_status(Some(relay::Status::Enable));
         let identify = identify::Config::new(IDENTIFY_PROTOCOL.into(), key.public())

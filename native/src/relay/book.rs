@@ -12,6 +12,7 @@ use libp2p::PeerId;
 use super::{
     circuits::{Admission, Circuits},
     event::{Counts, RelayEvent},
+    limits::Limits,
     reservations::Reservations,
 };
 
@@ -31,13 +32,23 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    /// Empty. `reservations` and `admission` are what libp2p's relay asks.
-    pub(crate) fn new(reservations: Reservations, admission: Admission) -> Self {
+    /// Empty.
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            reservations,
-            circuits: Circuits::new(admission),
+            reservations: Reservations::new(limits.max_reservations),
+            circuits: Circuits::new(limits.admission()),
             rates: HashMap::new(),
         }
+    }
+
+    /// What is to be asked before a reservation is given out.
+    pub(crate) fn reservations(&self) -> Reservations {
+        self.reservations.clone()
+    }
+
+    /// What is to be asked before a circuit is opened.
+    pub(crate) fn admission(&self) -> Admission {
+        self.circuits.admission()
     }
 
     /// How much there is.
@@ -105,7 +116,7 @@ mod tests {
     use super::*;
 
     fn book() -> Book {
-        Book::new(Reservations::new(9), Admission::new(9, 9))
+        Book::new(&crate::cli::tests::relay(&[]).limits)
     }
 
     #[test]

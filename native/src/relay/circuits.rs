@@ -23,12 +23,17 @@ pub(crate) struct Circuits {
 }
 
 impl Circuits {
-    /// None. `admission` is what libp2p's relay asks.
+    /// None.
     pub(crate) fn new(admission: Admission) -> Self {
         Self {
             open: HashMap::new(),
             admission,
         }
+    }
+
+    /// What libp2p's relay asks.
+    pub(crate) fn admission(&self) -> Admission {
+        self.admission.clone()
     }
 
     /// How many there are.

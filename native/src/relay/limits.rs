@@ -16,7 +16,7 @@ use shared::{
     rendezvous::server as rendezvous,
 };
 
-use super::{circuits::Admission, networks, reservations::Reservations};
+use super::{book::Book, circuits::Admission, networks};
 use crate::cli::Rate;
 
 /// Reservations: a small room's worth is tens; this many cost some 100 MB, mostly connections.
@@ -102,18 +102,14 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Which requests for circuits are let through.
+    /// What decides who may have a circuit.
     pub(crate) fn admission(&self) -> Admission {
         Admission::new(self.max_circuits, self.share(self.max_circuits))
     }
 
-    /// Who may have a reservation.
-    pub(crate) fn reservations(&self) -> Reservations {
-        Reservations::new(self.max_reservations)
-    }
-
-    /// For libp2p's relay.
-    pub(crate) fn relay(&self, reservations: Reservations, admission: Admission) -> relay::Config {
+    /// For libp2p's relay, which asks the book before it gives anything out.
+    pub(crate) fn relay(&self, book: &Book) -> relay::Config {
+        let (reservations, admission) = (book.reservations(), book.admission());
         let mut config = relay::Config {
             // It would refuse to renew, too.
             max_reservations: usize::MAX,

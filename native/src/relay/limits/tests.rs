@@ -57,7 +57,7 @@ fn a_network_may_get_all() {
 #[test]
 fn circuits_are_shared_among_networks() {
     let limits = relay(&["--max-circuits=8"]).limits;
-    let mut config = limits.relay(limits.reservations(), limits.admission());
+    let mut config = limits.relay(&Book::new(&limits));
     let now = Instant::now();
     let mut admitted = |from: &str| {
         let limiters = &mut config.circuit_src_rate_limiters;
@@ -78,7 +78,7 @@ fn circuits_are_shared_among_networks() {
 #[test]
 fn rates_per_ip_count_a_network_of_ipv6_as_one() {
     let limits = relay(&["--reservation-rate-per-ip=3/1h"]).limits;
-    let mut config = limits.relay(limits.reservations(), limits.admission());
+    let mut config = limits.relay(&Book::new(&limits));
     let now = Instant::now();
     let mut admitted = |from: &dyn Fn(u32) -> String| {
         let limiters = &mut config.reservation_rate_limiters;
