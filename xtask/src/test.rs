@@ -145,7 +145,8 @@ fn browser(ci: bool) -> Result<()> {
         println!("left out: chromium is not here");
         return Ok(());
     }
-    cargo("build --workspace", ci).run()?;
+    // Without the tests, whose packages ask for more of some libraries, these would be compiled anew.
+    cargo("build --workspace --bins --tests", ci).run()?;
     let program = run::workspace_root().join("target/debug/punchline");
     let mut files: Vec<_> = fs::read_dir("tests/browser")?
         .filter_map(|entry| entry.ok()?.path().to_str().map(String::from))
