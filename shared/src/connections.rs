@@ -41,7 +41,7 @@ pub struct Limits {
 /// There are as many as there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there may be {limit} {of}")]
-pub struct Exceeded {
+struct Exceeded {
     limit: u32,
     of: &'static str,
 }

@@ -69,10 +69,6 @@ impl Reservations {
     /// A connection is gone, and its reservation with it. Which connections have one libp2p does
     /// not say, only that there can't be more reservations than connections.
     pub(crate) fn connection_closed(&self, peer: PeerId, remaining: u32) -> Option<RelayEvent> {
-        let is_under_way = self.lock().get(&peer) == Some(&0);
-        if is_under_way && remaining > 0 {
-            return None;
-        }
         self.at_most(peer, remaining)
     }
 
@@ -81,7 +77,8 @@ impl Reservations {
         let held = all.get_mut(&peer)?;
         let had = *held > 0;
         *held = (*held).min(connections);
-        if *held > 0 {
+        let is_under_way = !had && connections > 0;
+        if *held > 0 || is_under_way {
             return None;
         }
         all.remove(&peer);

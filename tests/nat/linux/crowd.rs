@@ -10,12 +10,13 @@ use std::{
 
 use futures::{StreamExt, future::poll_fn, task::Poll};
 use libp2p::{
-    Multiaddr, PeerId, Swarm, SwarmBuilder, identify,
+    Multiaddr, Swarm, SwarmBuilder, identify,
     multiaddr::Protocol,
     noise, relay, rendezvous,
     swarm::{NetworkBehaviour, SwarmEvent},
     tcp, yamux,
 };
+use shared::address::peer_of;
 use tokio::{runtime::Builder, sync::oneshot, time};
 
 use super::{
@@ -190,7 +191,7 @@ impl Members {
     }
 
     async fn register(&mut self, relay: &Multiaddr) -> usize {
-        let point = relay_id(relay);
+        let point = peer_of(relay).unwrap();
         for swarm in &mut self.0 {
             swarm.add_external_address("/ip4/192.0.2.1/tcp/1".parse().unwrap());
             let room = rendezvous::Namespace::from_static("rendezvous");
@@ -290,13 +291,6 @@ fn member() -> Swarm<Member> {
         // Nothing of it is for the connection to end.
         .with_swarm_config(|config| config.with_idle_connection_timeout(DEADLINE * 2))
         .build()
-}
-
-fn relay_id(relay: &Multiaddr) -> PeerId {
-    match relay.iter().last() {
-        Some(Protocol::P2p(peer)) => peer,
-        _ => panic!("{relay} names no peer"),
-    }
 }
 
 fn count(outcomes: &[bool]) -> usize {
