@@ -7,7 +7,7 @@ use std::{ffi::OsString, io::Write, path::PathBuf};
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use libp2p::Multiaddr;
-use shared::config::DEFAULT_NAMESPACE;
+use punchline::config::DEFAULT_NAMESPACE;
 
 use crate::doctor;
 

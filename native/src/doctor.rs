@@ -20,7 +20,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use futures::future;
-use shared::address;
+use punchline::address;
 use tokio::time::{self, Instant};
 
 use self::{dial::Probe, find::Target, seen::Seen};

@@ -24,7 +24,7 @@ use anyhow::{Context, bail};
 use axum::http::Uri;
 use futures::{FutureExt, StreamExt};
 use libp2p::identity::Keypair;
-use shared::{
+use punchline::{
     address,
     config::{NodeConfig, RelayAddress},
     node::{self, Events, Node},

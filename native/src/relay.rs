@@ -27,7 +27,9 @@ use std::{
 use anyhow::Context;
 use futures::{FutureExt, StreamExt};
 use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, multiaddr::Protocol};
-use shared::{config::Bootstrap, event::Event, rendezvous::server::Server as Rendezvous};
+use punchline::{
+    config::Bootstrap, event::Event, protocols::rendezvous::server::Server as Rendezvous,
+};
 use tokio::{net::UdpSocket, sync::watch, task::JoinSet, time};
 
 use self::{

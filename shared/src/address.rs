@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol};
 
-use crate::event::Transport;
+use crate::path::Transport;
 
 /// The remote's address on a connection.
 #[must_use]

@@ -6,10 +6,10 @@
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, str::FromStr};
-
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
+
+use crate::path::{Path, Transport};
 
 /// Something that happened to a node.
 ///
@@ -160,67 +160,6 @@ pub enum Event {
     },
 }
 
-/// Whether a path needs a relay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
-#[serde(rename_all = "snake_case")]
-pub enum Path {
-    /// From machine to machine.
-    Direct,
-    /// Through a relay.
-    Relayed,
-}
-
-/// What a path runs over, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
-#[serde(rename_all = "kebab-case")]
-pub enum Transport {
-    /// QUIC v1 over UDP.
-    Quic,
-    /// TCP with Noise and Yamux.
-    Tcp,
-    /// WebRTC between two peers that found each other through a relay.
-    Webrtc,
-    /// WebRTC to a peer with a public address.
-    WebrtcDirect,
-    /// WebSocket.
-    Ws,
-    /// A circuit through a relay.
-    Circuit,
-}
-
-impl Transport {
-    /// The transport of a remote's address.
-    ///
-    /// A circuit is recognised by the position of `p2p-circuit`, not by its presence: in
-    /// `…/p2p-circuit/webrtc/p2p/X` the relay only carried the signalling.
-    #[must_use]
-    pub fn of(address: &Multiaddr) -> Self {
-        let mut found = Self::Tcp;
-        for protocol in address {
-            found = match protocol {
-                Protocol::QuicV1 | Protocol::Quic => Self::Quic,
-                Protocol::WebRTC => Self::Webrtc,
-                Protocol::WebRTCDirect => Self::WebrtcDirect,
-                Protocol::Ws(_) | Protocol::Wss(_) => Self::Ws,
-                Protocol::P2pCircuit => Self::Circuit,
-                _ => found,
-            };
-        }
-        found
-    }
-
-    /// Direct, unless it is a circuit.
-    #[must_use]
-    pub const fn path(self) -> Path {
-        match self {
-            Self::Circuit => Path::Relayed,
-            _ => Path::Direct,
-        }
-    }
-}
-
 /// How far a message of ours has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
@@ -234,123 +173,4 @@ pub enum DeliveryState {
     Acked,
     /// Given up; the reason is beside it.
     Failed,
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Direct => "direct",
-            Self::Relayed => "relayed",
-        })
-    }
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Quic => "quic",
-            Self::Tcp => "tcp",
-            Self::Webrtc => "webrtc",
-            Self::WebrtcDirect => "webrtc-direct",
-            Self::Ws => "ws",
-            Self::Circuit => "circuit",
-        })
-    }
-}
-
-/// What a person can ask a peer for by typing a line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "command", rename_all = "snake_case")]
-pub enum Command {
-    /// A line for everyone in the room.
-    Broadcast {
-        /// The text.
-        body: String,
-    },
-    /// `/to PEER TEXT`: a line for one peer.
-    Send {
-        /// A peer id, or the end of one.
-        to: String,
-        /// The text.
-        body: String,
-    },
-    /// `/dial ADDR`.
-    Dial {
-        /// The address.
-        address: Multiaddr,
-    },
-    /// `/peers`.
-    Peers,
-    /// `/help`.
-    Help,
-    /// `/quit`.
-    Quit,
-}
-
-/// Why a typed line is no command.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ParseCommandError {
-    /// The line is empty.
-    #[error("nothing to send")]
-    Empty,
-    /// There is no such slash command.
-    #[error(
-        "no such command: {0}; /help lists them, and a line that starts with // is sent with one slash"
-    )]
-    Unknown(String),
-    /// A slash command without what it needs.
-    #[error("usage: {0}")]
-    Usage(&'static str),
-    /// The argument of `/dial` is no multiaddr.
-    #[error(
-        "{address} is no multiaddr ({reason}); one looks like /ip4/192.0.2.7/udp/45678/quic-v1"
-    )]
-    Address {
-        /// What was typed.
-        address: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
-impl FromStr for Command {
-    type Err = ParseCommandError;
-
-    fn from_str(line: &str) -> Result<Self, Self::Err> {
-        let line = line.trim_end_matches(['\r', '\n']);
-        if line.trim().is_empty() {
-            return Err(ParseCommandError::Empty);
-        }
-        if !line.starts_with('/') {
-            return Ok(Self::Broadcast { body: line.into() });
-        }
-        if line.starts_with("//") {
-            return Ok(Self::Broadcast {
-                body: line[1..].into(),
-            });
-        }
-        let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        let rest = rest.trim();
-        match word {
-            "/to" => match rest.split_once(char::is_whitespace) {
-                Some((to, body)) => Ok(Self::Send {
-                    to: to.into(),
-                    body: body.trim_start().into(),
-                }),
-                None => Err(ParseCommandError::Usage("/to PEER TEXT")),
-            },
-            "/dial" if rest.is_empty() => Err(ParseCommandError::Usage("/dial ADDR")),
-            "/dial" => match rest.parse() {
-                Ok(address) => Ok(Self::Dial { address }),
-                Err(e) => Err(ParseCommandError::Address {
-                    address: rest.into(),
-                    reason: format!("{e}"),
-                }),
-            },
-            "/peers" => Ok(Self::Peers),
-            "/help" => Ok(Self::Help),
-            "/quit" => Ok(Self::Quit),
-            _ => Err(ParseCommandError::Unknown(word.into())),
-        }
-    }
 }

@@ -1,20 +1,17 @@
 //! The Punchline peer: protocols and node logic, the same in a terminal and in a browser tab.
 
 pub mod address;
-mod behaviour;
+pub mod command;
 pub mod config;
-pub mod connections;
+pub mod connector;
+pub mod delivery;
 pub mod error;
 pub mod event;
-mod gate;
-pub mod greet;
-pub mod msg;
 pub mod node;
-pub mod ping;
+pub mod path;
 pub mod platform;
+pub mod protocols;
 mod queue;
-pub mod rendezvous;
-pub mod session;
+pub(crate) mod reason;
 mod table;
 pub mod tally;
-mod wire;

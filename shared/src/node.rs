@@ -1,9 +1,13 @@
 //! The handle to a node. Its [`EventLoop`] is the only code that touches a swarm.
 
+pub(crate) mod behaviour;
 mod event_loop;
+pub(crate) mod gate;
 mod milliseconds;
+// A browser has no sockets of its own.
+#[cfg_attr(target_family = "wasm", path = "node/native_only_absent.rs")]
+pub(crate) mod native_only;
 mod outputs;
-pub(crate) mod reason;
 mod swarm_events;
 #[cfg(test)]
 mod tests;
@@ -15,18 +19,19 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use web_time::Instant;
 
-pub use self::{event_loop::EventLoop, reason::of_dial as why_not_dialled};
-pub use crate::queue::Events;
+pub use self::event_loop::EventLoop;
 use crate::{
-    behaviour::Behaviour,
     config::{COMMAND_QUEUE_LEN, MAX_NAMESPACE_BYTES, NodeConfig, RelayAddress},
+    connector::RelayInfo,
     error::{SendError, StartError, Stopped},
-    event::{Path, Transport},
-    gate::Gated,
-    msg::hub::Hub,
-    platform, queue,
-    session::RelayInfo,
+    node::behaviour::Behaviour,
+    node::gate::Gated,
+    path::{Path, Transport},
+    platform,
+    protocols::msg::hub::Hub,
+    queue,
 };
+pub use crate::{queue::Events, reason::of_dial as why_not_dialled};
 
 /// A handle to a running node. Clones are handles to the same node, which stops when none is left.
 #[derive(Debug, Clone)]

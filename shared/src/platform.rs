@@ -6,10 +6,10 @@ mod native;
 mod wasm;
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use native::{Behaviour, HAS_INTERFACES, behaviour, hole_punch_hint, told};
+pub(crate) use native::HAS_INTERFACES;
 #[cfg(not(target_family = "wasm"))]
 pub use native::{HOLE_PUNCH, OwnNetwork, build_swarm, can_dial, default_listen};
 #[cfg(target_family = "wasm")]
-pub(crate) use wasm::{Behaviour, HAS_INTERFACES, behaviour, hole_punch_hint, told};
+pub(crate) use wasm::HAS_INTERFACES;
 #[cfg(target_family = "wasm")]
 pub use wasm::{HOLE_PUNCH, OwnNetwork, build_swarm, can_dial, default_listen};

@@ -7,7 +7,7 @@ use std::{fmt::Display, time::Duration};
 
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use libp2p::{Multiaddr, identity::Keypair};
-use shared::config::{NodeConfig, RelayAddress};
+use punchline::config::{NodeConfig, RelayAddress};
 use tsify::Tsify;
 use wasm_bindgen::{JsCast, JsValue};
 

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use js_sys::{Error, Promise};
-use shared::error::{SendError, StartError, Stopped};
+use punchline::error::{SendError, StartError, Stopped};
 use wasm_bindgen::JsValue;
 
 /// Something that went wrong.

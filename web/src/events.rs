@@ -12,7 +12,7 @@ use std::{
 
 use futures::{Stream, future::poll_fn};
 use js_sys::{Object, Promise, Reflect};
-use shared::{event::Event, node::Events};
+use punchline::{event::Event, node::Events};
 use wasm_bindgen::{JsValue, closure::Closure};
 use wasm_bindgen_futures::future_to_promise;
 use web_sys::{QueuingStrategy, ReadableStream, ReadableStreamDefaultController as Controller};

@@ -9,7 +9,7 @@ use std::{
     sync::Once,
 };
 
-use shared::event::Event;
+use punchline::event::Event;
 use wasm_bindgen::JsValue;
 use web_sys::ReadableStreamDefaultController;
 

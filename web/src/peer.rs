@@ -9,12 +9,12 @@ use futures::{FutureExt, select};
 use futures_timer::Delay;
 use js_sys::Promise;
 use libp2p::{PeerId, identity::Keypair};
-use serde::Serialize;
-use shared::{
+use punchline::{
     config::{CLOSE_TIMEOUT, FAREWELL_TIME, SHUTDOWN_TIMEOUT},
     error::{SendError, Stopped},
     node::{self, Node},
 };
+use serde::Serialize;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::{future_to_promise, spawn_local};
 use web_sys::ReadableStream;

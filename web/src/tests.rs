@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_timer::Delay;
 use js_sys::{Array, ArrayBuffer, Error, JSON, Object, Promise, Reflect, Uint8Array};
 use libp2p::PeerId;
-use shared::event::{Event, Path};
+use punchline::{event::Event, path::Path};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};

@@ -6,7 +6,7 @@ use std::{fs, process::Stdio, time::Duration};
 use anyhow::{Context, Result, bail};
 use futures::StreamExt;
 use libp2p::identity::Keypair;
-use shared::{
+use punchline::{
     event::Event,
     node::{self, Node},
 };

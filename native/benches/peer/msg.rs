@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use futures::{FutureExt, StreamExt};
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
-use shared::{
+use punchline::{
     address,
     config::{NodeConfig, RelayAddress},
     event::{DeliveryState, Event},

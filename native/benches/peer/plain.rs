@@ -13,7 +13,7 @@ use libp2p::{
     tcp, yamux,
 };
 
-use shared::address;
+use punchline::address;
 use tokio::sync::oneshot;
 
 use super::{

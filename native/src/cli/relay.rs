@@ -7,8 +7,8 @@ use std::{
 };
 
 use libp2p::Multiaddr;
+use punchline::config::DEFAULT_NAMESPACE;
 use serde::Deserialize;
-use shared::config::DEFAULT_NAMESPACE;
 
 use super::{Period, Rate, UsageError, values};
 use crate::relay::limits::{self, Limits};

@@ -50,7 +50,7 @@ fn a_peer_needs_no_argument() {
     assert_eq!(args.namespace, DEFAULT_NAMESPACE);
     assert_eq!(
         args.greet_interval,
-        Period(Some(shared::config::DEFAULT_GREET_INTERVAL))
+        Period(Some(punchline::config::DEFAULT_GREET_INTERVAL))
     );
     assert!(!args.json);
 }

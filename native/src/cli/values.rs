@@ -4,8 +4,8 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use axum::http::Uri;
 use libp2p::{Multiaddr, multiaddr::Protocol};
+use punchline::{address::has_circuit, config::MAX_NAMESPACE_BYTES};
 use serde::{Deserialize, Deserializer, de::Error as _};
-use shared::{address::has_circuit, config::MAX_NAMESPACE_BYTES};
 
 const EXAMPLE: &str = "/ip4/192.0.2.7/udp/45678/quic-v1";
 

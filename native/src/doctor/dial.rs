@@ -12,10 +12,11 @@ use libp2p::{
     relay::HOP_PROTOCOL_NAME,
     swarm::{ConnectionId, SwarmEvent, dial_opts::DialOpts, dial_opts::PeerCondition},
 };
-use shared::{
+use punchline::{
     address::{self, has_circuit, ip_of, socket_of},
-    event::Transport,
-    node, platform,
+    node,
+    path::Transport,
+    platform,
 };
 use tokio::time::{self, Instant};
 

@@ -7,9 +7,9 @@ use std::{
 
 use axum::http::Uri;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use shared::{
+use punchline::{
     address::{self, host_of, ip_of, port_of},
-    event::Transport,
+    path::Transport,
 };
 use tokio::{net, task, time};
 

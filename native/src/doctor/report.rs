@@ -5,8 +5,8 @@
 use std::net::IpAddr;
 
 use libp2p::{Multiaddr, PeerId};
+use punchline::path::Transport;
 use serde::Serialize;
-use shared::event::Transport;
 
 /// All findings. The field `event` is `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use libp2p::{Multiaddr, PeerId};
-use shared::event::Transport;
+use punchline::path::Transport;
 
 /// Everything that was seen. What a probe could not finish is missing, not guessed.
 #[derive(Debug, Clone, Default)]

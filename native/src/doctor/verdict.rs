@@ -4,9 +4,9 @@ mod advice;
 
 use std::net::IpAddr;
 
-use shared::{
+use punchline::{
     address::{ip_of, port_of},
-    event::Transport,
+    path::Transport,
 };
 
 use super::{

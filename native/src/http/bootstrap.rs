@@ -9,7 +9,7 @@ use axum::{
     response::IntoResponse,
 };
 use libp2p::{Multiaddr, multiaddr::Protocol};
-use shared::config::Bootstrap;
+use punchline::config::Bootstrap;
 use tokio::sync::watch;
 
 /// The longest name that DNS knows.

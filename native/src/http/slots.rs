@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use shared::{address::internet_network_of, tally::Tally};
+use punchline::{address::internet_network_of, tally::Tally};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A bounded number of slots.

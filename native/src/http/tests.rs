@@ -5,7 +5,7 @@ mod files;
 use std::{collections::BTreeMap, fs, path::Path};
 
 use libp2p::PeerId;
-use shared::config::Bootstrap;
+use punchline::config::Bootstrap;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

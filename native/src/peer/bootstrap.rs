@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use axum::http::Uri;
 use libp2p::{Multiaddr, multiaddr::Protocol};
-use shared::{
+use punchline::{
     address,
     config::{Bootstrap, MAX_ADDRESSES_PER_PEER, RelayAddress},
 };

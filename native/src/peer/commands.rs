@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
-use shared::{
+use punchline::{
+    command::{Command, ParseCommandError},
     error::SendError,
-    event::{Command, ParseCommandError},
     node::Node,
 };
 use tokio::time;

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use shared::config::MAX_BODY_BYTES;
+use punchline::config::MAX_BODY_BYTES;
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
     watch,

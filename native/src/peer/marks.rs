@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use libp2p::PeerId;
-use shared::event::DeliveryState;
+use punchline::event::DeliveryState;
 
 /// A message as the node knows it: its receiver, and the id that is unique for that one.
 type Key = (PeerId, u64);

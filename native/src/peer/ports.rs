@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use anyhow::Context;
 use libp2p::{Multiaddr, multiaddr::Protocol};
-use shared::address::socket_of;
+use punchline::address::socket_of;
 
 /// Fails for an address whose TCP port another process listens at.
 ///

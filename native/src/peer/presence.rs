@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use libp2p::{Multiaddr, PeerId};
-use shared::{address, event::Event};
+use punchline::{address, event::Event};
 use tokio::sync::watch;
 
 use super::relays::Reserved;
@@ -87,7 +87,7 @@ impl Presence {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
-    use shared::event::{Path, Transport};
+    use punchline::path::{Path, Transport};
 
     use super::*;
 

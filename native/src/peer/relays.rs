@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::http::Uri;
 use libp2p::PeerId;
-use shared::{config::RelayAddress, error::Stopped, event::Event, node::Node};
+use punchline::{config::RelayAddress, error::Stopped, event::Event, node::Node};
 use tokio::{sync::watch, task, time};
 
 use super::{bootstrap, teller::Teller};

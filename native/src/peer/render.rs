@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use shared::{
-    event::{DeliveryState, Event, Path},
+use punchline::{
+    event::{DeliveryState, Event},
     node::PeerInfo,
+    path::Path,
 };
 
 use super::{

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libp2p::PeerId;
-use shared::{
+use punchline::{
     event::{DeliveryState, Event},
     node::PeerInfo,
 };

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use libp2p::Multiaddr;
-use shared::address::ip_of;
+use punchline::address::ip_of;
 
 /// Addresses that are advertised. A peer puts each into its own identify message and registration
 /// with its own id behind it; identify has room for 4 KiB in all.

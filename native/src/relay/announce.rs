@@ -2,7 +2,7 @@
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use libp2p_webrtc::tokio::Fingerprint;
-use shared::address::{host_of, is_loopback};
+use punchline::address::{host_of, is_loopback};
 
 use crate::cli::UsageError;
 

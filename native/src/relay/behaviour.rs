@@ -13,10 +13,10 @@ use libp2p::{
     tcp, websocket, yamux,
 };
 use libp2p_webrtc::tokio::{Certificate, Transport as WebRtc};
-use shared::{
+use punchline::{
     config::{AGENT_VERSION, IDENTIFY_PROTOCOL, IDLE_CONNECTION_TIMEOUT, MAX_WEBSOCKET_FRAME},
-    connections,
-    rendezvous::server as rendezvous,
+    protocols::limits as connections,
+    protocols::rendezvous::server as rendezvous,
 };
 
 use super::{book::Book, limits::Limits, networks, reach};
@@ -38,7 +38,7 @@ pub(crate) struct Behaviour {
     pub(crate) relay: relay::Behaviour,
     pub(crate) rendezvous: rendezvous::Behaviour,
     identify: identify::Behaviour,
-    ping: shared::ping::Behaviour,
+    ping: punchline::protocols::ping::Behaviour,
     reach: reach::Behaviour,
 }
 
@@ -105,7 +105,9 @@ impl Behaviour {
             relay,
             rendezvous: rendezvous::behaviour(),
             identify: identify::Behaviour::new(identify),
-            ping: shared::ping::Behaviour::new(ping::Config::new().with_timeout(PING_TIMEOUT)),
+            ping: punchline::protocols::ping::Behaviour::new(
+                ping::Config::new().with_timeout(PING_TIMEOUT),
+            ),
             reach: reach::Behaviour::default(),
         }
     }

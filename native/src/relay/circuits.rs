@@ -8,7 +8,7 @@ use std::{
 };
 
 use libp2p::PeerId;
-use shared::tally::Tally;
+use punchline::tally::Tally;
 
 /// Of some requests libp2p does not tell the end. None takes longer: its steps, of which there are two,
 /// have a minute each.

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use libp2p::PeerId;
+use punchline::event::Event;
 use serde::Serialize;
-use shared::event::Event;
 
 /// What only a relay has to say. The same shape as [`Event`]: the field `event` names the variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

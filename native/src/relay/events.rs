@@ -8,10 +8,10 @@ use libp2p::{
     ping, relay, request_response as rr,
     swarm::{ListenError, SwarmEvent},
 };
-use shared::{
+use punchline::{
     address,
     event::Event,
-    rendezvous::{Packet, server::Event as Rendezvous},
+    protocols::rendezvous::{Packet, server::Event as Rendezvous},
 };
 use tracing::field::display;
 

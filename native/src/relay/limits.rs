@@ -10,10 +10,10 @@ use std::{
 };
 
 use libp2p::{Multiaddr, PeerId, relay};
-use shared::{
+use punchline::{
     address::{internet_network_of, ip_of, network_of},
-    connections,
-    rendezvous::server as rendezvous,
+    protocols::limits as connections,
+    protocols::rendezvous::server as rendezvous,
 };
 
 use super::{book::Book, circuits::Admission, networks};

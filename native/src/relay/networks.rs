@@ -18,7 +18,7 @@ use libp2p::{
         THandlerOutEvent, ToSwarm, dummy,
     },
 };
-use shared::{
+use punchline::{
     address::{internet_network_of, ip_of},
     tally::Tally,
 };

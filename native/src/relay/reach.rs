@@ -31,7 +31,7 @@ use libp2p::{
         behaviour::ConnectionEstablished, handler::ConnectionEvent,
     },
 };
-use shared::{address, event::Transport};
+use punchline::{address, path::Transport};
 
 pub(crate) use self::requests::MAX_AT_A_TIME;
 use self::requests::Requests;

@@ -1,7 +1,7 @@
 //! Which transport an address means, and who is at its end.
 
 use super::*;
-use crate::event::Path;
+use crate::path::Path;
 
 const RELAY: &str = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
 const PEER: &str = "12D3KooWH3uVF6wv47WnArKHk5p6cvgCJEb74UTmxztmQDc298L3";

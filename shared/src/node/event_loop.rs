@@ -13,25 +13,26 @@ use web_time::Instant;
 
 use super::{PeerInfo, Request};
 use crate::{
-    behaviour::Behaviour,
     config::{
         CLOSE_TIMEOUT, FAREWELL_TIME, NodeConfig, OUTBOX_CHECK_INTERVAL, SHUTDOWN_TIMEOUT,
         UNREGISTER_TIME,
     },
+    connector::{Connector, DialId, Input, RelayId},
     error::StartError,
     event::Event,
-    gate::Gated,
-    greet,
-    msg::hub::Hub,
-    rendezvous,
-    session::{DialId, Input, RelayId, Session},
+    node::behaviour::Behaviour,
+    node::gate::Gated,
+    protocols::greet,
+    protocols::msg::hub::Hub,
+    protocols::rendezvous,
+    reason,
     table::Table,
 };
 
 /// Runs a node. Whoever starts the node polls it: a tokio task, or `spawn_local`.
 pub struct EventLoop {
     pub(super) swarm: Swarm<Gated<Behaviour>>,
-    pub(super) session: Session,
+    pub(super) connector: Connector,
     pub(super) hub: Arc<Hub>,
     pub(super) rendezvous: rendezvous::client::Client,
     /// Signs what we register.
@@ -81,7 +82,7 @@ impl EventLoop {
         requests: mpsc::Receiver<Request>,
     ) -> Result<Self, StartError> {
         let listeners_due = listen(&mut swarm, &config.listen)?;
-        let session = Session::new(
+        let connector = Connector::new(
             &config,
             *swarm.local_peer_id(),
             rand::random(),
@@ -89,7 +90,7 @@ impl EventLoop {
         );
         Ok(Self {
             swarm,
-            session,
+            connector,
             hub,
             rendezvous: rendezvous::client::Client::new(config.namespace),
             key,
@@ -136,8 +137,8 @@ impl EventLoop {
                     Some(request) => self.on_request(request),
                     None => return None,
                 },
-                () = timer.until(self.session.poll_timeout()).fuse() => {
-                    self.session.handle_timeout(Instant::now());
+                () = timer.until(self.connector.poll_timeout()).fuse() => {
+                    self.connector.handle_timeout(Instant::now());
                 }
                 () = (&mut outbox_check).fuse() => {
                     outbox_check.reset(OUTBOX_CHECK_INTERVAL);
@@ -203,7 +204,7 @@ impl EventLoop {
                 let _ = reply.send(self.peers());
             }
             Request::Relays(reply) => {
-                let _ = reply.send(self.session.relays(Instant::now()));
+                let _ = reply.send(self.connector.relays(Instant::now()));
             }
             Request::Shutdown(_) => {}
             #[cfg(test)]
@@ -231,7 +232,7 @@ impl EventLoop {
 
     /// Passes something to the session, and does at once what it wants.
     pub(super) fn input(&mut self, input: Input) {
-        self.session.handle(Instant::now(), input);
+        self.connector.handle(Instant::now(), input);
         self.perform_outputs();
     }
 }
@@ -254,7 +255,7 @@ fn listen(
             Err(e) => {
                 return Err(StartError::Listen {
                     address: address.clone(),
-                    reason: super::reason::of_transport(&e),
+                    reason: reason::of_transport(&e),
                 });
             }
         }

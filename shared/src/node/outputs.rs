@@ -6,14 +6,13 @@ use libp2p::{
 };
 use web_time::Instant;
 
-use super::{
-    event_loop::{EventLoop, Reservation},
-    reason,
-};
+use super::event_loop::{EventLoop, Reservation};
 use crate::{
-    event::Transport,
-    greet, platform,
-    session::{DialId, Input, Output, RelayId},
+    connector::{DialId, Input, Output, RelayId},
+    path::Transport,
+    platform,
+    protocols::greet,
+    reason,
 };
 
 const NO_TRANSPORT: &str = "there is no transport for that kind of address";
@@ -21,7 +20,7 @@ const NO_TRANSPORT: &str = "there is no transport for that kind of address";
 impl EventLoop {
     /// Does all that the session wants by now.
     pub(super) fn perform_outputs(&mut self) {
-        while let Some(output) = self.session.poll_output() {
+        while let Some(output) = self.connector.poll_output() {
             self.perform(output);
         }
     }
@@ -72,12 +71,12 @@ impl EventLoop {
         self.dials.insert(conn, dial);
         if let Err(e) = self.swarm.dial(opts) {
             self.dials.remove(&conn);
-            self.dial_failed(dial, super::reason::of_dial(&e));
+            self.dial_failed(dial, reason::of_dial(&e));
         }
     }
 
     fn dial_failed(&mut self, dial: DialId, reason: String) {
-        self.session
+        self.connector
             .handle(Instant::now(), Input::DialFailed { dial, reason });
     }
 
@@ -88,7 +87,7 @@ impl EventLoop {
             .rendezvous
             .register(behaviour, &self.key, addresses, relay)
         {
-            self.session
+            self.connector
                 .handle(Instant::now(), Input::RegisterFailed { relay, reason });
         }
     }
@@ -104,7 +103,7 @@ impl EventLoop {
                     address,
                 });
             }
-            Err(e) => self.session.handle(
+            Err(e) => self.connector.handle(
                 Instant::now(),
                 Input::ReservationLost {
                     relay,

@@ -9,14 +9,18 @@ use libp2p::{
 
 use super::{
     event_loop::{Connection, EventLoop, MAX_OBSERVED},
-    reason,
+    native_only,
 };
 use crate::{
     address,
-    behaviour::{BehaviourEvent, is_compatible, is_relay},
-    event::{Event, Transport},
-    greet, msg, platform,
-    session::Input,
+    connector::Input,
+    event::Event,
+    node::behaviour::{BehaviourEvent, is_compatible, is_relay},
+    path::Transport,
+    platform,
+    protocols::greet,
+    protocols::msg,
+    reason,
 };
 
 /// An incompatible peer is shown with at most this many of its protocols.
@@ -183,8 +187,8 @@ impl EventLoop {
             }
             BehaviourEvent::Greet(event) => self.on_greet(event),
             BehaviourEvent::Msg(event) => self.on_msg(event),
-            BehaviourEvent::Platform(event) => {
-                if let Some(input) = platform::told(event) {
+            BehaviourEvent::NativeOnly(event) => {
+                if let Some(input) = native_only::told(event) {
                     self.input(input);
                 }
             }
@@ -194,7 +198,7 @@ impl EventLoop {
                     tracing::debug!(%peer, "ping: {e}");
                     // Peers are judged by msg, which knows more. libp2p does not tell of a first
                     // failure: this is the second in a row, each on a stream of its own.
-                    if self.session.is_relay(peer) && !matches!(e, ping::Failure::Unsupported) {
+                    if self.connector.is_relay(peer) && !matches!(e, ping::Failure::Unsupported) {
                         self.input(Input::Silent {
                             peer,
                             conn,
@@ -223,9 +227,9 @@ impl EventLoop {
             }
         }
         let relay = is_relay(&info.protocols);
-        let ours = self.session.is_relay(peer_id);
-        platform::hole_punch_hint(
-            &mut self.swarm.behaviour_mut().0.platform,
+        let ours = self.connector.is_relay(peer_id);
+        native_only::hole_punch_hint(
+            &mut self.swarm.behaviour_mut().0.native_only,
             (peer_id, ours),
             connection_id,
             &info,

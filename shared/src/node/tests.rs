@@ -15,7 +15,10 @@ mod scene;
 
 pub(super) use self::harness::Meddling;
 use self::harness::{TestNode, deliveries, messages};
-use crate::event::{DeliveryState, Event, Path};
+use crate::{
+    event::{DeliveryState, Event},
+    path::Path,
+};
 
 #[tokio::test]
 async fn messages_arrive_in_order_and_are_acked() {

@@ -1,19 +1,10 @@
 //! TCP, QUIC, DNS and WebSocket, on tokio; and what only a terminal can do with its network.
 
-mod behaviour;
-mod flood;
-mod lan;
-mod neighbours;
-mod pcp;
-mod port_mapping;
-mod punch;
-
 use libp2p::{
     Multiaddr, Swarm, SwarmBuilder, Transport as _, core::upgrade::Version, dns, identity::Keypair,
     multiaddr::Protocol, noise, relay, swarm::NetworkBehaviour, tcp, websocket, yamux,
 };
 
-pub(crate) use self::behaviour::{Behaviour, behaviour, hole_punch_hint, told};
 use crate::{
     config::{IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS, MAX_WEBSOCKET_FRAME},
     error::StartError,

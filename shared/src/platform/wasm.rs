@@ -2,24 +2,22 @@
 
 mod websocket;
 
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 
 use libp2p::{
     Multiaddr, PeerId, Swarm, Transport as _,
     core::{muxing::StreamMuxerBox, transport::timeout::TransportTimeout, upgrade::Version},
-    identify,
     identity::Keypair,
     multiaddr::Protocol,
     noise, relay,
-    swarm::{Config, ConnectionId, NetworkBehaviour, dummy},
+    swarm::{Config, NetworkBehaviour},
     webrtc_websys, websocket_websys, yamux,
 };
 
 use self::websocket::Socket;
 use crate::{
-    config::{IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS, NodeConfig},
+    config::{IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS},
     error::StartError,
-    session::Input,
 };
 
 /// A tab has no sockets to punch holes with.
@@ -27,25 +25,6 @@ pub const HOLE_PUNCH: bool = false;
 
 /// A tab knows nothing of the machine's addresses.
 pub(crate) const HAS_INTERFACES: bool = false;
-
-/// Nothing; and not libp2p's behaviours, which would come along in the wasm.
-pub(crate) type Behaviour = dummy::Behaviour;
-
-pub(crate) const fn behaviour(_: PeerId, _: &NodeConfig) -> Behaviour {
-    dummy::Behaviour
-}
-
-pub(crate) const fn told(event: Infallible) -> Option<Input> {
-    match event {}
-}
-
-pub(crate) const fn hole_punch_hint(
-    _: &mut Behaviour,
-    _: (PeerId, bool),
-    _: ConnectionId,
-    _: &identify::Info,
-) {
-}
 
 /// There is none of these: a tab knows nothing of its network, and so needs no code for what it tells.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,7 @@ use futures::{FutureExt, StreamExt, executor::block_on, task};
 use libp2p::PeerId;
 
 use super::*;
-use crate::event::Path;
+use crate::path::Path;
 
 #[test]
 fn events_come_out_in_order_and_then_the_end() {

@@ -16,7 +16,7 @@ use libp2p::{
     swarm::{NetworkBehaviour, SwarmEvent},
     tcp, yamux,
 };
-use shared::address::peer_of;
+use punchline::address::peer_of;
 use tokio::{runtime::Builder, sync::oneshot, time};
 
 use super::{

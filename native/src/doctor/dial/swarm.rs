@@ -6,9 +6,10 @@ use anyhow::Context;
 use libp2p::{
     Swarm, autonat::v2::client, identify, identity::Keypair, relay, swarm::NetworkBehaviour,
 };
-use shared::{
+use punchline::{
     config::{AGENT_VERSION, IDENTIFY_PROTOCOL},
-    connections, platform,
+    platform,
+    protocols::limits,
 };
 
 use super::{asked::MAX_CANDIDATES, candidates};
@@ -20,7 +21,7 @@ const ASK_INTERVAL: Duration = Duration::from_millis(200);
 const MAX_INCOMING: u32 = 64;
 /// Connections that we make, each way of dialling one: far more than there are addresses to dial.
 const MAX_DIALS: u32 = 256;
-const LIMITS: connections::Limits = connections::Limits {
+const LIMITS: limits::Limits = limits::Limits {
     handshakes: MAX_INCOMING,
     dials: MAX_DIALS,
     incoming: MAX_INCOMING,
@@ -31,7 +32,7 @@ const LIMITS: connections::Limits = connections::Limits {
 /// What the doctor speaks.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
-    limits: connections::Behaviour,
+    limits: limits::Behaviour,
     identify: identify::Behaviour,
     pub(super) candidates: candidates::Behaviour,
     reach: client::Behaviour,
@@ -48,7 +49,7 @@ pub(super) fn new() -> anyhow::Result<Swarm<Behaviour>> {
         .with_max_candidates(MAX_CANDIDATES)
         .with_probe_interval(ASK_INTERVAL);
     platform::build_swarm(key, |circuits| Behaviour {
-        limits: connections::Behaviour::new(LIMITS),
+        limits: limits::Behaviour::new(LIMITS),
         identify: identify::Behaviour::new(identify),
         candidates: candidates::Behaviour::default(),
         reach: client::Behaviour::new(rand::make_rng(), config),

@@ -1,4 +1,4 @@
-use shared::config::RelayAddress;
+use punchline::config::RelayAddress;
 
 use super::*;
 

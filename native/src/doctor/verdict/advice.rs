@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use shared::address::ip_of;
+use punchline::address::ip_of;
 
 use crate::doctor::{
     report::{Family, Nat, Note, Verdict},

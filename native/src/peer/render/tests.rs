@@ -1,4 +1,4 @@
-use shared::event::Transport;
+use punchline::path::Transport;
 
 use super::*;
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use libp2p::PeerId;
-use shared::address::network_of;
+use punchline::address::network_of;
 
 /// Requests under way. Each may hold a dial, and a buffer of 4 KiB.
 pub(crate) const MAX_AT_A_TIME: usize = 64;

@@ -14,8 +14,8 @@ use super::{
 use crate::{
     config::NodeConfig,
     event::Event,
-    greet::{GREET_PROTOCOL, Request, Response},
-    msg::MSG_PROTOCOL,
+    protocols::greet::{GREET_PROTOCOL, Request, Response},
+    protocols::msg::MSG_PROTOCOL,
 };
 
 #[tokio::test]

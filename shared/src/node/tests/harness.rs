@@ -14,10 +14,10 @@ use libp2p::{
 use tokio::sync::oneshot;
 
 use crate::{
-    behaviour::Behaviour,
     config::NodeConfig,
     event::{DeliveryState, Event},
-    gate::Gated,
+    node::behaviour::Behaviour,
+    node::gate::Gated,
     node::{Events, Node, Request, assemble, prepare},
 };
 

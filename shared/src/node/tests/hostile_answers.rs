@@ -7,9 +7,10 @@ use super::{
 };
 use crate::{
     config::{MAX_BODY_BYTES, MAX_OUTBOX_BYTES, MAX_OUTBOX_MESSAGES, NodeConfig},
+    delivery::frames::Kind,
     error::SendError,
     event::{DeliveryState, Event},
-    msg::{MSG_PROTOCOL, codec::Kind},
+    protocols::msg::MSG_PROTOCOL,
 };
 
 /// An answer to the hello with this nonce.

@@ -12,7 +12,7 @@ use super::{
     plain::{SESSION, ack, data, data_of, hello, resume},
     scene::Scene,
 };
-use crate::{config::MAX_FRAME_BYTES, msg::MSG_PROTOCOL};
+use crate::{config::MAX_FRAME_BYTES, protocols::msg::MSG_PROTOCOL};
 
 #[tokio::test]
 async fn a_bad_frame_costs_its_stream_and_nothing_else() {

@@ -2,8 +2,8 @@
 
 use super::scene::{Hostile, Scene};
 use crate::{
-    greet::GREET_PROTOCOL,
-    msg::{MSG_PROTOCOL, ONESHOT_PROTOCOL},
+    protocols::greet::GREET_PROTOCOL,
+    protocols::msg::{MSG_PROTOCOL, ONESHOT_PROTOCOL},
 };
 
 const STREAMS: usize = 10_000;

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     config::{MAX_ONESHOT_BYTES, MAX_ONESHOT_STREAMS},
     event::{DeliveryState, Event},
-    msg::ONESHOT_PROTOCOL,
+    protocols::msg::ONESHOT_PROTOCOL,
 };
 
 #[tokio::test]

@@ -18,9 +18,9 @@ use libp2p::{
 use tokio::sync::mpsc;
 
 use super::harness::{memory_swarm, patiently};
-use crate::msg::{
-    MSG_PROTOCOL,
-    codec::{Ack, Data, Hello, Kind, Reader, Resume},
+use crate::{
+    delivery::frames::{Ack, Data, Hello, Kind, Reader, Resume},
+    protocols::msg::MSG_PROTOCOL,
 };
 
 /// A plain peer.

@@ -6,7 +6,7 @@ use super::{
     harness::{TestNode, patiently},
     plain::{Frames, Inbound, Plain},
 };
-use crate::{event::Event, msg::MSG_PROTOCOL};
+use crate::{event::Event, protocols::msg::MSG_PROTOCOL};
 
 /// A node under attack, and someone who must not notice.
 pub(crate) struct Scene {

@@ -1,0 +1,106 @@
+//! A typed line.
+
+#[cfg(test)]
+mod tests;
+
+use std::str::FromStr;
+
+use libp2p::Multiaddr;
+use serde::{Deserialize, Serialize};
+
+/// What a person can ask a peer for by typing a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// A line for everyone in the room.
+    Broadcast {
+        /// The text.
+        body: String,
+    },
+    /// `/to PEER TEXT`: a line for one peer.
+    Send {
+        /// A peer id, or the end of one.
+        to: String,
+        /// The text.
+        body: String,
+    },
+    /// `/dial ADDR`.
+    Dial {
+        /// The address.
+        address: Multiaddr,
+    },
+    /// `/peers`.
+    Peers,
+    /// `/help`.
+    Help,
+    /// `/quit`.
+    Quit,
+}
+
+/// Why a typed line is no command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseCommandError {
+    /// The line is empty.
+    #[error("nothing to send")]
+    Empty,
+    /// There is no such slash command.
+    #[error(
+        "no such command: {0}; /help lists them, and a line that starts with // is sent with one slash"
+    )]
+    Unknown(String),
+    /// A slash command without what it needs.
+    #[error("usage: {0}")]
+    Usage(&'static str),
+    /// The argument of `/dial` is no multiaddr.
+    #[error(
+        "{address} is no multiaddr ({reason}); one looks like /ip4/192.0.2.7/udp/45678/quic-v1"
+    )]
+    Address {
+        /// What was typed.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl FromStr for Command {
+    type Err = ParseCommandError;
+
+    fn from_str(line: &str) -> Result<Self, Self::Err> {
+        let line = line.trim_end_matches(['\r', '\n']);
+        if line.trim().is_empty() {
+            return Err(ParseCommandError::Empty);
+        }
+        if !line.starts_with('/') {
+            return Ok(Self::Broadcast { body: line.into() });
+        }
+        if line.starts_with("//") {
+            return Ok(Self::Broadcast {
+                body: line[1..].into(),
+            });
+        }
+        let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let rest = rest.trim();
+        match word {
+            "/to" => match rest.split_once(char::is_whitespace) {
+                Some((to, body)) => Ok(Self::Send {
+                    to: to.into(),
+                    body: body.trim_start().into(),
+                }),
+                None => Err(ParseCommandError::Usage("/to PEER TEXT")),
+            },
+            "/dial" if rest.is_empty() => Err(ParseCommandError::Usage("/dial ADDR")),
+            "/dial" => match rest.parse() {
+                Ok(address) => Ok(Self::Dial { address }),
+                Err(e) => Err(ParseCommandError::Address {
+                    address: rest.into(),
+                    reason: format!("{e}"),
+                }),
+            },
+            "/peers" => Ok(Self::Peers),
+            "/help" => Ok(Self::Help),
+            "/quit" => Ok(Self::Quit),
+            _ => Err(ParseCommandError::Unknown(word.into())),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! What goes into a session and what comes out.
+
+use libp2p::{Multiaddr, PeerId};
+
+use crate::{
+    config::RelayAddress,
+    event::Event,
+    path::Transport,
+    path::{ActivePath, ConnId},
+    platform::OwnNetwork,
+};
+
+/// A configured relay, for as long as the node lives. Its peer id may not be known yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RelayId(pub u32);
+
+/// One dial attempt that the session asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DialId(pub u64);
+
+/// Something the session must know of.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// The application wants this relay used from now on.
+    AddRelay(RelayAddress),
+    /// The application has heard that this relay is gone for good: it is to be forgotten, unless there is
+    /// a connection to it.
+    DropRelay(PeerId),
+    /// The application wants this peer dialled (and greeted, if greetings are on).
+    Dial(Multiaddr),
+    /// All listeners the node was configured with are up.
+    ListenersReady,
+    /// A dial that the session asked for failed. (One that succeeds shows as `Connected`.)
+    DialFailed {
+        /// Which.
+        dial: DialId,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// A connection was established, in either direction.
+    Connected {
+        /// The remote.
+        peer: PeerId,
+        /// The connection.
+        conn: ConnId,
+        /// The remote's address. A circuit that a remote dialled may show as `/p2p/PEER` alone.
+        address: Multiaddr,
+        /// What it runs over; `Circuit` is what makes it a relayed one.
+        transport: Transport,
+        /// Whether we dialled.
+        outbound: bool,
+        /// The dial it came of, if the session asked for it.
+        dial: Option<DialId>,
+    },
+    /// A connection was closed.
+    Closed {
+        /// The remote.
+        peer: PeerId,
+        /// The connection.
+        conn: ConnId,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// Identify told what a remote is.
+    Identified {
+        /// The remote.
+        peer: PeerId,
+        /// The connection it was told on.
+        conn: ConnId,
+        /// It speaks one of our msg protocols.
+        compatible: bool,
+        /// It speaks the relay's hop protocol.
+        relay: bool,
+        /// Everything it speaks.
+        protocols: Vec<String>,
+        /// Where it listens, by its own word: a claim.
+        listen_addresses: Vec<Multiaddr>,
+    },
+    /// A relay accepted our reservation, for the first time or again.
+    ReservationAccepted {
+        /// The relay.
+        relay: RelayId,
+        /// The circuit address that stands for it.
+        address: Multiaddr,
+    },
+    /// The listener of the last `Reserve` ended, without an `Unreserve` and whatever the reason.
+    ReservationLost {
+        /// The relay.
+        relay: RelayId,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// A rendezvous point accepted our registration.
+    Registered {
+        /// The rendezvous point.
+        relay: PeerId,
+        /// Seconds it is valid for, by the remote's word.
+        ttl: u64,
+    },
+    /// A rendezvous point refused our registration, or did not answer.
+    RegisterFailed {
+        /// The rendezvous point.
+        relay: PeerId,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// A rendezvous point answered who is there, since the cookie that was sent along.
+    Discovered {
+        /// The rendezvous point.
+        relay: PeerId,
+        /// Who, and the addresses they registered. We may be among them.
+        peers: Vec<(PeerId, Vec<Multiaddr>)>,
+        /// The cookie for the next time.
+        cookie: Vec<u8>,
+    },
+    /// A rendezvous point refused to answer, or did not.
+    DiscoverFailed {
+        /// The rendezvous point.
+        relay: PeerId,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// msg chose the path that messages to a peer take, or lost the last one (`None`).
+    Path {
+        /// The peer.
+        peer: PeerId,
+        /// The connection, its path, transport and remote address.
+        path: Option<ActivePath>,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// A connection, relayed or direct, has carried no message for a while, and none is waiting
+    /// for it.
+    Drained {
+        /// The peer.
+        peer: PeerId,
+        /// The connection.
+        conn: ConnId,
+    },
+    /// A remote does not answer on a connection: to msg, or (a relay) to pings.
+    Silent {
+        /// The peer.
+        peer: PeerId,
+        /// The connection.
+        conn: ConnId,
+        /// Not for a moment only, but for too long: the connection is of no use any more.
+        dead: bool,
+    },
+    /// Hole punching on a relayed connection to this peer gave up.
+    UpgradeFailed {
+        /// The peer.
+        peer: PeerId,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// A greeting arrived.
+    Greeting {
+        /// Its sender.
+        peer: PeerId,
+        /// What it says.
+        message: String,
+    },
+    /// An answer to a greeting of ours arrived.
+    GreetingReply {
+        /// Its sender.
+        peer: PeerId,
+        /// What it says.
+        message: String,
+        /// Where it sees us.
+        address: Multiaddr,
+    },
+    /// Our own network told something.
+    Network(News, OwnNetwork),
+    /// The network or the page came back (`online`, `visibilitychange`): retry now what waits.
+    Wake,
+    /// This machine has another address than before: it moved from one network to another.
+    NetworkChanged {
+        /// One that it had is gone.
+        lost: bool,
+    },
+    /// The node is to stop.
+    Shutdown,
+}
+
+/// What our own network tells, without any relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// A peer announces itself.
+    Announced {
+        /// The peer.
+        peer: PeerId,
+        /// Everywhere it says that it is; nowhere, when it says so no more.
+        addresses: Vec<Multiaddr>,
+    },
+    /// The gateway lets others reach us at this address.
+    Mapped(Multiaddr),
+    /// Something was asked of the network that it does not do, or does no more.
+    Missing {
+        /// What, and why, for a person.
+        reason: String,
+    },
+}
+
+/// Something the session wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Dial these addresses at once, take the first that answers.
+    Dial {
+        /// To be named in the answer.
+        dial: DialId,
+        /// The peer, if known.
+        peer: Option<PeerId>,
+        /// Where.
+        addresses: Vec<Multiaddr>,
+    },
+    /// Ask a relay, which we are connected to, for a reservation: a first one, or one in the place of
+    /// that which stands.
+    Reserve {
+        /// The relay.
+        relay: RelayId,
+        /// `…/p2p/RELAY/p2p-circuit`, to be listened on.
+        address: Multiaddr,
+    },
+    /// Remove the listener of the last `Reserve`, if it still exists. Its end is not to be reported.
+    Unreserve {
+        /// The relay.
+        relay: RelayId,
+    },
+    /// Register in the namespace, for the default time. The session repeats it in time.
+    Register {
+        /// The rendezvous point.
+        relay: PeerId,
+    },
+    /// Unregister from the namespace.
+    Unregister {
+        /// The rendezvous point.
+        relay: PeerId,
+    },
+    /// Ask who is in the namespace.
+    Discover {
+        /// The rendezvous point.
+        relay: PeerId,
+        /// The cookie of the last answer.
+        cookie: Option<Vec<u8>>,
+    },
+    /// Greet a peer.
+    Greet {
+        /// The peer.
+        peer: PeerId,
+        /// What to say.
+        message: String,
+    },
+    /// Close one connection. It may be gone already.
+    Close {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Tell the application.
+    Emit(Event),
+}

@@ -1,0 +1,85 @@
+//! How the relays are, for whoever asks.
+
+use std::time::Duration;
+
+use libp2p::{Multiaddr, PeerId};
+use serde::{Deserialize, Serialize};
+use web_time::Instant;
+
+use super::{
+    Connector,
+    relay::{Relay, Stage},
+};
+
+/// A relay, and how it is with us.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
+pub struct RelayInfo {
+    /// Who it is, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<PeerId>,
+    /// Where it is, without `/p2p/…`.
+    pub addresses: Vec<Multiaddr>,
+    /// How far we are with it.
+    pub state: RelayState,
+    /// Milliseconds until the next try, while waiting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_in_ms: Option<u64>,
+    /// What ended the last try, unless all is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// How far we are with a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
+#[serde(rename_all = "snake_case")]
+pub enum RelayState {
+    /// Something is being tried.
+    Connecting,
+    /// Reservation and registration stand.
+    Online,
+    /// Nothing is tried before the next retry.
+    Waiting,
+}
+
+impl Connector {
+    /// The relays, in the order in which they were added.
+    #[must_use]
+    pub fn relays(&self, now: Instant) -> Vec<RelayInfo> {
+        self.relays.values().map(|relay| relay.info(now)).collect()
+    }
+}
+
+impl Relay {
+    fn info(&self, now: Instant) -> RelayInfo {
+        let (state, retry) = self.state();
+        RelayInfo {
+            peer: self.peer,
+            addresses: self.addresses.clone(),
+            state,
+            retry_in_ms: retry.map(|at| milliseconds(at.saturating_duration_since(now))),
+            reason: self.reason.clone().filter(|_| state != RelayState::Online),
+        }
+    }
+
+    /// The state, and when the next try is.
+    fn state(&self) -> (RelayState, Option<Instant>) {
+        let retry = match &self.stage {
+            Stage::Waiting(at) => Some(*at),
+            Stage::Standing { .. } if self.rendezvous.is_registered() => {
+                return (RelayState::Online, None);
+            }
+            Stage::Standing { .. } => self.rendezvous.registers_at(),
+            _ => None,
+        };
+        match retry {
+            Some(_) => (RelayState::Waiting, retry),
+            None => (RelayState::Connecting, None),
+        }
+    }
+}
+
+pub(super) fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,161 @@
+//! What ends a reservation, and how it is had again.
+
+use super::{
+    relays::{lost, reserve},
+    *,
+};
+use crate::connector::reservation::{IDENTIFY_TIMEOUT, RESERVE_TIMEOUT};
+
+#[test]
+fn a_relay_that_does_not_identify_itself_is_dropped() {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    let dial = rig.last_dial();
+    let conn = rig.connect(id(RELAY), QUIC, Some(dial));
+    rig.take();
+    rig.advance(IDENTIFY_TIMEOUT);
+    assert!(rig.out.contains(&Output::Close { conn }));
+    assert_eq!(rig.errors().len(), 1);
+    rig.close(id(RELAY), conn);
+    rig.wait_for(millis(500), is_dial);
+}
+
+#[test]
+fn a_reservation_that_is_not_answered_is_asked_for_on_a_new_connection() {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    let dial = rig.last_dial();
+    let conn = rig.connect(id(RELAY), QUIC, Some(dial));
+    rig.identify_relay(conn);
+    rig.take();
+    rig.advance(RESERVE_TIMEOUT);
+    let out = rig.take();
+    assert!(out.contains(&Output::Close { conn }));
+    assert!(out.contains(&Output::Unreserve { relay: RelayId(0) }));
+    rig.wait_for(millis(500), is_dial);
+}
+
+#[test]
+fn a_refused_reservation_is_told_once_and_retried_on_the_same_connection() {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    let dial = rig.last_dial();
+    let conn = rig.connect(id(RELAY), QUIC, Some(dial));
+    rig.identify_relay(conn);
+    rig.take();
+    for round in 0..3 {
+        rig.input(Input::ReservationLost {
+            relay: RelayId(0),
+            reason: "full".into(),
+        });
+        assert_eq!(rig.errors().len(), usize::from(round == 0));
+        rig.wait_for(secs(30), |out| *out == reserve(QUIC));
+        assert_eq!(rig.dials(), []);
+        rig.take();
+    }
+}
+
+#[test]
+fn one_loss_is_handled_once_in_whatever_order_it_shows() {
+    let reservation = |rig: &mut Rig| {
+        rig.input(Input::ReservationLost {
+            relay: RelayId(0),
+            reason: "gone".into(),
+        });
+    };
+    for reservation_first in [true, false] {
+        let (mut rig, conn) = Rig::with_relay();
+        if reservation_first {
+            reservation(&mut rig);
+            rig.close(id(RELAY), conn);
+        } else {
+            rig.close(id(RELAY), conn);
+            reservation(&mut rig);
+        }
+        reservation(&mut rig);
+        let reason = if reservation_first {
+            "gone"
+        } else {
+            "the connection was closed: reset"
+        };
+        assert_eq!(rig.events(), [lost(reason)]);
+        let first = rig.wait_for(secs(1), is_dial);
+        assert!((millis(200)..=millis(500)).contains(&first), "{first:?}");
+    }
+}
+
+#[test]
+fn retries_start_fast_and_slow_down_to_half_a_minute_for_ever() {
+    let (mut rig, conn) = Rig::with_relay_at(&[QUIC]);
+    rig.advance(secs(60));
+    rig.take();
+    rig.close(id(RELAY), conn);
+    let mut waits = Vec::new();
+    for _ in 0..40 {
+        waits.push(rig.wait_for(secs(30), is_dial));
+        let dial = rig.last_dial();
+        rig.take();
+        rig.fail(dial);
+    }
+    assert!((millis(200)..=millis(500)).contains(&waits[0]));
+    assert!((secs(1)..=secs(2)).contains(&waits[1]));
+    assert!(waits[1..].iter().all(|w| (secs(1)..=secs(30)).contains(w)));
+    assert!(waits[6..].iter().all(|w| *w >= secs(15)));
+    let distinct: std::collections::BTreeSet<_> = waits.iter().collect();
+    assert!(distinct.len() > 30, "no jitter");
+}
+
+#[test]
+fn an_unreachable_relay_is_told_once_until_it_was_reached_again() {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    for round in 0..5 {
+        let dial = rig.last_dial();
+        rig.fail(dial);
+        let errors = rig.errors();
+        assert_eq!(errors.len(), usize::from(round == 0));
+        if let Some(error) = errors.first() {
+            let address = at(QUIC, id(RELAY)).to_string();
+            assert!(
+                error.contains(&address) && error.contains("refused"),
+                "{error}"
+            );
+            assert!(error.contains("retrying"));
+        }
+        rig.wait_for(secs(30), is_dial);
+    }
+    let conn = rig.relay_up(QUIC);
+    rig.close(id(RELAY), conn);
+    assert_eq!(rig.errors(), Vec::<String>::new());
+    rig.wait_for(secs(30), is_dial);
+    let dial = rig.last_dial();
+    rig.fail(dial);
+    assert_eq!(rig.errors().len(), 1);
+}
+
+#[test]
+fn a_relay_that_hangs_up_at_once_is_said_to_be_full() {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    for round in 0..3 {
+        let dial = rig.last_dial();
+        let conn = rig.connect(id(RELAY), QUIC, Some(dial));
+        rig.close(id(RELAY), conn);
+        let errors = rig.errors();
+        assert_eq!(errors.len(), usize::from(round == 0));
+        assert!(
+            errors
+                .iter()
+                .all(|e| e.contains("as when it is full: reset"))
+        );
+        rig.wait_for(secs(30), is_dial);
+    }
+}
+
+#[test]
+fn flapping_reservations_do_not_retry_fast_for_ever() {
+    let (mut rig, mut conn) = Rig::with_relay();
+    let mut waits = Vec::new();
+    for _ in 0..5 {
+        rig.close(id(RELAY), conn);
+        rig.take();
+        waits.push(rig.wait_for(secs(30), is_dial));
+        conn = rig.relay_up(QUIC);
+    }
+    assert!(waits[4] >= secs(4), "{waits:?}");
+}

@@ -1,0 +1,152 @@
+//! Registering and discovering.
+
+use super::*;
+use crate::connector::rendezvous::{ANSWER_TIMEOUT, DISCOVER_INTERVAL, MAX_TTL, MIN_TTL};
+
+#[test]
+fn the_registration_is_refreshed_silently_at_half_its_time() {
+    let (mut rig, _) = Rig::with_relay();
+    for _ in 0..3 {
+        assert_eq!(rig.wait_for(secs(7_200), is_register), secs(3_600));
+        assert_eq!(rig.events(), []);
+    }
+}
+
+#[test]
+fn a_hostile_ttl_is_clamped() {
+    for (ttl, clamped) in [(0, MIN_TTL), (u64::MAX, MAX_TTL)] {
+        let mut rig = Rig::new(&config(&[QUIC]));
+        rig.answering = false;
+        let dial = rig.last_dial();
+        let conn = rig.connect(id(RELAY), QUIC, Some(dial));
+        rig.identify_relay(conn);
+        rig.accept();
+        rig.take();
+        rig.input(Input::Registered {
+            relay: id(RELAY),
+            ttl,
+        });
+        assert!(
+            rig.out.iter().any(
+                |o| matches!(o, Output::Emit(Event::Registered { ttl, .. }) if *ttl == clamped)
+            )
+        );
+        rig.answering = true;
+        rig.answer();
+        let wait = rig.wait_for(secs(clamped), is_register);
+        assert_eq!(wait, secs(clamped / 2));
+    }
+}
+
+fn without_rendezvous() -> Rig {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    rig.answering = false;
+    let dial = rig.last_dial();
+    let conn = rig.connect(id(RELAY), QUIC, Some(dial));
+    rig.identify_relay(conn);
+    rig.accept();
+    rig.take();
+    rig
+}
+
+#[test]
+fn a_refused_registration_is_told_once_and_others_are_still_discovered() {
+    let mut rig = without_rendezvous();
+    for round in 0..4 {
+        rig.input(Input::RegisterFailed {
+            relay: id(RELAY),
+            reason: "not now".into(),
+        });
+        let discovers = rig.out.iter().any(is_discover);
+        assert_eq!(discovers, round == 0);
+        assert_eq!(rig.errors().len(), usize::from(round == 0));
+        rig.discovered(id(RELAY), Vec::new());
+        let wait = rig.wait_for(secs(30), is_register);
+        assert!(wait >= secs(1));
+        rig.take();
+    }
+    rig.input(Input::Registered {
+        relay: id(RELAY),
+        ttl: 7_200,
+    });
+    assert!(matches!(rig.events()[..], [Event::Registered { .. }]));
+}
+
+#[test]
+fn a_registration_that_is_not_answered_counts_as_refused() {
+    let mut rig = without_rendezvous();
+    rig.advance(ANSWER_TIMEOUT);
+    assert_eq!(rig.errors().len(), 1);
+    // The late answer of the event loop's own timer changes nothing.
+    rig.input(Input::RegisterFailed {
+        relay: id(RELAY),
+        reason: "timeout".into(),
+    });
+    assert_eq!(rig.take(), []);
+}
+
+#[test]
+fn a_relay_that_answers_nothing_any_more_is_dialled_afresh() {
+    let (mut rig, conn) = Rig::with_relay();
+    rig.answering = false;
+    rig.advance(secs(60));
+    let out = rig.take();
+    assert!(out.contains(&Output::Close { conn }));
+    let lost = |o: &&Output| matches!(o, Output::Emit(Event::ReservationLost { .. }));
+    assert_eq!(out.iter().filter(lost).count(), 1);
+    rig.close(id(RELAY), conn);
+    assert!(out.iter().any(is_dial));
+}
+
+#[test]
+fn discovery_goes_on_with_the_cookie() {
+    let (mut rig, _) = Rig::with_relay();
+    for _ in 0..3 {
+        let wait = rig.wait_for(secs(12), is_discover);
+        assert!((DISCOVER_INTERVAL..=secs(11)).contains(&wait), "{wait:?}");
+        assert!(rig.out.contains(&Output::Discover {
+            relay: id(RELAY),
+            cookie: Some(b"cookie".to_vec())
+        }));
+        rig.take();
+    }
+}
+
+#[test]
+fn a_failed_discovery_drops_the_cookie_and_backs_off() {
+    let (mut rig, _) = Rig::with_relay();
+    rig.answering = false;
+    rig.wait_for(secs(12), is_discover);
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        rig.take();
+        rig.input(Input::DiscoverFailed {
+            relay: id(RELAY),
+            reason: "bad cookie".into(),
+        });
+        waits.push(rig.wait_for(secs(30), is_discover));
+        assert!(rig.out.contains(&Output::Discover {
+            relay: id(RELAY),
+            cookie: None
+        }));
+    }
+    assert!(waits.iter().all(|wait| *wait >= secs(1)));
+    assert!(waits[5] > waits[0]);
+    rig.take();
+    rig.advance(ANSWER_TIMEOUT + secs(30));
+    assert!(rig.out.iter().any(is_discover), "silence is failure too");
+}
+
+#[test]
+fn after_a_loss_the_registration_is_told_again() {
+    let (mut rig, conn) = Rig::with_relay();
+    rig.close(id(RELAY), conn);
+    rig.take();
+    rig.wait_for(secs(1), is_dial);
+    rig.relay_up(QUIC);
+    let events = rig.events();
+    assert!(matches!(
+        events[..],
+        [Event::Reserved { .. }, Event::Registered { .. }]
+    ));
+}

@@ -1,0 +1,79 @@
+//! Everything a peer does on its connections.
+
+use std::sync::Arc;
+
+use libp2p::{PeerId, StreamProtocol, identify, identity::Keypair, relay, swarm::NetworkBehaviour};
+
+use super::native_only;
+use crate::{
+    config::{
+        AGENT_VERSION, IDENTIFY_PROTOCOL, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_PEER,
+        MAX_PENDING_CONNECTIONS, NodeConfig, PING_INTERVAL, PING_TIMEOUT,
+    },
+    protocols::{
+        greet, limits,
+        msg::{self, MSG_PROTOCOL, ONESHOT_PROTOCOL, hub::Hub},
+        ping, rendezvous,
+    },
+};
+
+/// A peer's connections.
+const LIMITS: limits::Limits = limits::Limits {
+    handshakes: MAX_PENDING_CONNECTIONS,
+    dials: MAX_PENDING_CONNECTIONS,
+    incoming: MAX_CONNECTIONS,
+    all: MAX_CONNECTIONS,
+    of_peer: MAX_CONNECTIONS_PER_PEER,
+};
+
+/// The peer's behaviour. The limits come first: what they deny, the others need not see.
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    limits: limits::Behaviour,
+    pub(crate) relay: relay::client::Behaviour,
+    pub(crate) rendezvous: rendezvous::client::Behaviour,
+    pub(crate) identify: identify::Behaviour,
+    ping: ping::Behaviour,
+    pub(crate) native_only: native_only::Behaviour,
+    pub(crate) greet: greet::Behaviour,
+    pub(crate) msg: msg::behaviour::Behaviour,
+}
+
+impl Behaviour {
+    pub(crate) fn new(
+        config: &NodeConfig,
+        key: &Keypair,
+        relay: relay::client::Behaviour,
+        hub: Arc<Hub>,
+    ) -> Self {
+        let me = PeerId::from(key.public());
+        let identify = identify::Config::new(IDENTIFY_PROTOCOL.into(), key.public())
+            .with_agent_version(AGENT_VERSION.into());
+        Self {
+            limits: limits::Behaviour::new(LIMITS),
+            relay,
+            rendezvous: rendezvous::client::new(),
+            identify: identify::Behaviour::new(identify),
+            ping: ping::Behaviour::new(
+                libp2p::ping::Config::new()
+                    .with_interval(PING_INTERVAL)
+                    .with_timeout(PING_TIMEOUT),
+            ),
+            native_only: native_only::behaviour(me, config),
+            greet: greet::new(),
+            msg: msg::behaviour::Behaviour::new(hub),
+        }
+    }
+}
+
+/// Whether a peer that speaks these protocols can be talked to.
+pub(crate) fn is_compatible(protocols: &[StreamProtocol]) -> bool {
+    protocols
+        .iter()
+        .any(|p| *p == MSG_PROTOCOL || *p == ONESHOT_PROTOCOL)
+}
+
+/// Whether a peer that speaks these protocols is a relay.
+pub(crate) fn is_relay(protocols: &[StreamProtocol]) -> bool {
+    protocols.contains(&relay::HOP_PROTOCOL_NAME)
+}

@@ -1,0 +1,22 @@
+//! The msg protocol: messages between two peers, in order and once, over whatever path is best.
+//!
+//! `delivery` is the contract without I/O, `hub` what all sides share, `handler` what negotiates
+//! streams on a connection, `driver` what runs them, `behaviour` what chooses between connections.
+//! docs/protocol.md has the wire format.
+
+pub(crate) mod behaviour;
+mod connection;
+mod driver;
+pub(crate) mod handler;
+pub(crate) mod hub;
+mod inbound;
+mod link;
+mod oneshot;
+mod outbound;
+
+use libp2p::StreamProtocol;
+
+/// Messages with acks.
+pub const MSG_PROTOCOL: StreamProtocol = StreamProtocol::new("/punchline/msg/1.0.0");
+/// The older form: a stream a message, no acks.
+pub const ONESHOT_PROTOCOL: StreamProtocol = StreamProtocol::new("/p2p/msg/1.0.0");

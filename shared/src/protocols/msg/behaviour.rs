@@ -1,0 +1,275 @@
+//! Which connection carries the messages to a peer.
+
+use std::{
+    cmp::Reverse,
+    collections::VecDeque,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::{Endpoint, transport::PortUse},
+    swarm::{
+        ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler,
+        THandlerInEvent, THandlerOutEvent, ToSwarm,
+    },
+};
+use web_time::Instant;
+
+use super::{
+    handler::{Handler, ToBehaviour},
+    hub::Hub,
+};
+use crate::{
+    path::Transport,
+    path::{ActivePath, ConnId},
+    reason,
+    table::Table,
+};
+
+/// What the event loop is told.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Messages to this peer take another path from now on, or have none (`None`).
+    Path {
+        peer: PeerId,
+        path: Option<ActivePath>,
+        reason: String,
+    },
+    /// A connection has carried no message for a while, and none is under way on it.
+    Idle { peer: PeerId, conn: ConnId },
+    /// A remote does not answer on a connection: for a moment, or (`dead`) for too long.
+    Silent {
+        peer: PeerId,
+        conn: ConnId,
+        dead: bool,
+    },
+}
+
+/// The paths of all peers.
+#[derive(Debug)]
+pub(crate) struct Behaviour {
+    hub: Arc<Hub>,
+    peers: Table<PeerId, Vec<Candidate>>,
+    pending: VecDeque<Event>,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    conn: ConnId,
+    transport: Transport,
+    address: Multiaddr,
+    proven: bool,
+    /// No answer for a moment. Any path that answers is better.
+    silent: bool,
+    active: bool,
+    rtt: Option<Duration>,
+}
+
+impl Behaviour {
+    pub(crate) fn new(hub: Arc<Hub>) -> Self {
+        Self {
+            hub,
+            peers: Table::new(),
+            pending: VecDeque::new(),
+        }
+    }
+
+    /// The application knows of the peer: its messages may be shown from now on.
+    pub(crate) fn announce(&self, peer: &PeerId) {
+        if let Some(link) = self.hub.link(peer) {
+            link.announce();
+        }
+    }
+
+    /// The path that messages to this peer take, and its round-trip time.
+    pub(crate) fn active_path(&self, peer: &PeerId) -> Option<(ActivePath, Option<Duration>)> {
+        let candidate = self.peers.get(peer)?.iter().find(|c| c.active)?;
+        Some((candidate.path(), candidate.rtt))
+    }
+
+    fn add(
+        &mut self,
+        conn: ConnectionId,
+        peer: PeerId,
+        transport: Transport,
+        address: Multiaddr,
+    ) -> Handler {
+        let candidates = self.peers.get_or_insert_with(peer, Vec::new);
+        candidates.push(Candidate {
+            conn,
+            transport,
+            address,
+            proven: false,
+            silent: false,
+            active: false,
+            rtt: None,
+        });
+        let link = self.hub.link_or_new(peer);
+        Handler::new(conn, transport, self.hub.clone(), link)
+    }
+
+    fn remove(&mut self, peer: PeerId, conn: ConnectionId, reason: &str) {
+        if let Some(candidates) = self.peers.get_mut(&peer) {
+            let was_active = candidates.iter().any(|c| c.conn == conn && c.active);
+            candidates.retain(|c| c.conn != conn);
+            if was_active {
+                self.choose(peer, reason);
+            }
+        }
+        if self.peers.get(&peer).is_some_and(Vec::is_empty) {
+            self.peers.remove(&peer);
+        }
+    }
+
+    fn set_proven(
+        &mut self,
+        peer: PeerId,
+        conn: ConnectionId,
+        proven: Result<Option<Duration>, String>,
+    ) {
+        let mut candidates = self.peers.get_mut(&peer).into_iter().flatten();
+        let Some(candidate) = candidates.find(|c| c.conn == conn) else {
+            // The connection was closed meanwhile.
+            return;
+        };
+        let changed = candidate.proven != proven.is_ok() || candidate.silent;
+        candidate.proven = proven.is_ok();
+        candidate.silent = false;
+        match proven {
+            Ok(rtt) => candidate.rtt = rtt.or(candidate.rtt),
+            Err(reason) if changed => return self.choose(peer, &reason),
+            Err(_) => {}
+        }
+        if changed {
+            self.choose(peer, "a better path");
+        }
+    }
+
+    fn set_silent(&mut self, peer: PeerId, conn: ConnectionId, dead: bool) {
+        let mut candidates = self.peers.get_mut(&peer).into_iter().flatten();
+        if let Some(candidate) = candidates.find(|c| c.conn == conn) {
+            candidate.silent = true;
+            self.choose(peer, "");
+            self.pending.push_back(Event::Silent { peer, conn, dead });
+        }
+    }
+
+    /// Takes the best proven path. Among equals the present one stays, then the older one.
+    fn choose(&mut self, peer: PeerId, reason: &str) {
+        let Some(candidates) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let best = candidates
+            .iter()
+            .filter(|c| c.proven)
+            .min_by_key(|c| (c.silent, c.transport, Reverse(c.active), c.conn))
+            .map(|c| c.conn);
+        let present = candidates.iter().find(|c| c.active).map(|c| c.conn);
+        let link = self.hub.link_or_new(peer);
+        let known = link.lock().active;
+        if best == present && best == known {
+            return;
+        }
+        for candidate in candidates.iter_mut() {
+            candidate.active = Some(candidate.conn) == best;
+        }
+        let path = candidates.iter().find(|c| c.active).map(Candidate::path);
+        link.set_active(best, Instant::now());
+        self.pending.push_back(Event::Path {
+            peer,
+            path,
+            reason: reason.into(),
+        });
+    }
+}
+
+impl Candidate {
+    fn path(&self) -> ActivePath {
+        ActivePath {
+            conn: self.conn,
+            path: self.transport.path(),
+            transport: self.transport,
+            address: self.address.clone(),
+        }
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = Handler;
+    type ToSwarm = Event;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        conn: ConnectionId,
+        peer: PeerId,
+        local_addr: &Multiaddr,
+        remote_addr: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        let address = crate::address::of_listener(local_addr, remote_addr);
+        Ok(self.add(conn, peer, Transport::of(&address), address))
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        conn: ConnectionId,
+        peer: PeerId,
+        addr: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(self.add(conn, peer, Transport::of(addr), addr.clone()))
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionClosed(ConnectionClosed {
+                peer_id,
+                connection_id,
+                cause,
+                ..
+            }) => {
+                let reason = cause.map_or_else(
+                    || "the connection was closed".into(),
+                    |cause| reason::of_chain(cause),
+                );
+                self.remove(peer_id, connection_id, &reason);
+            }
+            // A connection that another behaviour denied after we made a handler for it.
+            FromSwarm::ListenFailure(failure) => {
+                if let Some(peer) = failure.peer_id {
+                    self.remove(peer, failure.connection_id, "denied");
+                }
+            }
+            FromSwarm::DialFailure(failure) => {
+                if let Some(peer) = failure.peer_id {
+                    self.remove(peer, failure.connection_id, "denied");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        conn: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
+        match event {
+            ToBehaviour::Proven { rtt } => self.set_proven(peer, conn, Ok(rtt)),
+            ToBehaviour::Unproven { reason } => self.set_proven(peer, conn, Err(reason)),
+            ToBehaviour::Silent { dead } => self.set_silent(peer, conn, dead),
+            ToBehaviour::Idle => self.pending.push_back(Event::Idle { peer, conn }),
+        }
+    }
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        match self.pending.pop_front() {
+            Some(event) => Poll::Ready(ToSwarm::GenerateEvent(event)),
+            None => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What the handler of a connection shares with the drivers of its streams.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicU32,
+            Ordering::{Acquire, Relaxed, Release},
+        },
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::task::AtomicWaker;
+use libp2p::{Stream, swarm::ConnectionId};
+use parking_lot::Mutex;
+
+use super::{hub::Hub, link::Link};
+use crate::path::Transport;
+
+/// What the streams of one connection need to know of it and of each other.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    pub(crate) transport: Transport,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) link: Arc<Link>,
+    /// The remote's stream, on its way to its driver.
+    pub(crate) inbound: Slot,
+    /// Ours.
+    pub(crate) outbound: Slot,
+    /// What the drivers tell the handler.
+    reports: Mutex<Reports>,
+    handler: AtomicWaker,
+    /// The remote gave a sign of life since the last probe interval.
+    heard: AtomicBool,
+    /// A message went one way or the other since the last probe interval.
+    carried_data: AtomicBool,
+    faults: AtomicU32,
+}
+
+/// What the drivers tell the handler. Of several answers the last one counts, so there is no queue.
+#[derive(Debug, Default)]
+pub(crate) struct Reports {
+    /// The remote answered on our stream, in this time.
+    pub(crate) answered: Option<Duration>,
+    /// The remote has been silent since it was asked.
+    pub(crate) silent: bool,
+    /// Our stream is gone, and why.
+    pub(crate) outbound_ended: Option<String>,
+    /// And with it the path: the remote has been silent for too long.
+    pub(crate) dead: bool,
+    /// No message was carried for a while.
+    pub(crate) idle: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        id: ConnectionId,
+        transport: Transport,
+        hub: Arc<Hub>,
+        link: Arc<Link>,
+    ) -> Self {
+        Self {
+            id,
+            transport,
+            hub,
+            link,
+            inbound: Slot::default(),
+            outbound: Slot::default(),
+            reports: Mutex::default(),
+            handler: AtomicWaker::new(),
+            heard: AtomicBool::new(false),
+            carried_data: AtomicBool::new(false),
+            faults: AtomicU32::new(0),
+        }
+    }
+
+    /// The remote gave a sign of life.
+    pub(crate) fn heard(&self) {
+        self.heard.store(true, Relaxed);
+    }
+
+    pub(crate) fn take_heard(&self) -> bool {
+        self.heard.swap(false, Relaxed)
+    }
+
+    /// A message went one way or the other.
+    pub(crate) fn carried_data(&self) {
+        self.carried_data.store(true, Relaxed);
+    }
+
+    pub(crate) fn take_carried_data(&self) -> bool {
+        self.carried_data.swap(false, Relaxed)
+    }
+
+    pub(crate) fn small_writes(&self) -> bool {
+        matches!(self.transport, Transport::Webrtc | Transport::WebrtcDirect)
+    }
+
+    /// A fault of the remote's. Logged a few times a connection: a remote cannot fill the log.
+    pub(crate) fn fault(&self, stream: &str, fault: &(dyn std::error::Error + 'static)) {
+        const LOGGED: u32 = 5;
+        let peer = self.link.peer;
+        // The connection broke under the stream: nobody's fault, and told as the path's end.
+        let broken = fault
+            .source()
+            .is_some_and(|source| source.is::<std::io::Error>());
+        if broken {
+            return tracing::debug!(%peer, %stream, "stream broken: {fault}");
+        }
+        if self.faults.fetch_add(1, Relaxed) < LOGGED {
+            tracing::warn!(%peer, %stream, "stream reset: {fault}");
+        } else {
+            tracing::debug!(%peer, %stream, "stream reset: {fault}");
+        }
+    }
+
+    /// Tells the handler something.
+    pub(crate) fn report(&self, change: impl FnOnce(&mut Reports)) {
+        change(&mut self.reports.lock());
+        self.handler.wake();
+    }
+
+    /// What there is to tell. The handler is woken when there is more.
+    pub(crate) fn take_reports(&self, cx: &Context<'_>) -> Reports {
+        self.handler.register(cx.waker());
+        std::mem::take(&mut self.reports.lock())
+    }
+
+    /// The connection is gone: the drivers of its streams end.
+    pub(crate) fn close(&self) {
+        self.inbound.close();
+        self.outbound.close();
+        self.link.lock().unregister(self.id);
+    }
+}
+
+/// Hands over one stream. A later one takes the place of one that was not taken yet, so that a
+/// remote that opens thousands has one in here.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    /// Looked at on each poll, so that the lock need not be taken.
+    changed: AtomicBool,
+    content: Mutex<Content>,
+    driver: AtomicWaker,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    stream: Option<Stream>,
+    closed: bool,
+}
+
+impl Slot {
+    pub(crate) fn put(&self, stream: Stream) {
+        self.content.lock().stream = Some(stream);
+        self.wake();
+    }
+
+    fn close(&self) {
+        *self.content.lock() = Content {
+            stream: None,
+            closed: true,
+        };
+        self.wake();
+    }
+
+    fn wake(&self) {
+        self.changed.store(true, Release);
+        self.driver.wake();
+    }
+
+    /// The stream that was put in; `None` when there will be none any more.
+    pub(crate) fn poll_take(&self, cx: &Context<'_>) -> Poll<Option<Stream>> {
+        self.driver.register(cx.waker());
+        if !self.changed.swap(false, Acquire) {
+            return Poll::Pending;
+        }
+        let mut content = self.content.lock();
+        match content.stream.take() {
+            Some(stream) => Poll::Ready(Some(stream)),
+            None if content.closed => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+}

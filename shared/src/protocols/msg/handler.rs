@@ -1,0 +1,355 @@
+//! What msg does on one connection: negotiates the streams, and speaks the one-shot form.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::FutureExt;
+use futures_timer::Delay;
+use libp2p::{
+    Stream, StreamProtocol,
+    core::upgrade::{ReadyUpgrade, SelectUpgrade},
+    futures::future::Either,
+    swarm::{
+        ConnectionHandler, ConnectionHandlerEvent, ConnectionId, SubstreamProtocol,
+        handler::{
+            ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound,
+            ProtocolsChange,
+        },
+    },
+};
+
+use super::{
+    MSG_PROTOCOL, ONESHOT_PROTOCOL,
+    connection::{Connection, Reports},
+    hub::Hub,
+    link::{Link, LinkState, Role},
+    oneshot::{OneshotReceiver, OneshotSender},
+};
+use crate::{
+    config::{MAX_STREAM_ATTEMPTS, REOPEN_PAUSE},
+    event::Event,
+    path::Transport,
+};
+
+/// What a handler tells the behaviour.
+#[derive(Debug)]
+pub(crate) enum ToBehaviour {
+    /// The path works: the remote answered on it, in this time if it was measured.
+    Proven { rtt: Option<Duration> },
+    /// The path does not work any more, or not at all.
+    Unproven { reason: String },
+    /// The remote does not answer on the path: for a moment, or (`dead`) for too long.
+    Silent { dead: bool },
+    /// No message was carried for a while, and none is under way here.
+    Idle,
+}
+
+/// What an outbound stream is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Msg,
+    Oneshot,
+}
+
+/// The handler of one connection.
+#[derive(Debug)]
+pub(crate) struct Handler {
+    conn: Arc<Connection>,
+    remote_speaks_msg: bool,
+    remote_speaks_oneshot: bool,
+    outbound: OutboundState,
+    /// Attempts to open our stream since it last worked.
+    attempts: u32,
+    oneshot_receiver: OneshotReceiver,
+    oneshot_sender: OneshotSender,
+    pending: VecDeque<HandlerEvent>,
+}
+
+#[derive(Debug)]
+enum OutboundState {
+    Closed,
+    Opening,
+    Open,
+    Waiting(Delay),
+}
+
+type HandlerEvent = ConnectionHandlerEvent<ReadyUpgrade<StreamProtocol>, Purpose, ToBehaviour>;
+
+impl Handler {
+    pub(crate) fn new(
+        id: ConnectionId,
+        transport: Transport,
+        hub: Arc<Hub>,
+        link: Arc<Link>,
+    ) -> Self {
+        let conn = Arc::new(Connection::new(id, transport, hub, link));
+        conn.hub.drivers.add(&conn);
+        Self {
+            conn,
+            remote_speaks_msg: false,
+            remote_speaks_oneshot: false,
+            outbound: OutboundState::Closed,
+            attempts: 0,
+            oneshot_receiver: OneshotReceiver::default(),
+            oneshot_sender: OneshotSender::default(),
+            pending: VecDeque::new(),
+        }
+    }
+
+    fn tell(&mut self, event: ToBehaviour) {
+        self.pending
+            .push_back(ConnectionHandlerEvent::NotifyBehaviour(event));
+    }
+
+    fn request(&mut self, purpose: Purpose) {
+        let protocol = match purpose {
+            Purpose::Msg => MSG_PROTOCOL,
+            Purpose::Oneshot => ONESHOT_PROTOCOL,
+        };
+        self.pending
+            .push_back(ConnectionHandlerEvent::OutboundSubstreamRequest {
+                protocol: SubstreamProtocol::new(ReadyUpgrade::new(protocol), purpose),
+            });
+    }
+
+    /// Hears what the drivers have to say.
+    fn poll_drivers(&mut self, cx: &Context<'_>) {
+        let Reports {
+            answered,
+            silent,
+            outbound_ended,
+            dead,
+            idle,
+        } = self.conn.take_reports(cx);
+        if answered.is_some() {
+            self.attempts = 0;
+            self.tell(ToBehaviour::Proven { rtt: answered });
+        }
+        if let Some(reason) = outbound_ended {
+            self.outbound_failed(reason);
+        }
+        if silent || dead {
+            self.tell(ToBehaviour::Silent { dead });
+        }
+        if idle {
+            self.tell(ToBehaviour::Idle);
+        }
+    }
+
+    fn poll_retry(&mut self, cx: &mut Context<'_>) {
+        if let OutboundState::Waiting(delay) = &mut self.outbound
+            && delay.poll_unpin(cx).is_ready()
+        {
+            self.open_outbound();
+        }
+    }
+
+    fn open_outbound(&mut self) {
+        self.outbound = OutboundState::Opening;
+        self.request(Purpose::Msg);
+    }
+
+    fn outbound_failed(&mut self, reason: String) {
+        self.attempts += 1;
+        self.outbound = if self.attempts < MAX_STREAM_ATTEMPTS {
+            OutboundState::Waiting(Delay::new(REOPEN_PAUSE * self.attempts))
+        } else {
+            OutboundState::Closed
+        };
+        self.tell(ToBehaviour::Unproven { reason });
+    }
+
+    fn poll_oneshot_receiver(&mut self, cx: &mut Context<'_>) {
+        while !self.oneshot_receiver.is_empty() {
+            if self.conn.hub.events.poll_room(cx).is_pending() {
+                return;
+            }
+            let mut state = self.conn.link.lock();
+            if !state.announced {
+                state.register(self.conn.id, Role::Oneshots, cx);
+                return;
+            }
+            let Poll::Ready(received) = self.oneshot_receiver.poll(cx) else {
+                return;
+            };
+            match received {
+                Ok(body) => {
+                    state.oneshots += 1;
+                    self.conn.hub.events.push(Event::Message {
+                        from: self.conn.link.peer,
+                        id: state.oneshots,
+                        body,
+                        path: self.conn.transport.path(),
+                    });
+                }
+                Err(fault) => {
+                    drop(state);
+                    self.conn.fault("its one-shot stream", &fault);
+                }
+            }
+        }
+    }
+
+    fn poll_oneshot_sender(&mut self, cx: &mut Context<'_>) {
+        if self.remote_speaks_msg || !self.remote_speaks_oneshot {
+            return;
+        }
+        loop {
+            let link = self.conn.link.clone();
+            let mut state = link.lock();
+            if let Poll::Ready(result) = self.oneshot_sender.poll(cx) {
+                self.oneshot_done(&mut state, result);
+            }
+            state.register(self.conn.id, Role::Oneshots, cx);
+            if state.active != Some(self.conn.id) || !self.oneshot_sender.is_idle() {
+                return;
+            }
+            let Some(frame) = state.outbox.next_to_write() else {
+                return;
+            };
+            match self.oneshot_sender.start(frame) {
+                Ok(()) => self.request(Purpose::Oneshot),
+                Err(e) => self.oneshot_done(&mut state, Err(e)),
+            }
+        }
+    }
+
+    /// The message that was started was written, or cannot be.
+    fn oneshot_done(&self, state: &mut LinkState, result: std::io::Result<()>) {
+        let seq = self.oneshot_sender.seq();
+        if seq != state.outbox.base() {
+            // Given up, or written by another connection.
+            return;
+        }
+        let Ok(ids) = state.outbox.ack(seq + 1) else {
+            return;
+        };
+        match result {
+            Ok(()) => self.conn.hub.sent_without_ack(self.conn.link.peer, ids),
+            Err(e) => self
+                .conn
+                .hub
+                .failed(self.conn.link.peer, ids, &e.to_string()),
+        }
+    }
+
+    fn on_remote_protocols(&mut self, change: &ProtocolsChange<'_>) {
+        let (protocols, added): (Vec<_>, _) = match change {
+            ProtocolsChange::Added(added) => (added.clone().collect(), true),
+            ProtocolsChange::Removed(removed) => (removed.clone().collect(), false),
+        };
+        if protocols.contains(&&MSG_PROTOCOL) {
+            self.remote_speaks_msg = added;
+        }
+        if protocols.contains(&&ONESHOT_PROTOCOL) {
+            self.remote_speaks_oneshot = added;
+        }
+        if self.remote_speaks_msg && matches!(self.outbound, OutboundState::Closed) {
+            self.open_outbound();
+        }
+        if self.remote_speaks_oneshot && !self.remote_speaks_msg {
+            self.tell(ToBehaviour::Proven { rtt: None });
+        }
+    }
+
+    fn on_outbound_stream(&mut self, stream: Stream, purpose: Purpose) {
+        match purpose {
+            Purpose::Msg => {
+                self.outbound = OutboundState::Open;
+                self.conn.outbound.put(stream);
+            }
+            Purpose::Oneshot => self.oneshot_sender.opened(stream),
+        }
+    }
+
+    fn on_no_outbound_stream(&mut self, purpose: Purpose, reason: String) {
+        match purpose {
+            Purpose::Msg => self.outbound_failed(reason),
+            Purpose::Oneshot => {
+                self.oneshot_sender.failed();
+                let link = self.conn.link.clone();
+                self.oneshot_done(&mut link.lock(), Err(std::io::Error::other(reason)));
+            }
+        }
+    }
+
+    fn on_inbound_stream(&mut self, stream: Either<Stream, Stream>) {
+        match stream {
+            Either::Left(stream) => self.conn.inbound.put(stream),
+            Either::Right(stream) => {
+                if !self.oneshot_receiver.push(stream) {
+                    let fault = std::io::Error::other("too many at a time");
+                    self.conn.fault("its one-shot stream", &fault);
+                }
+            }
+        }
+    }
+}
+
+impl ConnectionHandler for Handler {
+    type FromBehaviour = std::convert::Infallible;
+    type ToBehaviour = ToBehaviour;
+    type InboundProtocol =
+        SelectUpgrade<ReadyUpgrade<StreamProtocol>, ReadyUpgrade<StreamProtocol>>;
+    type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
+    type InboundOpenInfo = ();
+    type OutboundOpenInfo = Purpose;
+
+    fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol> {
+        let msg = ReadyUpgrade::new(MSG_PROTOCOL);
+        let oneshot = ReadyUpgrade::new(ONESHOT_PROTOCOL);
+        SubstreamProtocol::new(SelectUpgrade::new(msg, oneshot), ())
+    }
+
+    fn on_behaviour_event(&mut self, event: Self::FromBehaviour) {
+        match event {}
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<HandlerEvent> {
+        if self.pending.is_empty() {
+            self.poll_drivers(cx);
+            self.poll_retry(cx);
+            self.poll_oneshot_receiver(cx);
+            self.poll_oneshot_sender(cx);
+        }
+        match self.pending.pop_front() {
+            Some(event) => Poll::Ready(event),
+            None => Poll::Pending,
+        }
+    }
+
+    fn on_connection_event(
+        &mut self,
+        event: ConnectionEvent<
+            Self::InboundProtocol,
+            Self::OutboundProtocol,
+            Self::InboundOpenInfo,
+            Self::OutboundOpenInfo,
+        >,
+    ) {
+        match event {
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
+                protocol, ..
+            }) => self.on_inbound_stream(protocol),
+            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
+                protocol,
+                info,
+            }) => self.on_outbound_stream(protocol, info),
+            ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => {
+                self.on_no_outbound_stream(info, error.to_string());
+            }
+            ConnectionEvent::RemoteProtocolsChange(change) => self.on_remote_protocols(&change),
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        self.conn.close();
+    }
+}

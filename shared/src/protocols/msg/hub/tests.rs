@@ -1,0 +1,142 @@
+//! What is remembered of peers that are gone.
+
+use futures::{StreamExt, executor::block_on};
+use libp2p::swarm::ConnectionId;
+
+use super::*;
+use crate::{
+    config::{DEFAULT_MESSAGE_TIMEOUT, MAX_OUTBOX_MESSAGES, ROOM_MEMORY},
+    event::Event,
+    path::Path,
+    queue,
+};
+
+#[test]
+fn a_forgotten_peer_gets_new_numbers_when_it_returns() {
+    let (hub, _events) = hub();
+    let peer = PeerId::random();
+    connect(&hub, peer);
+    assert_eq!(hub.send(peer, "first".into()), Ok(1));
+    ack_all(&hub, peer);
+    let left = Instant::now();
+    hub.link(&peer).unwrap().set_active(None, left);
+    hub.tick(left + DEFAULT_MESSAGE_TIMEOUT);
+    assert!(hub.link(&peer).is_none(), "forgotten");
+    connect(&hub, peer);
+    assert_eq!(
+        hub.send(peer, "second".into()),
+        Ok(2),
+        "it remembers our session"
+    );
+}
+
+#[test]
+fn a_peer_that_is_pushed_out_gets_new_numbers_too() {
+    let (hub, _events) = hub();
+    let peer = PeerId::random();
+    connect(&hub, peer);
+    for seq in 1..=3 {
+        assert_eq!(hub.send(peer, "lost".into()), Ok(seq));
+    }
+    hub.link(&peer).unwrap().set_active(None, Instant::now());
+    // The others are connected: a handler of theirs holds the link.
+    let _others: Vec<_> = (0..MAX_KNOWN_PEERS)
+        .map(|_| hub.link_or_new(PeerId::random()))
+        .collect();
+    assert!(hub.link(&peer).is_none(), "pushed out");
+    assert_eq!(hub.unacked(), 0, "its messages failed");
+    connect(&hub, peer);
+    assert_eq!(hub.send(peer, "again".into()), Ok(4));
+}
+
+#[test]
+fn a_peer_with_unacked_messages_is_not_forgotten() {
+    let (hub, _events) = hub();
+    let peer = PeerId::random();
+    connect(&hub, peer);
+    hub.send(peer, "kept".into()).unwrap();
+    let now = Instant::now();
+    hub.link(&peer).unwrap().set_active(None, now);
+    hub.tick(now + ROOM_MEMORY * 2);
+    assert_eq!(hub.unacked_by(&peer), 1);
+    assert!(hub.room(now + ROOM_MEMORY / 2).contains(&peer));
+    assert!(!hub.room(now + ROOM_MEMORY * 2).contains(&peer));
+}
+
+#[test]
+fn messages_that_cannot_be_taken_are_refused_at_once() {
+    let (hub, _events) = hub();
+    let peer = PeerId::random();
+    assert_eq!(
+        hub.send(peer, "hi".into()),
+        Err(SendError::UnknownPeer(peer))
+    );
+    connect(&hub, peer);
+    let long = "x".repeat(MAX_BODY_BYTES + 1);
+    assert_eq!(
+        hub.send(peer, long),
+        Err(SendError::TooLong(MAX_BODY_BYTES + 1))
+    );
+    for _ in 0..MAX_OUTBOX_MESSAGES {
+        hub.send(peer, "hi".into()).unwrap();
+    }
+    assert_eq!(
+        hub.send(peer, "hi".into()),
+        Err(SendError::OutboxFull(peer))
+    );
+    hub.stop();
+    assert_eq!(hub.send(peer, "hi".into()), Err(SendError::Stopped));
+    assert_eq!(hub.unacked(), 0);
+}
+
+fn hub() -> (Hub, queue::Events) {
+    let (sender, events) = queue::new();
+    (Hub::new(1, sender, DEFAULT_MESSAGE_TIMEOUT), events)
+}
+
+fn connect(hub: &Hub, peer: PeerId) {
+    let conn = ConnectionId::new_unchecked(1);
+    hub.link_or_new(peer).set_active(Some(conn), Instant::now());
+}
+
+fn ack_all(hub: &Hub, peer: PeerId) {
+    let link = hub.link(&peer).unwrap();
+    let mut state = link.lock();
+    while state.outbox.next_to_write().is_some() {}
+    let next = state.outbox.next_seq();
+    let acked = state.outbox.ack(next).unwrap();
+    hub.acked(peer, acked);
+}
+
+#[test]
+fn messages_of_two_connections_are_shown_in_the_order_of_their_acceptance() {
+    let (hub, mut events) = hub();
+    let link = hub.link_or_new(PeerId::random());
+    let accept = |id| {
+        let (from, body) = (link.peer, String::new());
+        let path = Path::Direct;
+        let message = Event::Message {
+            from,
+            id,
+            body,
+            path,
+        };
+        link.lock().shown.push(message);
+    };
+    accept(1);
+    // Another connection accepts the next one and passes it on first.
+    accept(2);
+    link.lock().show(&hub.events);
+    link.lock().show(&hub.events);
+    hub.events.close();
+    let shown = block_on(events.by_ref().collect::<Vec<_>>());
+    let ids: Vec<_> = shown.iter().filter_map(id_of).collect();
+    assert_eq!(ids, [1, 2]);
+}
+
+const fn id_of(event: &Event) -> Option<u64> {
+    match event {
+        Event::Message { id, .. } => Some(*id),
+        _ => None,
+    }
+}

@@ -1,0 +1,217 @@
+//! The stream on which a remote sends us its messages and we answer with acks.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures::FutureExt;
+use futures_timer::Delay;
+use libp2p::Stream;
+
+use super::{connection::Connection, link::Role};
+use crate::{
+    config::{ACK_REPEAT, HELLO_TIMEOUT},
+    delivery::{
+        OutOfPlace, Verdict,
+        frames::{Ack, Data, FrameError, Hello, Kind, Reader, Resume, Writer},
+    },
+    event::Event,
+};
+
+/// Frames handled before other work of the node gets its turn.
+const BATCH_FRAMES: usize = 512;
+/// Bytes of messages handled before the event queue is asked for room again.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// The remote's stream.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    stream: Stream,
+    reader: Reader,
+    writer: Writer,
+    /// Read, but not yet wanted: the application has no room, or does not know of the peer yet.
+    held: Option<Data>,
+    /// The session of the last hello.
+    session: Option<u64>,
+    /// When the first hello must have come; later, when a stream that is held up repeats its ack.
+    due: Delay,
+    ack_due: bool,
+    /// Bytes of the messages accepted since they were last passed on.
+    accepted: usize,
+}
+
+/// Why the stream is given up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InboundFault {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    OutOfPlace(#[from] OutOfPlace),
+    #[error("no hello within {} s", HELLO_TIMEOUT.as_secs())]
+    NoHello,
+    #[error("a frame that only receivers send")]
+    WrongDirection,
+}
+
+impl Inbound {
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            reader: Reader::default(),
+            writer: Writer::default(),
+            held: None,
+            session: None,
+            due: Delay::new(HELLO_TIMEOUT),
+            ack_due: false,
+            accepted: 0,
+        }
+    }
+
+    /// Runs the stream. `Ready(Ok)`: the remote has closed it.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: &Connection,
+    ) -> Poll<Result<(), InboundFault>> {
+        if self.session.is_none() && self.due.poll_unpin(cx).is_ready() {
+            return Poll::Ready(Err(InboundFault::NoHello));
+        }
+        let closed = self.read(cx, conn)?;
+        // The remote must be able to tell a slow application from a dead path.
+        while self.held.is_some() && self.due.poll_unpin(cx).is_ready() {
+            self.due.reset(ACK_REPEAT);
+            self.ack_due = true;
+        }
+        self.write(cx, conn)?;
+        if closed {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Result<bool, InboundFault> {
+        let result = self.read_frames(cx, conn);
+        if std::mem::take(&mut self.accepted) > 0 {
+            conn.link.lock().show(&conn.hub.events);
+        }
+        result
+    }
+
+    fn read_frames(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: &Connection,
+    ) -> Result<bool, InboundFault> {
+        let room = conn.hub.events.poll_room(cx).is_ready();
+        if let Some(data) = self.held.take()
+            && !self.data(cx, data, room, conn)?
+        {
+            return Ok(false);
+        }
+        for _ in 0..BATCH_FRAMES {
+            if self.accepted >= BATCH_BYTES {
+                break;
+            }
+            if !self.writer.has_room() {
+                // A remote that takes no answers is not asked for more.
+                self.write(cx, conn)?;
+                if !self.writer.has_room() {
+                    return Ok(false);
+                }
+            }
+            let Some(kind) = self.reader.next_frame()? else {
+                match self.reader.poll_fill(cx, Pin::new(&mut self.stream)) {
+                    Poll::Ready(Ok(true)) => continue,
+                    Poll::Ready(Ok(false)) => return Ok(true),
+                    Poll::Ready(Err(e)) => return Err(e.into()),
+                    Poll::Pending => return Ok(false),
+                }
+            };
+            match kind {
+                Kind::Hello(hello) => self.hello(&hello, conn),
+                Kind::Data(data) => {
+                    if !self.data(cx, data, room, conn)? {
+                        return Ok(false);
+                    }
+                }
+                Kind::Resume(_) | Kind::Ack(_) => return Err(InboundFault::WrongDirection),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(false)
+    }
+
+    fn hello(&mut self, hello: &Hello, conn: &Connection) {
+        self.session = Some(hello.session);
+        let next = conn.link.lock().inbox.hello(hello.session, hello.base);
+        let resume = Resume {
+            next,
+            nonce: hello.nonce,
+        };
+        self.writer.push(&Kind::Resume(resume).into_frame());
+        self.ack_due = false;
+        self.due.reset(ACK_REPEAT);
+        conn.heard();
+    }
+
+    /// Shows a message, or holds it back (`false`) while the application does not know the peer or
+    /// has no room.
+    fn data(
+        &mut self,
+        cx: &Context<'_>,
+        data: Data,
+        room: bool,
+        conn: &Connection,
+    ) -> Result<bool, InboundFault> {
+        let session = self.session_of(&data)?;
+        conn.heard();
+        conn.carried_data();
+        let mut state = conn.link.lock();
+        if !room || !state.announced {
+            state.register(conn.id, Role::Reader, cx);
+            self.held = Some(data);
+            return Ok(false);
+        }
+        let verdict = state.inbox.accept(session, data.seq)?;
+        self.ack_due = true;
+        if verdict == Verdict::New {
+            // Counts something for an empty message, too.
+            self.accepted += data.body.len().max(1);
+            state.shown.push(Event::Message {
+                from: conn.link.peer,
+                id: data.seq,
+                body: data.body,
+                path: conn.transport.path(),
+            });
+        }
+        Ok(true)
+    }
+
+    fn session_of(&self, data: &Data) -> Result<u64, OutOfPlace> {
+        self.session
+            .filter(|session| data.session == 0 || data.session == *session)
+            .ok_or(OutOfPlace::UnknownSession(data.session))
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Result<(), FrameError> {
+        if self.ack_due && self.writer.has_room() {
+            self.ack_due = false;
+            let next = self
+                .session
+                .and_then(|session| conn.link.lock().inbox.next(session));
+            if let Some(next) = next {
+                self.writer.push(&Kind::Ack(Ack { next }).into_frame());
+            }
+        }
+        let mut stream = Pin::new(&mut self.stream);
+        let small = conn.small_writes();
+        if let Poll::Ready(result) = self.writer.poll_write(cx, stream.as_mut(), small) {
+            result?;
+        }
+        if let Poll::Ready(result) = self.writer.poll_flush(cx, stream) {
+            result?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,329 @@
+//! The stream on which we send a remote our messages and it answers with acks.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::FutureExt;
+use futures_timer::Delay;
+use libp2p::Stream;
+use web_time::Instant;
+
+use super::{connection::Connection, link::Role};
+use crate::{
+    config::{PATH_TIMEOUT, PROBE_INTERVAL, SENT_REPORT_DELAY},
+    delivery::{
+        BogusAck,
+        frames::{FrameError, Hello, Kind, Reader, Resume, Writer},
+        silence::{Silence, Verdict, stood_still},
+    },
+};
+
+/// Frames read before other work of the node gets its turn.
+const BATCH_FRAMES: usize = 512;
+/// Batches written before other work of the node gets its turn.
+const MAX_BATCHES: u32 = 16;
+
+/// Our stream.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    stream: Stream,
+    reader: Reader,
+    writer: Writer,
+    /// The hello that is not answered yet: its nonce, and when it was sent.
+    hello: Option<(u64, Instant)>,
+    next_nonce: u64,
+    /// The epoch of the link that this stream may write messages in.
+    resumed: Option<u64>,
+    /// The epoch that the last hello asks for.
+    asked: Option<u64>,
+    /// The next message that the remote expects, by its last word here.
+    expected: Option<u64>,
+    probe: Delay,
+    /// When it was looked at last.
+    probed: Instant,
+    /// Since the hello that is not answered yet.
+    silence: Silence,
+    /// How often the node had asked for probes of all paths by then.
+    asked_for: u64,
+    /// When to tell of messages that have been written.
+    report: Option<Delay>,
+    /// Messages have been written that no report is due for.
+    wrote: bool,
+    /// Writing waits for the remote.
+    stuck: bool,
+}
+
+/// Why the stream is given up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OutboundFault {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    BogusAck(#[from] BogusAck),
+    #[error("no answer within {} s", PATH_TIMEOUT.as_secs())]
+    NoAnswer,
+    #[error("a frame that only senders send")]
+    WrongDirection,
+    #[error("closed by the remote")]
+    Closed,
+}
+
+impl Outbound {
+    pub(crate) fn new(stream: Stream, conn: &Connection) -> Self {
+        let now = Instant::now();
+        let mut this = Self {
+            stream,
+            reader: Reader::default(),
+            writer: Writer::default(),
+            hello: None,
+            next_nonce: 1,
+            resumed: None,
+            asked: None,
+            expected: None,
+            probe: Delay::new(PROBE_INTERVAL),
+            probed: now,
+            silence: Silence::default(),
+            asked_for: conn.hub.probes_asked_for(),
+            report: None,
+            wrote: false,
+            stuck: false,
+        };
+        this.say_hello(conn);
+        this
+    }
+
+    /// Runs the stream until it has to be given up.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Poll<OutboundFault> {
+        match self.run(cx, conn) {
+            Ok(()) => Poll::Pending,
+            Err(fault) => Poll::Ready(fault),
+        }
+    }
+
+    fn run(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Result<(), OutboundFault> {
+        self.check_probe(cx, conn)?;
+        if let Some(rtt) = self.read(cx, conn)? {
+            conn.report(|reports| {
+                reports.answered = Some(rtt);
+                reports.silent = false;
+            });
+        }
+        self.write(cx, conn)?;
+        self.report(cx, conn);
+        Ok(())
+    }
+
+    /// Asks where to resume, whether the remote still answers, and how long that takes.
+    fn say_hello(&mut self, conn: &Connection) {
+        let state = conn.link.lock();
+        let hello = Hello {
+            session: conn.hub.session,
+            base: state.outbox.base(),
+            nonce: self.next_nonce,
+        };
+        self.asked = Some(state.epoch);
+        drop(state);
+        self.writer.push(&Kind::Hello(hello).into_frame());
+        self.hello = Some((self.next_nonce, Instant::now()));
+        self.silence.begin();
+        self.next_nonce += 1;
+    }
+
+    fn check_probe(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: &Connection,
+    ) -> Result<(), OutboundFault> {
+        while self.probe.poll_unpin(cx).is_ready() {
+            let verdict = self.tick(conn);
+            if self.hello.is_none() {
+                self.say_hello(conn);
+                continue;
+            }
+            match verdict {
+                Verdict::Wait => {}
+                Verdict::Silent => conn.report(|reports| reports.silent = true),
+                Verdict::Dead => return Err(OutboundFault::NoAnswer),
+            }
+        }
+        let asked_for = conn.hub.probes_asked_for();
+        if asked_for != self.asked_for {
+            self.asked_for = asked_for;
+            // A hello that waits for its answer keeps its deadline, however often it is asked for.
+            if self.hello.is_none() {
+                self.probe.reset(PROBE_INTERVAL);
+                self.probed = Instant::now();
+                self.say_hello(conn);
+            }
+        }
+        Ok(())
+    }
+
+    /// A probe interval has passed. The clock is read here, not for every frame.
+    fn tick(&mut self, conn: &Connection) -> Verdict {
+        let now = Instant::now();
+        self.probe.reset(PROBE_INTERVAL);
+        let since = now.saturating_duration_since(self.probed);
+        if stood_still(since) {
+            tracing::debug!("this process stood still: a timer took {since:?}");
+        }
+        self.probed = now;
+        if !conn.take_carried_data() {
+            conn.report(|reports| reports.idle = true);
+        }
+        // A frame of 64 KiB on a slow line takes longer than any deadline for its answer, so every
+        // sign of life counts, not just the answer itself.
+        let asked = self.hello.map_or(Duration::ZERO, |(_, at)| at.elapsed());
+        self.silence.tick(since, asked, conn.take_heard())
+    }
+
+    fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: &Connection,
+    ) -> Result<Option<Duration>, OutboundFault> {
+        let mut rtt = None;
+        // Acks become events, so they too wait for room.
+        if conn.hub.events.poll_room(cx).is_pending() {
+            // The silence is ours, not the remote's.
+            conn.heard();
+            return Ok(None);
+        }
+        for _ in 0..BATCH_FRAMES {
+            match self.reader.next_frame()? {
+                Some(Kind::Resume(resume)) => rtt = self.resume(&resume, conn)?.or(rtt),
+                Some(Kind::Ack(ack)) => {
+                    conn.heard();
+                    self.expected = Some(ack.next);
+                    let mut state = conn.link.lock();
+                    let acked = state.outbox.ack(ack.next)?;
+                    conn.hub.acked(conn.link.peer, acked);
+                }
+                Some(Kind::Hello(_) | Kind::Data(_)) => return Err(OutboundFault::WrongDirection),
+                None => match self.reader.poll_fill(cx, Pin::new(&mut self.stream)) {
+                    Poll::Ready(Ok(true)) => {}
+                    Poll::Ready(Ok(false)) => return Err(OutboundFault::Closed),
+                    Poll::Ready(Err(e)) => return Err(e.into()),
+                    Poll::Pending => return Ok(rtt),
+                },
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(rtt)
+    }
+
+    fn resume(
+        &mut self,
+        resume: &Resume,
+        conn: &Connection,
+    ) -> Result<Option<Duration>, OutboundFault> {
+        conn.heard();
+        let Some((_, sent_at)) = self.hello.take_if(|(nonce, _)| *nonce == resume.nonce) else {
+            return Ok(None);
+        };
+        self.expected = Some(resume.next);
+        let mut state = conn.link.lock();
+        let current = state.active == Some(conn.id) && self.asked == Some(state.epoch);
+        let acked = if current && self.resumed != self.asked {
+            self.resumed = self.asked;
+            state.outbox.resume(resume.next)?
+        } else {
+            state.outbox.ack(resume.next)?
+        };
+        conn.hub.acked(conn.link.peer, acked);
+        Ok(Some(sent_at.elapsed()))
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Result<(), OutboundFault> {
+        for batch in 0.. {
+            self.fill(cx, conn);
+            if self.writer.is_empty() {
+                break;
+            }
+            if batch == MAX_BATCHES {
+                cx.waker().wake_by_ref();
+                return Ok(());
+            }
+            let small = conn.small_writes();
+            match self
+                .writer
+                .poll_write(cx, Pin::new(&mut self.stream), small)
+            {
+                Poll::Ready(result) => result.map_err(FrameError::from)?,
+                Poll::Pending => {
+                    self.stuck = true;
+                    return Ok(());
+                }
+            }
+            if std::mem::take(&mut self.stuck) {
+                conn.heard();
+            }
+        }
+        if let Poll::Ready(result) = self.writer.poll_flush(cx, Pin::new(&mut self.stream)) {
+            result.map_err(FrameError::from)?;
+        }
+        Ok(())
+    }
+
+    /// Tells of messages that have been written. Most are acked before it is time to.
+    fn report(&mut self, cx: &mut Context<'_>, conn: &Connection) {
+        if let Some(report) = &mut self.report
+            && report.poll_unpin(cx).is_ready()
+        {
+            self.report = None;
+            if self.writer.is_empty() {
+                let mut state = conn.link.lock();
+                if state.active == Some(conn.id) {
+                    let sent = state.outbox.newly_sent();
+                    conn.hub.sent(conn.link.peer, sent);
+                }
+            }
+        }
+        if self.report.is_none() && (self.wrote || !self.writer.is_empty()) {
+            self.wrote = false;
+            let report = self.report.insert(Delay::new(SENT_REPORT_DELAY));
+            // Polled once, so that it wakes us.
+            if report.poll_unpin(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+        }
+    }
+
+    /// Collects what may be written now.
+    fn fill(&mut self, cx: &Context<'_>, conn: &Connection) {
+        let mut state = conn.link.lock();
+        state.register(conn.id, Role::Writer, cx);
+        if state.active != Some(conn.id) {
+            return;
+        }
+        if self.resumed != Some(state.epoch) {
+            let fresh =
+                !state.outbox.has_unacked_writes() && self.expected == Some(state.outbox.base());
+            if !fresh {
+                // Some of it may have arrived by another path, or been given up: ask first.
+                let ask = self.asked != Some(state.epoch);
+                drop(state);
+                if ask {
+                    self.say_hello(conn);
+                }
+                return;
+            }
+            self.resumed = Some(state.epoch);
+        }
+        let mut wrote = false;
+        while self.writer.has_room()
+            && let Some(frame) = state.outbox.next_to_write()
+        {
+            self.writer.push(frame);
+            wrote = true;
+        }
+        drop(state);
+        if wrote {
+            self.wrote = true;
+            conn.carried_data();
+        }
+    }
+}

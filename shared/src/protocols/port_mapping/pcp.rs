@@ -1,0 +1,338 @@
+//! Port mappings by PCP (RFC 6887), or by NAT-PMP (RFC 6886) where the gateway knows only that.
+
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroU16,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use crab_nat::{
+    InternetProtocol, MappingFailure, PortMapping, PortMappingOptions, PortMappingType,
+    natpmp::external_address,
+};
+use libp2p::{Multiaddr, swarm::ToSwarm};
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+    time::sleep,
+};
+
+use super::{Port, Step, not_public};
+use crate::{
+    config::{
+        MAPPING_LIFETIME, MAX_MAPPING_RETRY, MAX_PORT_MAPPINGS, MIN_MAPPING_RENEWAL,
+        MIN_MAPPING_RETRY,
+    },
+    connector::News,
+};
+
+/// Where Linux tells its routes. Other systems have no such file, and so only UPnP.
+const ROUTES: &str = "/proc/net/route";
+/// Routes that are looked at.
+const MAX_ROUTES: usize = 1_024;
+
+/// Keeps ports mapped: a task for each.
+pub(super) struct Pcp {
+    gateway: Option<Ipv4Addr>,
+    tasks: JoinSet<()>,
+    kept: Vec<Kept>,
+    sender: mpsc::Sender<Said>,
+    receiver: mpsc::Receiver<Said>,
+    steps: VecDeque<ToSwarm<News, std::convert::Infallible>>,
+}
+
+struct Kept {
+    port: Port,
+    task: AbortHandle,
+    outside: Option<Multiaddr>,
+}
+
+/// What a task has to say of its port.
+#[derive(Debug)]
+struct Said {
+    port: Port,
+    /// Where it is outside, or why it is nowhere.
+    outside: Result<Multiaddr, Trouble>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Trouble {
+    NotPublic,
+    Refused(String),
+}
+
+impl Pcp {
+    pub(super) fn new(gateway: Option<Ipv4Addr>) -> Self {
+        let (sender, receiver) = mpsc::channel(MAX_PORT_MAPPINGS);
+        Self {
+            gateway,
+            tasks: JoinSet::new(),
+            kept: Vec::new(),
+            sender,
+            receiver,
+            steps: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn has_mapped(&self) -> bool {
+        self.kept.iter().any(|kept| kept.outside.is_some())
+    }
+
+    pub(super) fn add(&mut self, address: &Multiaddr) {
+        let (Some(gateway), Some(port)) = (self.gateway, Port::of(address)) else {
+            return;
+        };
+        let keeping = keep(gateway, port.clone(), self.sender.clone());
+        let task = self.tasks.spawn(keeping);
+        let outside = None;
+        self.kept.push(Kept {
+            port,
+            task,
+            outside,
+        });
+    }
+
+    /// The gateway forgets it by itself when it is not renewed.
+    pub(super) fn remove(&mut self, address: &Multiaddr) {
+        let Some(at) = self.kept.iter().position(|k| k.port.address == *address) else {
+            return;
+        };
+        let kept = self.kept.swap_remove(at);
+        kept.task.abort();
+        let expired = kept.outside.map(ToSwarm::ExternalAddrExpired);
+        self.steps.extend(expired);
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        loop {
+            while self.tasks.try_join_next().is_some() {}
+            if let Some(step) = self.steps.pop_front() {
+                return Poll::Ready(Some(step));
+            }
+            match self.receiver.poll_recv(cx) {
+                Poll::Ready(Some(said)) => self.said(said),
+                Poll::Ready(None) | Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn said(&mut self, said: Said) {
+        let Some(kept) = self.kept.iter_mut().find(|kept| kept.port == said.port) else {
+            return;
+        };
+        let (outside, trouble) = match said.outside {
+            Ok(outside) => (Some(outside), None),
+            Err(trouble) => (None, Some(trouble)),
+        };
+        if kept.outside != outside {
+            let lost = std::mem::replace(&mut kept.outside, outside.clone());
+            self.steps.extend(lost.map(ToSwarm::ExternalAddrExpired));
+            if let Some(outside) = outside {
+                let mapped = News::Mapped(outside.clone());
+                self.steps
+                    .push_back(ToSwarm::ExternalAddrConfirmed(outside));
+                self.steps.push_back(ToSwarm::GenerateEvent(mapped));
+            }
+        }
+        let news = trouble.map(|trouble| ToSwarm::GenerateEvent(trouble.news()));
+        self.steps.extend(news);
+    }
+}
+
+impl Trouble {
+    fn news(self) -> News {
+        match self {
+            Self::NotPublic => not_public(),
+            Self::Refused(reason) => News::Missing {
+                reason: format!(
+                    "no gateway here maps our ports: none answers by UPnP, nor does ours by PCP or NAT-PMP ({reason})"
+                ),
+            },
+        }
+    }
+}
+
+/// Has a port mapped, and renews that, until dropped.
+async fn keep(gateway: Ipv4Addr, port: Port, sender: mpsc::Sender<Said>) {
+    let mut retry = MIN_MAPPING_RETRY;
+    let mut known: Option<PortMapping> = None;
+    loop {
+        let outside = map(gateway, &port, &mut known).await;
+        let pause = match (&outside, &known) {
+            (Ok(_), Some(mapping)) => {
+                retry = MIN_MAPPING_RETRY;
+                renewal(mapping.lifetime())
+            }
+            _ => {
+                let pause = retry;
+                retry = (retry * 2).min(MAX_MAPPING_RETRY);
+                pause
+            }
+        };
+        let port = port.clone();
+        if sender.send(Said { port, outside }).await.is_err() {
+            return;
+        }
+        sleep(pause).await;
+    }
+}
+
+/// What a gateway grants is its own word.
+fn renewal(lifetime: u32) -> Duration {
+    let half = Duration::from_secs(u64::from(lifetime)) / 2;
+    half.clamp(MIN_MAPPING_RENEWAL, MAPPING_LIFETIME / 2)
+}
+
+async fn map(
+    gateway: Ipv4Addr,
+    port: &Port,
+    known: &mut Option<PortMapping>,
+) -> Result<Multiaddr, Trouble> {
+    let mapping = match known.take() {
+        Some(mut mapping) => match mapping.renew().await {
+            Ok(()) => mapping,
+            Err(e) => return Err(refused(e)),
+        },
+        None => new_mapping(gateway, port).await?,
+    };
+    let mapping = known.insert(mapping);
+    let ip = match mapping.mapping_type() {
+        PortMappingType::Pcp {
+            external_ip: IpAddr::V4(ip),
+            ..
+        } => ip,
+        PortMappingType::Pcp { external_ip, .. } => match external_ip.to_canonical() {
+            IpAddr::V4(ip) => ip,
+            IpAddr::V6(_) => return Err(Trouble::NotPublic),
+        },
+        PortMappingType::NatPmp => external_address(gateway.into(), None)
+            .await
+            .map_err(|e| refused(e.into()))?,
+    };
+    if !is_public(ip) {
+        return Err(Trouble::NotPublic);
+    }
+    Ok(port.outside(ip, mapping.external_port().get()))
+}
+
+async fn new_mapping(gateway: Ipv4Addr, port: &Port) -> Result<PortMapping, Trouble> {
+    let number = NonZeroU16::new(port.number);
+    let Some(internal) = number else {
+        return Err(Trouble::Refused("there is no port 0".into()));
+    };
+    let protocol = if port.udp {
+        InternetProtocol::Udp
+    } else {
+        InternetProtocol::Tcp
+    };
+    let options = PortMappingOptions {
+        external_port: number,
+        lifetime_seconds: u32::try_from(MAPPING_LIFETIME.as_secs()).ok(),
+        timeout_config: None,
+    };
+    PortMapping::new(gateway.into(), port.ip.into(), protocol, internal, options)
+        .await
+        .map_err(refused)
+}
+
+fn refused(e: MappingFailure) -> Trouble {
+    Trouble::Refused(match e {
+        MappingFailure::Pcp(e) => e.to_string(),
+        MappingFailure::NatPmp(e) => e.to_string(),
+    })
+}
+
+/// Whether packets from anywhere may come to this address.
+fn is_public(ip: Ipv4Addr) -> bool {
+    let [a, b, ..] = ip.octets();
+    let carrier = a == 100 && b & 0b1100_0000 == 0b0100_0000;
+    let local = ip.is_private() || ip.is_loopback() || ip.is_link_local();
+    !(local || carrier || a == 0 || a >= 224)
+}
+
+/// Where packets go that have no better way.
+pub(super) fn default_gateway() -> Option<Ipv4Addr> {
+    gateway_in(&std::fs::read_to_string(ROUTES).ok()?)
+}
+
+/// Columns: interface, destination, gateway, flags, three more, metric; …. Addresses are numbers as the
+/// processor keeps them.
+fn gateway_in(routes: &str) -> Option<Ipv4Addr> {
+    const GATEWAY_FLAG: u32 = 2;
+    let hex = |text: &str| u32::from_str_radix(text, 16).ok();
+    let routes = routes.lines().skip(1).take(MAX_ROUTES);
+    let defaults = routes.filter_map(|line| {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        let [_, to, gateway, flags, _, _, metric, mask, ..] = columns[..] else {
+            return None;
+        };
+        let is_default = hex(to)? == 0 && hex(mask)? == 0 && hex(flags)? & GATEWAY_FLAG != 0;
+        let gateway = Ipv4Addr::from(hex(gateway)?.to_ne_bytes());
+        Some((metric.parse::<u32>().ok()?, gateway)).filter(|_| is_default)
+    });
+    defaults.min().map(|(_, gateway)| gateway)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUTES: &str = "\
+Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+wlan0\t00000000\t0101A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0
+eth0\t00000000\t0100000A\t0003\t0\t0\t100\t00000000\t0\t0\t0
+eth0\t0000000A\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0
+";
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn the_gateway_is_that_of_the_default_route_with_the_least_metric() {
+        assert_eq!(gateway_in(ROUTES), Some(Ipv4Addr::new(10, 0, 0, 1)));
+        assert_eq!(gateway_in(""), None);
+        assert_eq!(gateway_in("x\ny z\n\n"), None);
+    }
+
+    #[test]
+    fn renewals_come_in_time_and_not_too_often() {
+        assert_eq!(renewal(3_600), Duration::from_secs(1_800));
+        assert_eq!(renewal(0), MIN_MAPPING_RENEWAL);
+        assert_eq!(renewal(u32::MAX), MAPPING_LIFETIME / 2);
+    }
+
+    #[test]
+    fn only_public_addresses_are_of_use() {
+        let public = |ip: &str| is_public(ip.parse().unwrap());
+        assert!(public("5.1.1.1"));
+        for ip in [
+            "10.0.0.1",
+            "100.64.0.1",
+            "192.168.1.1",
+            "127.0.0.1",
+            "0.0.0.0",
+            "169.254.1.1",
+        ] {
+            assert!(!public(ip), "{ip}");
+        }
+    }
+
+    #[test]
+    fn a_port_keeps_its_transport_outside() {
+        let port = |address: &str| Port::of(&address.parse().unwrap());
+        let quic = port("/ip4/192.168.1.2/udp/4001/quic-v1").unwrap();
+        let outside = quic.outside(Ipv4Addr::new(5, 1, 1, 1), 6_000);
+        assert_eq!(outside.to_string(), "/ip4/5.1.1.1/udp/6000/quic-v1");
+        let tcp = port("/ip4/10.0.0.2/tcp/4001/ws").unwrap();
+        let outside = tcp.outside(Ipv4Addr::new(5, 1, 1, 1), 4_001);
+        assert_eq!(outside.to_string(), "/ip4/5.1.1.1/tcp/4001/ws");
+        for other in [
+            "/ip4/127.0.0.1/tcp/1",
+            "/ip4/5.1.1.1/tcp/1",
+            "/ip6/fe80::1/tcp/1",
+            "/ip4/10.0.0.1/tcp/1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN/p2p-circuit",
+        ] {
+            assert_eq!(port(other), None, "{other}");
+        }
+    }
+}

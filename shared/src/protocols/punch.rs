@@ -1,0 +1,374 @@
+//! From a circuit to a direct connection: by dialling where the peer says it listens, and by
+//! dialling at the same moment as the peer does (libp2p's DCUtR).
+//!
+//! The peer that was dialled through the relay tells its candidates, is told the other's, says when
+//! to start, and both dial. QUIC goes first, and TCP only where QUIC is not common to both or fails:
+//! dialled side by side, the slower but better one would be given up.
+//!
+//! libp2p's own behaviour offers the candidates that it had when the circuit came, guesses them
+//! wrong behind a NAT that changes ports, and lets TCP win over QUIC.
+
+mod candidates;
+mod handler;
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use either::Either;
+use futures::FutureExt;
+use futures_timer::Delay;
+use libp2p::{
+    Multiaddr, PeerId,
+    core::{Endpoint, transport::PortUse},
+    swarm::{
+        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler,
+        THandlerInEvent, THandlerOutEvent, ToSwarm,
+        behaviour::ConnectionEstablished,
+        dial_opts::{DialOpts, PeerCondition},
+        dummy,
+    },
+};
+
+use crate::{
+    address::{self, has_circuit},
+    path::Transport,
+};
+
+use self::{
+    candidates::{Candidates, Kind, of_kind},
+    handler::{Handler, Outcome, Role},
+};
+
+/// Tries on one circuit; the session makes another one when they were in vain.
+const ATTEMPTS: u8 = 3;
+/// How long a try has before the next one begins beside it.
+const ATTEMPT_TIME: Duration = Duration::from_secs(2);
+/// QUIC to where the peer listens has this long before TCP is dialled, too.
+const HEAD_START: Duration = Duration::from_millis(500);
+/// When both have made a circuit, the one that is not of the smaller peer id waits this long.
+const POLITE_WAIT: Duration = Duration::from_secs(3);
+
+/// The result of all tries on one circuit that was dialled by the other peer.
+#[derive(Debug)]
+pub(crate) struct Event {
+    /// To whom there was no hole.
+    pub(crate) peer: PeerId,
+    /// Why, for a person.
+    pub(crate) reason: Failed,
+}
+
+/// Why no hole was punched.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failed {
+    #[error("no direct connection after {ATTEMPTS} attempts")]
+    Attempts,
+    #[error("the other side does not take part: {0}")]
+    Refused(String),
+}
+
+/// Punches holes.
+pub(crate) struct Behaviour {
+    me: PeerId,
+    candidates: Arc<Candidates>,
+    circuits: HashMap<ConnectionId, Circuit>,
+    /// Connections without a relay, and whether over QUIC.
+    direct: HashMap<ConnectionId, (PeerId, bool)>,
+    /// Those that we dialled from the port that we listen on.
+    telling: HashSet<ConnectionId>,
+    /// Running dials over TCP that punch. The system itself repeats what was lost, and no second one
+    /// could use the same port meanwhile.
+    tcp_dials: HashMap<ConnectionId, PeerId>,
+    events: VecDeque<ToSwarm<Event, Either<(), std::convert::Infallible>>>,
+}
+
+/// One way through a relay.
+struct Circuit {
+    peer: PeerId,
+    role: Role,
+    attempts: u8,
+    /// Until the next attempt, or until the last one has failed.
+    next: Option<Delay>,
+    /// Where the peer listens over TCP, to be dialled then.
+    later: Option<(Delay, Vec<Multiaddr>)>,
+    /// It has been dialled where it listens.
+    reached_for: Vec<Multiaddr>,
+    /// Why the last exchange failed.
+    reason: Option<String>,
+}
+
+impl Behaviour {
+    pub(crate) fn new(me: PeerId) -> Self {
+        Self {
+            me,
+            candidates: Arc::default(),
+            circuits: HashMap::new(),
+            direct: HashMap::new(),
+            telling: HashSet::new(),
+            tcp_dials: HashMap::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// One of our relays told where it sees us.
+    pub(crate) fn observed(&mut self, relay: PeerId, conn: ConnectionId, address: &Multiaddr) {
+        // Only the port that we listen on is of use.
+        if self.telling.contains(&conn)
+            && let Some(kind) = of_kind(address)
+        {
+            self.candidates.observed(relay, kind, address.clone());
+        }
+    }
+
+    /// A peer at the other end of a circuit told where it listens.
+    pub(crate) fn listens(&mut self, conn: ConnectionId, claimed: &[Multiaddr]) {
+        let Some(circuit) = self.circuits.get_mut(&conn) else {
+            return;
+        };
+        let (peer, addresses) = (circuit.peer, self.candidates.reachable(claimed));
+        if addresses.is_empty() || addresses == circuit.reached_for {
+            return;
+        }
+        circuit.reached_for.clone_from(&addresses);
+        let is_quic = |a: &Multiaddr| of_kind(a).is_some_and(Kind::is_quic);
+        let (quic, tcp): (Vec<_>, Vec<_>) = addresses.into_iter().partition(is_quic);
+        let wait = if quic.is_empty() {
+            Duration::ZERO
+        } else {
+            HEAD_START
+        };
+        circuit.later = (!tcp.is_empty()).then(|| (Delay::new(wait), tcp));
+        self.dial(peer, quic, Role::Responder);
+    }
+
+    fn dial(
+        &mut self,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        role: Role,
+    ) -> Option<ConnectionId> {
+        if addresses.is_empty() {
+            return None;
+        }
+        tracing::debug!(%peer, ?addresses, ?role, "dialling directly");
+        let opts = DialOpts::peer_id(peer)
+            .condition(PeerCondition::Always)
+            .addresses(addresses);
+        let opts = match role {
+            // Both dial, yet one of them has to act as if it had been dialled.
+            Role::Initiator => opts.override_role(),
+            Role::Responder => opts,
+        };
+        let opts = opts.build();
+        let conn = opts.connection_id();
+        self.events.push_back(ToSwarm::Dial { opts });
+        Some(conn)
+    }
+
+    fn has_quic(&self, peer: PeerId) -> bool {
+        self.direct.values().any(|direct| *direct == (peer, true))
+    }
+
+    fn has_direct(&self, peer: PeerId) -> bool {
+        self.direct.values().any(|(of, _)| *of == peer)
+    }
+
+    fn on_outcome(&mut self, conn: ConnectionId, outcome: Outcome) {
+        let Some(circuit) = self.circuits.get_mut(&conn) else {
+            return;
+        };
+        let (peer, role) = (circuit.peer, circuit.role);
+        match outcome {
+            Outcome::Agreed { ours, theirs } => {
+                circuit.reason = None;
+                if role == Role::Responder {
+                    circuit.attempts = circuit.attempts.saturating_add(1);
+                }
+                let plan = candidates::plan(&ours, &theirs, circuit.attempts);
+                if !self.has_quic(peer) {
+                    self.dial(peer, plan.quic, role);
+                }
+                let punching = self.tcp_dials.values().any(|of| *of == peer);
+                if !self.has_direct(peer) && !punching {
+                    let dial = self.dial(peer, plan.tcp, role);
+                    self.tcp_dials.extend(dial.map(|dial| (dial, peer)));
+                }
+            }
+            Outcome::Failed(reason) => {
+                tracing::debug!(%peer, reason, "no agreement to punch a hole");
+                circuit.reason = Some(reason);
+            }
+        }
+    }
+
+    /// An attempt is due, or the last one has failed.
+    fn attempt(&mut self, conn: ConnectionId) {
+        let Some(circuit) = self.circuits.get(&conn) else {
+            return;
+        };
+        let (peer, attempts) = (circuit.peer, circuit.attempts);
+        let done = self.has_quic(peer) || (self.has_direct(peer) && attempts >= ATTEMPTS);
+        if done {
+            return;
+        }
+        if attempts >= ATTEMPTS {
+            let reason = match &circuit.reason {
+                Some(reason) => Failed::Refused(reason.clone()),
+                None => Failed::Attempts,
+            };
+            let event = Event { peer, reason };
+            return self.events.push_back(ToSwarm::GenerateEvent(event));
+        }
+        if let Some(circuit) = self.circuits.get_mut(&conn) {
+            circuit.attempts += 1;
+            circuit.next = Some(Delay::new(ATTEMPT_TIME));
+        }
+        self.events.push_back(ToSwarm::NotifyHandler {
+            peer_id: peer,
+            handler: NotifyHandler::One(conn),
+            event: Either::Left(()),
+        });
+    }
+
+    fn new_circuit(&mut self, conn: ConnectionId, peer: PeerId, role: Role) -> Handler {
+        let ours_too = self
+            .circuits
+            .values()
+            .any(|other| other.peer == peer && other.role == Role::Responder);
+        let polite = ours_too && self.me < peer;
+        let wait = if polite { POLITE_WAIT } else { Duration::ZERO };
+        let circuit = Circuit {
+            peer,
+            role,
+            attempts: 0,
+            next: (role == Role::Initiator).then(|| Delay::new(wait)),
+            later: None,
+            reached_for: Vec::new(),
+            reason: None,
+        };
+        self.circuits.insert(conn, circuit);
+        Handler::new(role, self.candidates.clone())
+    }
+
+    /// What is due by now. Returns whether anything was.
+    fn run_timers(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut attempts = Vec::new();
+        let mut dials = Vec::new();
+        for (conn, circuit) in &mut self.circuits {
+            if let Some(next) = &mut circuit.next
+                && next.poll_unpin(cx).is_ready()
+            {
+                circuit.next = None;
+                attempts.push(*conn);
+            }
+            if let Some((wait, _)) = &mut circuit.later
+                && wait.poll_unpin(cx).is_ready()
+                && let Some((_, addresses)) = circuit.later.take()
+            {
+                dials.push((circuit.peer, addresses));
+            }
+        }
+        let any = !attempts.is_empty() || !dials.is_empty();
+        for conn in attempts {
+            self.attempt(conn);
+        }
+        for (peer, addresses) in dials {
+            if !self.has_direct(peer) {
+                self.dial(peer, addresses, Role::Responder);
+            }
+        }
+        any
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = Either<Handler, dummy::ConnectionHandler>;
+    type ToSwarm = Event;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        conn: ConnectionId,
+        peer: PeerId,
+        local: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        if has_circuit(local) {
+            return Ok(Either::Left(self.new_circuit(conn, peer, Role::Initiator)));
+        }
+        Ok(Either::Right(dummy::ConnectionHandler))
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        conn: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
+        _: Endpoint,
+        port: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        if has_circuit(address) {
+            return Ok(Either::Left(self.new_circuit(conn, peer, Role::Responder)));
+        }
+        if port == PortUse::Reuse {
+            self.telling.insert(conn);
+        }
+        Ok(Either::Right(dummy::ConnectionHandler))
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::DialFailure(failure) => {
+                self.tcp_dials.remove(&failure.connection_id);
+            }
+            FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            }) => {
+                self.tcp_dials.remove(&connection_id);
+                if !endpoint.is_relayed() {
+                    let over = Transport::of(&address::of_remote(endpoint));
+                    let direct = (peer_id, over == Transport::Quic);
+                    self.direct.insert(connection_id, direct);
+                }
+            }
+            FromSwarm::ConnectionClosed(closed) => {
+                self.circuits.remove(&closed.connection_id);
+                self.direct.remove(&closed.connection_id);
+                self.telling.remove(&closed.connection_id);
+            }
+            FromSwarm::NewListenAddr(new) => self.candidates.listening(new.addr),
+            FromSwarm::ExpiredListenAddr(old) => self.candidates.no_longer(old.addr),
+            FromSwarm::ExternalAddrConfirmed(new) => self.candidates.confirmed(new.addr),
+            FromSwarm::ExternalAddrExpired(old) => self.candidates.no_longer(old.addr),
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        _: PeerId,
+        conn: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
+        match event {
+            Either::Left(outcome) => self.on_outcome(conn, outcome),
+            Either::Right(never) => match never {},
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Event, THandlerInEvent<Self>>> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Poll::Ready(event);
+            }
+            if !self.run_timers(cx) {
+                return Poll::Pending;
+            }
+        }
+    }
+}

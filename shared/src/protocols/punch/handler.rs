@@ -1,0 +1,264 @@
+//! DCUtR on one circuit: candidates are exchanged, and the moment to dial agreed on.
+//!
+//! Specification: <https://github.com/libp2p/specs/blob/master/relay/DCUtR.md>
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use either::Either;
+use futures::{AsyncWriteExt, FutureExt};
+use futures_bounded::FuturesSet;
+use futures_timer::Delay;
+use libp2p::{
+    Multiaddr, Stream, StreamProtocol,
+    core::upgrade::{DeniedUpgrade, ReadyUpgrade},
+    swarm::{
+        ConnectionHandler, ConnectionHandlerEvent, StreamUpgradeError, SubstreamProtocol,
+        handler::{ConnectionEvent, FullyNegotiatedInbound, FullyNegotiatedOutbound},
+    },
+};
+use prost::Message;
+use web_time::Instant;
+
+use super::candidates::Candidates;
+use crate::protocols::wire;
+
+const PROTOCOL: StreamProtocol = StreamProtocol::new("/libp2p/dcutr");
+/// As the specification has it.
+const MAX_MESSAGE_BYTES: usize = 4 * 1024;
+/// The whole exchange takes one and a half round trips.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Exchanges of one circuit at a time: the running one, and the next.
+const MAX_EXCHANGES: usize = 2;
+
+/// Who is who on a circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Was dialled through the relay, and begins.
+    Initiator,
+    /// Dialled, and answers.
+    Responder,
+}
+
+/// How an exchange ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Now is the moment.
+    Agreed {
+        /// What we told.
+        ours: Vec<Multiaddr>,
+        /// What we were told.
+        theirs: Vec<Multiaddr>,
+    },
+    /// There was no agreement.
+    Failed(String),
+}
+
+/// Runs exchanges on one circuit.
+pub(crate) struct Handler {
+    role: Role,
+    candidates: Arc<Candidates>,
+    to_open: u8,
+    exchanges: FuturesSet<io::Result<Outcome>>,
+    outcomes: VecDeque<Outcome>,
+}
+
+impl Handler {
+    pub(super) fn new(role: Role, candidates: Arc<Candidates>) -> Self {
+        let timer = || futures_bounded::Delay::futures_timer(TIMEOUT);
+        Self {
+            role,
+            candidates,
+            to_open: 0,
+            exchanges: FuturesSet::new(timer, MAX_EXCHANGES),
+            outcomes: VecDeque::new(),
+        }
+    }
+
+    fn begin(&mut self, stream: Stream) {
+        let candidates = self.candidates.clone();
+        let exchange = match self.role {
+            Role::Initiator => initiate(stream, candidates).boxed(),
+            Role::Responder => respond(stream, candidates).boxed(),
+        };
+        // One too many is dropped, and its stream with it.
+        let _ = self.exchanges.try_push(exchange);
+    }
+
+    fn failed(&mut self, reason: String) {
+        self.outcomes.push_back(Outcome::Failed(reason));
+    }
+}
+
+impl ConnectionHandler for Handler {
+    type FromBehaviour = ();
+    type ToBehaviour = Outcome;
+    type InboundProtocol = Either<ReadyUpgrade<StreamProtocol>, DeniedUpgrade>;
+    type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
+    type InboundOpenInfo = ();
+    type OutboundOpenInfo = ();
+
+    fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol> {
+        let protocol = match self.role {
+            Role::Responder => Either::Left(ReadyUpgrade::new(PROTOCOL)),
+            Role::Initiator => Either::Right(DeniedUpgrade),
+        };
+        SubstreamProtocol::new(protocol, ())
+    }
+
+    fn connection_keep_alive(&self) -> bool {
+        self.to_open > 0 || !self.exchanges.is_empty()
+    }
+
+    fn on_behaviour_event(&mut self, (): ()) {
+        self.to_open = 1;
+    }
+
+    fn on_connection_event(
+        &mut self,
+        event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol>,
+    ) {
+        match event {
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
+                protocol: futures::future::Either::Left(stream),
+                ..
+            }) => self.begin(stream),
+            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
+                protocol: stream,
+                ..
+            }) => self.begin(stream),
+            ConnectionEvent::DialUpgradeError(e) => self.failed(match e.error {
+                StreamUpgradeError::NegotiationFailed => "it does not speak DCUtR".into(),
+                StreamUpgradeError::Timeout => "it does not answer".into(),
+                StreamUpgradeError::Io(e) => e.to_string(),
+                StreamUpgradeError::Apply(never) => match never {},
+            }),
+            _ => {}
+        }
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, (), Outcome>> {
+        if let Some(outcome) = self.outcomes.pop_front() {
+            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(outcome));
+        }
+        if std::mem::take(&mut self.to_open) > 0 {
+            let protocol = SubstreamProtocol::new(ReadyUpgrade::new(PROTOCOL), ());
+            return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
+        }
+        self.exchanges.poll_unpin(cx).map(|ended| {
+            let outcome = match ended {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(e)) => Outcome::Failed(e.to_string()),
+                Err(timeout) => Outcome::Failed(timeout.to_string()),
+            };
+            ConnectionHandlerEvent::NotifyBehaviour(outcome)
+        })
+    }
+}
+
+async fn initiate(mut stream: Stream, candidates: Arc<Candidates>) -> io::Result<Outcome> {
+    let ours = candidates.to_tell();
+    send(&mut stream, &HolePunch::connect(&ours)).await?;
+    let sent = Instant::now();
+    let theirs = receive(&mut stream, Kind::Connect).await?.addresses();
+    let rtt = sent.elapsed();
+    send(&mut stream, &HolePunch::sync()).await?;
+    // By then the other side has read it, and dials as well.
+    Delay::new(rtt / 2).await;
+    Ok(Outcome::Agreed { ours, theirs })
+}
+
+async fn respond(mut stream: Stream, candidates: Arc<Candidates>) -> io::Result<Outcome> {
+    let theirs = receive(&mut stream, Kind::Connect).await?.addresses();
+    let ours = candidates.to_tell();
+    send(&mut stream, &HolePunch::connect(&ours)).await?;
+    receive(&mut stream, Kind::Sync).await?;
+    Ok(Outcome::Agreed { ours, theirs })
+}
+
+async fn send(stream: &mut Stream, message: &HolePunch) -> io::Result<()> {
+    stream
+        .write_all(&message.encode_length_delimited_to_vec())
+        .await?;
+    stream.flush().await
+}
+
+async fn receive(stream: &mut Stream, wanted: Kind) -> io::Result<HolePunch> {
+    let message: HolePunch = wire::read(stream, MAX_MESSAGE_BYTES).await?;
+    if message.kind == i32::from(wanted) {
+        return Ok(message);
+    }
+    let kind = message.kind;
+    let error = format!("message of kind {kind} where {wanted:?} was due");
+    Err(io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+struct HolePunch {
+    #[prost(enumeration = "Kind", required, tag = "1")]
+    kind: i32,
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    addresses: Vec<Vec<u8>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+enum Kind {
+    Connect = 100,
+    Sync = 300,
+}
+
+impl HolePunch {
+    fn connect(addresses: &[Multiaddr]) -> Self {
+        Self {
+            kind: Kind::Connect.into(),
+            addresses: addresses.iter().map(Multiaddr::to_vec).collect(),
+        }
+    }
+
+    fn sync() -> Self {
+        Self {
+            kind: Kind::Sync.into(),
+            addresses: Vec::new(),
+        }
+    }
+
+    /// What of them makes sense.
+    fn addresses(self) -> Vec<Multiaddr> {
+        let all = self.addresses.into_iter();
+        all.filter_map(|bytes| bytes.try_into().ok()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_bytes() {
+        let address: Multiaddr = "/ip4/1.2.3.4/tcp/5".parse().unwrap();
+        let connect = HolePunch::connect(std::slice::from_ref(&address));
+        let bytes = [0x08, 100, 0x12, 8, 4, 1, 2, 3, 4, 6, 0, 5];
+        assert_eq!(connect.encode_to_vec(), bytes);
+        assert_eq!(HolePunch::sync().encode_to_vec(), [0x08, 0xac, 0x02]);
+        let decoded = HolePunch::decode(&bytes[..]).unwrap();
+        assert_eq!(decoded.addresses(), [address]);
+    }
+
+    #[test]
+    fn addresses_that_make_no_sense_are_left_out() {
+        let message = HolePunch {
+            kind: Kind::Connect.into(),
+            addresses: vec![vec![0xff; 9], vec![4, 1]],
+        };
+        assert_eq!(message.addresses(), []);
+    }
+}
