@@ -12,6 +12,6 @@ pub mod path;
 pub mod platform;
 pub mod protocols;
 mod queue;
-pub(crate) mod reason;
+pub mod reason;
 mod table;
 pub mod tally;

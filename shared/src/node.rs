@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use web_time::Instant;
 
 pub use self::event_loop::EventLoop;
+pub use crate::queue::Events;
 use crate::{
     config::{COMMAND_QUEUE_LEN, MAX_NAMESPACE_BYTES, NodeConfig, RelayAddress},
     connector::RelayInfo,
@@ -31,7 +32,6 @@ use crate::{
     protocols::msg::hub::Hub,
     queue,
 };
-pub use crate::{queue::Events, reason::of_dial as why_not_dialled};
 
 /// A handle to a running node. Clones are handles to the same node, which stops when none is left.
 #[derive(Debug, Clone)]

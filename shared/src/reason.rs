@@ -1,63 +1,219 @@
-//! Why something failed, in words for a person: short, and without Rust's nesting.
+//! Why something failed: a code for programs and words for people.
+//!
+//! A [`Reason`] is stable: programs, the page and tests go by it. The text beside it in a [`Cause`] is for a
+//! person to read, in no fixed form.
 
-use std::{error::Error, io};
+#[cfg(test)]
+mod tests;
 
-use libp2p::{TransportError, swarm::DialError};
+use std::{error::Error, fmt, io};
+
+use libp2p::{
+    TransportError,
+    swarm::{ConnectionError, DialError},
+};
+use serde::{Deserialize, Serialize};
+
+/// What kind of thing went wrong. Serialised in kebab case, as the field `code`.
+///
+/// Codes may be added; one that exists keeps its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// An address cannot be used: it is malformed, leads to ourselves, or names no peer where one is needed.
+    InvalidAddress,
+    /// There is no transport for this kind of address.
+    NoTransport,
+    /// No address of the peer is known.
+    NoAddress,
+    /// A name could not be resolved.
+    NameNotFound,
+    /// Nothing listens there.
+    ConnectionRefused,
+    /// No route leads there.
+    Unreachable,
+    /// Something at another layer went wrong while connecting; the text says what.
+    TransportFailed,
+    /// No answer came in time.
+    NoAnswer,
+    /// Another peer than the wanted one answers there.
+    WrongPeer,
+    /// The other side closed the connection, or it broke.
+    ConnectionClosed,
+    /// This side has too many connections, or the other side says that it has.
+    TooManyConnections,
+    /// The attempt was given up for another one.
+    Aborted,
+    /// A limit of this node on peers, relays or addresses is reached.
+    TooMany,
+    /// The remote speaks none of the protocols that are needed.
+    Incompatible,
+    /// The remote broke a protocol's rules.
+    ProtocolViolation,
+    /// What answers at a relay's address is no relay.
+    NotARelay,
+    /// The relay refused a reservation, or ended one.
+    ReservationRefused,
+    /// The rendezvous point does not allow this namespace.
+    NamespaceRefused,
+    /// The rendezvous point refused a registration or a discovery for another reason; the text says which.
+    RendezvousRefused,
+    /// The rendezvous point has no room for another registration.
+    RendezvousFull,
+    /// No address is known yet that others could reach this peer at.
+    NoExternalAddress,
+    /// This machine moved to another network.
+    NetworkChanged,
+    /// A listener could not start.
+    ListenFailed,
+    /// A relay's URL does not serve a usable /bootstrap.json.
+    BootstrapFailed,
+    /// Peers on the own network cannot be found by mDNS.
+    LanUnavailable,
+    /// The own network's gateway does not let others reach this peer.
+    PortMappingUnavailable,
+    /// No hole could be punched: the path stays relayed.
+    HolePunchFailed,
+    /// A message was not acked in time.
+    NotAcked,
+    /// This node has stopped.
+    Stopped,
+    /// Something else; the text says what.
+    Other,
+}
+
+/// A reason, and what a person is to read of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The code.
+    pub code: Reason,
+    /// The words: short, on one line.
+    pub text: String,
+}
+
+impl Cause {
+    /// A cause in these words.
+    #[must_use]
+    pub fn new(code: Reason, text: impl Into<String>) -> Self {
+        Self {
+            code,
+            text: text.into(),
+        }
+    }
+
+    /// The connection ended, for whatever a swarm says of it; without an error it ended in an orderly way.
+    #[must_use]
+    pub fn of_close(error: Option<&ConnectionError>) -> Self {
+        let text = error.map_or_else(|| "the connection was closed".into(), |e| of_chain(e));
+        let code = match error {
+            Some(ConnectionError::KeepAliveTimeout) | None => Reason::ConnectionClosed,
+            Some(ConnectionError::IO(e)) if e.kind() == io::ErrorKind::TimedOut => Reason::NoAnswer,
+            Some(ConnectionError::IO(_)) => Reason::ConnectionClosed,
+        };
+        Self { code, text }
+    }
+
+    /// A transport could not dial or listen.
+    #[must_use]
+    pub fn of_transport(error: &TransportError<io::Error>) -> Self {
+        match error {
+            TransportError::MultiaddrNotSupported(_) => {
+                Self::new(Reason::NoTransport, "no transport for this kind of address")
+            }
+            TransportError::Other(e) => Self::new(code_of_chain(e), of_chain(e)),
+        }
+    }
+
+    /// A dial failed.
+    ///
+    /// Of several addresses the texts are all there; the code is the first one's.
+    #[must_use]
+    pub fn of_dial(error: &DialError) -> Self {
+        match error {
+            DialError::Transport(errors) => {
+                let mut causes: Vec<Self> = Vec::new();
+                for cause in errors.iter().map(|(_, e)| Self::of_transport(e)) {
+                    if !causes.iter().any(|known| known.text == cause.text) {
+                        causes.push(cause);
+                    }
+                }
+                let code = causes.first().map_or(Reason::Other, |cause| cause.code);
+                let texts: Vec<_> = causes.into_iter().map(|cause| cause.text).collect();
+                Self::new(code, texts.join("; "))
+            }
+            DialError::WrongPeerId { obtained, .. } => Self::new(
+                Reason::WrongPeer,
+                format!("another peer answers there: {obtained}"),
+            ),
+            DialError::LocalPeerId { .. } => {
+                Self::new(Reason::InvalidAddress, "that is this peer itself")
+            }
+            DialError::NoAddresses => Self::new(Reason::NoAddress, "no address is known"),
+            DialError::Aborted => Self::new(Reason::Aborted, "given up"),
+            DialError::Denied { .. } => {
+                Self::new(Reason::TooManyConnections, "too many connections")
+            }
+            DialError::DialPeerConditionFalse(_) => {
+                Self::new(Reason::Aborted, "it is connected already")
+            }
+        }
+    }
+
+    /// Any other error.
+    #[must_use]
+    pub fn of_error(code: Reason, error: &(dyn Error + 'static)) -> Self {
+        Self::new(code, of_chain(error))
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
 
 /// The innermost cause of an error that says anything, which is what a person can act on.
 pub(crate) fn of_chain(error: &(dyn Error + 'static)) -> String {
     let mut reason = one_line(&error.to_string());
-    let mut next = inner(error);
-    while let Some(error) = next {
+    for error in causes(error).skip(1) {
         let cause = one_line(&error.to_string());
         if !cause.is_empty() {
             reason = cause;
         }
-        next = inner(error);
     }
     reason
 }
 
-/// An I/O error's own content is no source of it.
-fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref)
-    {
-        Some(content) => Some(content),
-        None => error.source(),
-    }
+/// What the innermost I/O error of a known kind means.
+fn code_of_chain(error: &(dyn Error + 'static)) -> Reason {
+    let kinds = causes(error).filter_map(|error| Some(error.downcast_ref::<io::Error>()?.kind()));
+    let codes = kinds.filter_map(|kind| match kind {
+        io::ErrorKind::ConnectionRefused => Some(Reason::ConnectionRefused),
+        io::ErrorKind::TimedOut => Some(Reason::NoAnswer),
+        io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::NetworkDown => Some(Reason::Unreachable),
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof => Some(Reason::ConnectionClosed),
+        _ => None,
+    });
+    codes.last().unwrap_or(Reason::TransportFailed)
 }
 
-pub(crate) fn of_transport(error: &TransportError<io::Error>) -> String {
-    match error {
-        TransportError::MultiaddrNotSupported(_) => "no transport for this kind of address".into(),
-        TransportError::Other(e) => of_chain(e),
-    }
-}
-
-/// Why nobody was reached.
-#[must_use]
-pub fn of_dial(error: &DialError) -> String {
-    match error {
-        DialError::Transport(errors) => {
-            let mut reasons = Vec::new();
-            for reason in errors.iter().map(|(_, e)| of_transport(e)) {
-                if !reasons.contains(&reason) {
-                    reasons.push(reason);
-                }
-            }
-            reasons.join("; ")
+/// The error, and what is inside it. An I/O error's own content is no source of it.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let error: &'a (dyn Error + 'static) = *error;
+        let io = error.downcast_ref::<io::Error>();
+        match io.and_then(io::Error::get_ref) {
+            Some(content) => Some(content),
+            None => error.source(),
         }
-        DialError::WrongPeerId { obtained, .. } => {
-            format!("another peer answers there: {obtained}")
-        }
-        DialError::LocalPeerId { .. } => "that is this peer itself".into(),
-        DialError::NoAddresses => "no address is known".into(),
-        DialError::Aborted => "given up".into(),
-        DialError::Denied { .. } => "too many connections".into(),
-        DialError::DialPeerConditionFalse(_) => "it is connected already".into(),
-    }
+    })
 }
 
 fn one_line(text: &str) -> String {

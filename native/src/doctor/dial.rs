@@ -14,9 +14,9 @@ use libp2p::{
 };
 use punchline::{
     address::{self, has_circuit, ip_of, socket_of},
-    node,
     path::Transport,
     platform,
+    reason::Cause,
 };
 use tokio::time::{self, Instant};
 
@@ -142,7 +142,7 @@ impl Probe {
             Ok(()) => {
                 self.dialling.insert(id, which);
             }
-            Err(e) => tried.outcome = Outcome::Failed(node::why_not_dialled(&e)),
+            Err(e) => tried.outcome = Outcome::Failed(Cause::of_dial(&e).text),
         }
     }
 
@@ -186,7 +186,7 @@ impl Probe {
                 ..
             } => {
                 if let Some(which) = self.dialling.remove(&connection_id) {
-                    self.outcome(which, Outcome::Failed(node::why_not_dialled(&error)));
+                    self.outcome(which, Outcome::Failed(Cause::of_dial(&error).text));
                 }
             }
             SwarmEvent::NewExternalAddrCandidate { address } => self.on_candidate(address),

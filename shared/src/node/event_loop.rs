@@ -25,7 +25,7 @@ use crate::{
     protocols::greet,
     protocols::msg::hub::Hub,
     protocols::rendezvous,
-    reason,
+    reason::Cause,
     table::Table,
 };
 
@@ -255,7 +255,7 @@ fn listen(
             Err(e) => {
                 return Err(StartError::Listen {
                     address: address.clone(),
-                    reason: reason::of_transport(&e),
+                    reason: Cause::of_transport(&e).text,
                 });
             }
         }

@@ -12,7 +12,7 @@ use crate::{
     path::Transport,
     platform,
     protocols::greet,
-    reason,
+    reason::Cause,
 };
 
 const NO_TRANSPORT: &str = "there is no transport for that kind of address";
@@ -71,7 +71,7 @@ impl EventLoop {
         self.dials.insert(conn, dial);
         if let Err(e) = self.swarm.dial(opts) {
             self.dials.remove(&conn);
-            self.dial_failed(dial, reason::of_dial(&e));
+            self.dial_failed(dial, Cause::of_dial(&e).text);
         }
     }
 
@@ -107,7 +107,7 @@ impl EventLoop {
                 Instant::now(),
                 Input::ReservationLost {
                     relay,
-                    reason: reason::of_transport(&e),
+                    reason: Cause::of_transport(&e).text,
                 },
             ),
         }

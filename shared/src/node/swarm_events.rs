@@ -98,7 +98,7 @@ impl EventLoop {
                 if let Some(dial) = self.dials.remove(&connection_id) {
                     self.input(Input::DialFailed {
                         dial,
-                        reason: reason::of_dial(&error),
+                        reason: reason::Cause::of_dial(&error).text,
                     });
                 } else {
                     tracing::debug!("dial: {error}");
