@@ -7,13 +7,13 @@ mod common;
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpListener,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{ChildStdout, Command, Stdio},
 };
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use common::{Proc, text, wait_exit};
+use common::{Killed, Proc, text, wait_exit};
 
 const LISTEN: [&str; 4] = [
     "--listen",
@@ -282,16 +282,6 @@ fn a_port_in_use_is_one_line() {
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""));
         assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
         assert!(finished.stderr.contains(&address), "{finished:?}");
-    }
-}
-
-/// Killed when dropped.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

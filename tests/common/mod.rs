@@ -280,6 +280,17 @@ impl Drop for Proc {
     }
 }
 
+/// A process that is killed when dropped.
+#[derive(Debug)]
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A relay on free ports, ready.
 #[derive(Debug)]
 pub struct Relay {
