@@ -9,10 +9,11 @@ use futures::{StreamExt, future::Either};
 use libp2p::{
     Multiaddr, PeerId, Swarm, SwarmBuilder, identify,
     multiaddr::Protocol,
-    noise, ping, relay, rendezvous,
+    noise, ping, relay,
     swarm::{NetworkBehaviour, SwarmEvent},
     tcp, yamux,
 };
+use libp2p_rendezvous as rendezvous;
 use libp2p_webrtc::tokio::{Certificate, Transport as WebRtc};
 use nix::sys::signal::Signal;
 use tokio::time;
