@@ -9,7 +9,10 @@ mod tests;
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
-use crate::path::{Path, Transport};
+use crate::{
+    path::{Path, Transport},
+    reason::Reason,
+};
 
 /// Something that happened to a node.
 ///
@@ -46,7 +49,9 @@ pub enum Event {
     ReservationLost {
         /// The relay.
         relay: PeerId,
-        /// Why.
+        /// Why, for programs.
+        code: Reason,
+        /// Why, for people.
         reason: String,
     },
     /// A rendezvous point accepted our registration.
@@ -98,7 +103,9 @@ pub enum Event {
     Disconnected {
         /// That peer.
         peer: PeerId,
-        /// Why.
+        /// Why, for programs.
+        code: Reason,
+        /// Why, for people.
         reason: String,
     },
     /// A peer we dialled speaks none of our msg protocols; it has been disconnected.
@@ -128,7 +135,10 @@ pub enum Event {
         id: u64,
         /// The state it is in now.
         state: DeliveryState,
-        /// Why it failed, if it did.
+        /// Why it failed, if it did, for programs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<Reason>,
+        /// The same, for people.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
@@ -150,7 +160,9 @@ pub enum Event {
     },
     /// Something went wrong that a person should know of. The node goes on.
     Error {
-        /// What happened, to whom, and what to do.
+        /// What kind of thing it was, for programs.
+        code: Reason,
+        /// What happened, to whom, and what to do, for people.
         message: String,
     },
     /// In a browser only: the peer's code has died of a bug. Load the page again.

@@ -19,7 +19,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Port, Step, not_public};
+use super::{Port, Step, not_public, unavailable};
 use crate::{
     config::{
         MAPPING_LIFETIME, MAX_MAPPING_RETRY, MAX_PORT_MAPPINGS, MIN_MAPPING_RENEWAL,
@@ -146,9 +146,9 @@ impl Trouble {
         match self {
             Self::NotPublic => not_public(),
             Self::Refused(reason) => News::Missing {
-                reason: format!(
+                cause: unavailable(format!(
                     "no gateway here maps our ports: none answers by UPnP, nor does ours by PCP or NAT-PMP ({reason})"
-                ),
+                )),
             },
         }
     }
