@@ -6,17 +6,16 @@ use anyhow::{Context, Result, bail};
 use futures::{FutureExt, StreamExt};
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use punchline::{
-    address,
-    config::{NodeConfig, RelayAddress},
+    config::NodeConfig,
     event::{DeliveryState, Event},
     node::{self, Events, Node},
 };
-
 use tokio::sync::oneshot;
 
 use super::{
-    LARGE, Load, Over, SMALL, WINDOW, in_own_thread,
-    relay::Relay,
+    LARGE, Load, Over, SMALL, WINDOW,
+    common::{Relay, listening_on, reserving_at},
+    in_own_thread,
     report::{Figures, median},
 };
 
@@ -27,7 +26,7 @@ pub(crate) async fn run(over: Over, load: Load) -> Result<Figures> {
         Over::Tcp => (None, listening_on("/ip4/127.0.0.1/tcp/0")?),
         Over::Relay => {
             let relay = Relay::start().await?;
-            let config = reserving_on(&relay.address)?;
+            let config = reserving_at(&relay.address)?;
             (Some(relay), config)
         }
     };
@@ -72,26 +71,6 @@ async fn send(config: NodeConfig, address: Multiaddr, load: Load) -> Result<Figu
     Ok(figures)
 }
 
-fn listening_on(address: &str) -> Result<NodeConfig> {
-    Ok(NodeConfig {
-        listen: vec![address.parse()?],
-        greet_interval: None,
-        hole_punch: false,
-        ..NodeConfig::default()
-    })
-}
-
-/// A node that reserves on this relay.
-pub(crate) fn reserving_on(relay: &Multiaddr) -> Result<NodeConfig> {
-    Ok(NodeConfig {
-        relays: vec![RelayAddress {
-            peer: address::peer_of(relay),
-            addresses: vec![address::without_peer(relay.clone())],
-        }],
-        ..listening_on("/ip4/127.0.0.1/udp/0/quic-v1")?
-    })
-}
-
 fn start(config: NodeConfig) -> Result<(Node, Events)> {
     let (node, events, event_loop) = node::new(config, Keypair::generate_ed25519())?;
     tokio::spawn(event_loop.run());
@@ -113,7 +92,7 @@ async fn ready(events: &mut Events) -> Result<()> {
     while let Some(event) = events.next().await {
         match event {
             Event::Ready {} => return Ok(()),
-            Event::Error { message } => bail!(message),
+            Event::Error { message, .. } => bail!(message),
             _ => {}
         }
     }
@@ -124,7 +103,7 @@ async fn connected(events: &mut Events) -> Result<PeerId> {
     while let Some(event) = events.next().await {
         match event {
             Event::Connected { peer, .. } => return Ok(peer),
-            Event::Error { message } => bail!(message),
+            Event::Error { message, .. } => bail!(message),
             _ => {}
         }
     }

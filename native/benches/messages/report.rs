@@ -1,10 +1,10 @@
-//! The table.
+//! The table that is printed.
 
 use std::{cmp::Ordering, time::Duration};
 
-use super::{LARGE, Load, ROUNDS, idle::Idle};
+use super::{LARGE, Load, ROUNDS};
 
-/// What was measured.
+/// What was measured of one kind of stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Figures {
     /// Acked messages of 64 B a second.
@@ -15,7 +15,7 @@ pub(crate) struct Figures {
     pub(crate) bytes: f64,
 }
 
-/// The three, measured one after the other.
+/// All kinds of streams, measured one after the other.
 #[derive(Debug)]
 pub(crate) struct Round {
     /// msg.
@@ -60,7 +60,7 @@ pub(crate) fn rows(name: &str, rounds: &[Round]) {
     line(name, "64 KiB", " MB/s", rounds, |f| f.bytes / 1e6);
 }
 
-/// A ratio is of one round: what else the machine does changes from one to the next.
+/// Prints one line. Ratios are those of each round, as what else the machine does changes from one to the next.
 #[allow(clippy::print_stdout)]
 fn line(name: &str, what: &str, unit: &str, rounds: &[Round], of: fn(&Figures) -> f64) {
     let all = |value: &dyn Fn(&Round) -> f64| median(rounds.iter().map(value).collect());
@@ -75,22 +75,7 @@ fn line(name: &str, what: &str, unit: &str, rounds: &[Round], of: fn(&Figures) -
     );
 }
 
-/// Prints what idling costs.
-#[allow(clippy::print_stdout)]
-pub(crate) fn idle(idle: &Idle) {
-    println!();
-    println!(
-        "idle peer: {:.1} MB resident, {:.2} % of a core",
-        idle.peer_bytes as f64 / 1e6,
-        idle.peer_core * 100.0
-    );
-    println!(
-        "relay, for each idle reserved client: {:.0} KiB resident",
-        idle.client_bytes as f64 / 1024.0
-    );
-}
-
-/// The median.
+/// The median of some values; of none, the default.
 pub(crate) fn median<T: Copy + Default + PartialOrd>(mut values: Vec<T>) -> T {
     values.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
     values.get(values.len() / 2).copied().unwrap_or_default()

@@ -8,7 +8,7 @@ use futures::{FutureExt, SinkExt, StreamExt};
 use libp2p::Stream;
 use prost_codec::Codec;
 
-use super::LARGE;
+use crate::LARGE;
 
 /// Room for the fields around a body.
 const MAX_PACKET: usize = LARGE + 64;
@@ -79,7 +79,7 @@ pub(crate) async fn ack_all(stream: Stream) -> Result<()> {
 
 fn frames(stream: Stream) -> Framed<Stream, Codec<Packet>> {
     let mut frames = Framed::new(stream, Codec::new(MAX_PACKET));
-    // As msg does: 64 KiB a write.
+    // msg writes as much at once.
     frames.set_send_high_water_mark(64 * 1024);
     frames
 }

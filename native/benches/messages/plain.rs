@@ -1,5 +1,8 @@
-//! The yardstick: a libp2p stream, opened once, with frames one way and a framed ack for each the
+//! What msg is compared with: a libp2p stream, opened once, with frames one way and a framed ack for each the
 //! other way, both written in batches, and nothing else.
+
+mod bare;
+mod framed;
 
 use std::{pin::pin, time::Duration};
 
@@ -12,13 +15,13 @@ use libp2p::{
     swarm::{NetworkBehaviour, SwarmEvent},
     tcp, yamux,
 };
-
 use punchline::address;
 use tokio::sync::oneshot;
 
 use super::{
-    LARGE, Load, Over, PATIENCE, SMALL, WINDOW, bare, framed, in_own_thread,
-    relay::Relay,
+    LARGE, Load, Over, SMALL, WINDOW,
+    common::{PATIENCE, Relay},
+    in_own_thread,
     report::{Figures, median},
 };
 

@@ -1,5 +1,5 @@
-//! A loop written for nothing but this: length-prefixed frames one way and a framed ack for each the
-//! other way, in buffers of its own.
+//! The least that a framed stream can cost: length-prefixed frames one way and a framed ack for each the other way,
+//! by a loop with buffers of its own.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::Stream;
 
-use super::LARGE;
+use crate::LARGE;
 
 const BUFFER: usize = 128 * 1024;
 /// An ack is a frame, too: its length, and the number of the message.
@@ -52,7 +52,7 @@ impl Pair {
         Ok(start.elapsed())
     }
 
-    /// Waits for acks, and takes all that are there.
+    /// Waits for acks, and returns how many have come.
     async fn acks(&mut self) -> Result<u64> {
         let mut have = 0;
         loop {
@@ -90,7 +90,7 @@ pub(crate) async fn ack_all(mut stream: Stream) -> Result<()> {
             if to - from < len {
                 break;
             }
-            // The receiver does something with the body, as any would.
+            // Any receiver has to make a text of the body.
             let body = buffer[from + 4..from + len].to_vec();
             std::hint::black_box(String::from_utf8(body)?);
             from += len;

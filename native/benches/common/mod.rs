@@ -1,13 +1,20 @@
-//! The relay that a measured circuit runs through: the real binary, in its own process.
+//! What the benchmarks share: a relay, which is the real binary in a process of its own, and nodes that use it.
 
-use std::process::Stdio;
+use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use libp2p::Multiaddr;
+use punchline::{
+    address,
+    config::{NodeConfig, RelayAddress},
+};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
 };
+
+/// A run that takes longer than this is stuck.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running relay. It is killed when this is dropped.
 pub(crate) struct Relay {
@@ -43,8 +50,30 @@ impl Relay {
         Ok(Self { address, process })
     }
 
-    /// Its process.
+    /// The id of its process.
+    #[allow(dead_code, reason = "only one of the benchmarks looks at the process")]
     pub(crate) fn pid(&self) -> Result<u32> {
         self.process.id().context("the relay stopped")
     }
+}
+
+/// The configuration of a node that listens there and does nothing on its own.
+pub(crate) fn listening_on(address: &str) -> Result<NodeConfig> {
+    Ok(NodeConfig {
+        listen: vec![address.parse()?],
+        greet_interval: None,
+        hole_punch: false,
+        ..NodeConfig::default()
+    })
+}
+
+/// The configuration of a node that reserves at that relay.
+pub(crate) fn reserving_at(relay: &Multiaddr) -> Result<NodeConfig> {
+    Ok(NodeConfig {
+        relays: vec![RelayAddress {
+            peer: address::peer_of(relay),
+            addresses: vec![address::without_peer(relay.clone())],
+        }],
+        ..listening_on("/ip4/127.0.0.1/udp/0/quic-v1")?
+    })
 }

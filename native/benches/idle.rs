@@ -1,5 +1,7 @@
 //! What doing nothing costs: an idle peer, and the relay for each idle client. Linux only, as it
-//! reads /proc.
+//! reads /proc. `cargo xtask bench -- idle` runs it alone.
+
+mod common;
 
 use std::{fs, process::Stdio, time::Duration};
 
@@ -10,9 +12,12 @@ use punchline::{
     event::Event,
     node::{self, Node},
 };
-use tokio::process::{Child, Command};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
 
-use super::{msg, relay::Relay};
+use common::{PATIENCE, Relay, reserving_at};
 
 /// Clients that reserve and then do nothing.
 const CLIENTS: u64 = 200;
@@ -23,17 +28,32 @@ const TICKS: f64 = 100.0;
 
 /// What was measured.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Idle {
+struct Idle {
     /// Resident bytes of an idle peer that is reserved and registered.
-    pub(crate) peer_bytes: u64,
+    peer_bytes: u64,
     /// The part of a core that it takes.
-    pub(crate) peer_core: f64,
+    peer_core: f64,
     /// Resident bytes of the relay for each reserved and registered client.
-    pub(crate) client_bytes: u64,
+    client_bytes: u64,
 }
 
-/// Measures idling.
-pub(crate) async fn run() -> Result<Idle> {
+#[tokio::main]
+#[allow(clippy::print_stdout, reason = "figures are what this is for")]
+async fn main() -> Result<()> {
+    let idle = timeout(PATIENCE, measure()).await??;
+    println!(
+        "idle peer: {:.1} MB resident, {:.2} % of a core",
+        idle.peer_bytes as f64 / 1e6,
+        idle.peer_core * 100.0
+    );
+    println!(
+        "relay, for each idle reserved client: {:.0} KiB resident",
+        idle.client_bytes as f64 / 1024.0
+    );
+    Ok(())
+}
+
+async fn measure() -> Result<Idle> {
     let relay = Relay::start().await?;
     let warm = reserve(&relay, 1).await?;
     let before = resident(relay.pid()?)?;
@@ -54,10 +74,11 @@ pub(crate) async fn run() -> Result<Idle> {
     })
 }
 
+/// Nodes in this process that are reserved and registered at the relay.
 async fn reserve(relay: &Relay, count: u64) -> Result<Vec<Node>> {
     let mut nodes = Vec::new();
     for client in 0..count {
-        let mut config = msg::reserving_on(&relay.address)?;
+        let mut config = reserving_at(&relay.address)?;
         // Each in a room of its own: they are to idle, not to meet.
         config.namespace = format!("idle-{count}-{client}");
         let (node, mut events, event_loop) = node::new(config, Keypair::generate_ed25519())?;
@@ -65,7 +86,7 @@ async fn reserve(relay: &Relay, count: u64) -> Result<Vec<Node>> {
         loop {
             match events.next().await {
                 Some(Event::Ready {}) => break,
-                Some(Event::Error { message }) => bail!(message),
+                Some(Event::Error { message, .. }) => bail!(message),
                 Some(_) => {}
                 None => bail!("a client stopped"),
             }
@@ -76,6 +97,7 @@ async fn reserve(relay: &Relay, count: u64) -> Result<Vec<Node>> {
     Ok(nodes)
 }
 
+/// A peer in a process of its own, to be watched.
 fn peer(relay: &Relay) -> Result<Child> {
     Command::new(env!("CARGO_BIN_EXE_punchline"))
         .args(["--json", "--relay", &relay.address.to_string()])
@@ -86,6 +108,7 @@ fn peer(relay: &Relay) -> Result<Child> {
         .context("the peer does not start")
 }
 
+/// Resident bytes of a process.
 fn resident(pid: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -94,7 +117,7 @@ fn resident(pid: u32) -> Result<u64> {
     Ok(kib * 1024)
 }
 
-/// Seconds of processor time.
+/// Seconds of processor time that a process has taken.
 fn cpu(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (_, fields) = stat.rsplit_once(')').context("no name")?;

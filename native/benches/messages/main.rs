@@ -2,24 +2,22 @@
 //! loopback, each beside the same figure of a plain libp2p stream with framed acks: framed by the
 //! library that libp2p's own protocols use, and by a bare loop written for nothing else.
 //!
-//! `cargo xtask bench`; `-- --quick` for a short run, `-- quic`, `tcp`, `relay` or `idle` for a part.
+//! `cargo xtask bench` runs it. Words after `--` choose: `--quick` is a short run, and `quic`, `tcp` and `relay` are parts.
 
-mod bare;
-mod framed;
-mod idle;
+#[path = "../common/mod.rs"]
+mod common;
 mod msg;
 mod plain;
-mod relay;
 mod report;
 
-use std::{thread, time::Duration};
+use std::thread;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tokio::{runtime, sync::oneshot, time::timeout};
 
-use self::{plain::Framing, report::Round};
+use self::{common::PATIENCE, plain::Framing, report::Round};
 
-/// What a run measures.
+/// How much a run sends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
     /// Messages of 64 B with [`WINDOW`] outstanding.
@@ -38,9 +36,6 @@ pub(crate) const SMALL: usize = 64;
 pub(crate) const LARGE: usize = 64 * 1024;
 /// How often everything is measured: on a machine that is not quiet, one run says little.
 pub(crate) const ROUNDS: usize = 5;
-/// A run that takes longer than this is stuck.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-
 /// What the bytes travel over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Over {
@@ -52,14 +47,25 @@ pub(crate) enum Over {
     Relay,
 }
 
+/// What a run is called, and what it travels over.
+const PARTS: &[(&str, Over)] = &[
+    ("quic", Over::Quic),
+    ("tcp", Over::Tcp),
+    ("relay", Over::Relay),
+];
+const QUICK: &str = "--quick";
+/// What cargo adds to every benchmark's words.
+const FROM_CARGO: &str = "--bench";
+
 #[tokio::main]
 async fn main() -> Result<()> {
-    let args: Vec<_> = std::env::args().skip(1).collect();
-    let chosen = |name: &str| {
-        let named = ["quic", "tcp", "relay", "idle"];
-        args.iter().any(|a| a == name) || !args.iter().any(|a| named.contains(&a.as_str()))
-    };
-    let load = if args.iter().any(|a| a == "--quick") {
+    let words: Vec<_> = std::env::args().skip(1).collect();
+    let is_part = |word: &String| PARTS.iter().any(|(name, _)| name == word);
+    let is_known = |word: &&String| is_part(word) || *word == QUICK || *word == FROM_CARGO;
+    if let Some(unknown) = words.iter().find(|word| !is_known(word)) {
+        bail!("{unknown} is neither {QUICK} nor one of quic, tcp and relay");
+    }
+    let load = if words.iter().any(|word| word == QUICK) {
         Load {
             small: 20_000,
             trips: 500,
@@ -72,33 +78,30 @@ async fn main() -> Result<()> {
             large: 5_000,
         }
     };
+    let all = !words.iter().any(is_part);
     report::head();
-    for (name, over) in [
-        ("quic", Over::Quic),
-        ("tcp", Over::Tcp),
-        ("relay", Over::Relay),
-    ] {
-        if !chosen(name) {
-            continue;
+    for (name, over) in PARTS {
+        if all || words.iter().any(|word| word == name) {
+            report::rows(name, &rounds(*over, load).await?);
         }
-        let mut rounds = Vec::new();
-        for _ in 0..ROUNDS {
-            rounds.push(Round {
-                ours: msg::run(over, load).await?,
-                framed: plain::run(over, load, Framing::Library).await?,
-                bare: plain::run(over, load, Framing::Bare).await?,
-            });
-        }
-        report::rows(name, &rounds);
-    }
-    if chosen("idle") {
-        report::idle(&timeout(PATIENCE, idle::run()).await??);
     }
     Ok(())
 }
 
-/// Runs one peer in a thread of its own, as two programs on two machines would run, with the
-/// runtime that the program uses.
+async fn rounds(over: Over, load: Load) -> Result<Vec<Round>> {
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        rounds.push(Round {
+            ours: msg::run(over, load).await?,
+            framed: plain::run(over, load, Framing::Library).await?,
+            bare: plain::run(over, load, Framing::Bare).await?,
+        });
+    }
+    Ok(rounds)
+}
+
+/// Runs one peer in a thread of its own, with the runtime that the program uses: the two peers of a run share no more
+/// than two programs would.
 fn in_own_thread<T: Send + 'static>(
     peer: impl Future<Output = Result<T>> + Send + 'static,
 ) -> impl Future<Output = Result<T>> {
