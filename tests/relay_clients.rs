@@ -1,5 +1,5 @@
-//! The relay as a libp2p client meets it, on every transport: reserve, register, be discovered, be
-//! called through a circuit, leave or vanish.
+//! The relay as a libp2p client meets it, on every transport: it reserves, registers, is discovered, is called
+//! through a circuit, and leaves or vanishes.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -34,7 +34,7 @@ struct Client {
     ping: ping::Behaviour,
 }
 
-/// A client; it listens for WebRTC, since libp2p-webrtc dials from a listener's socket only.
+/// Makes a client. It listens for WebRTC, as libp2p-webrtc dials from a listener's socket only.
 async fn client() -> Swarm<Client> {
     let mut swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
@@ -71,7 +71,7 @@ async fn client() -> Swarm<Client> {
     swarm
 }
 
-/// Runs a swarm until `wanted` finds what it looks for.
+/// Runs a swarm until `wanted` returns something, and returns that.
 async fn until<T>(
     swarm: &mut Swarm<Client>,
     what: &str,
@@ -145,7 +145,7 @@ async fn discover(swarm: &mut Swarm<Client>, relay: PeerId) -> Vec<(PeerId, Vec<
     .await
 }
 
-/// The whole life of a peer at the relay, over one transport, as it should end.
+/// Runs through the life of a peer at the relay over one transport, up to an orderly leave.
 async fn life_of_a_peer(start: &str, contains: &str) {
     let mut relay = Relay::start(NO_ARGS);
     let address: Multiaddr = relay.local_address(start, contains).parse().unwrap();
@@ -186,7 +186,7 @@ async fn life_of_a_peer(start: &str, contains: &str) {
     assert_eq!(text(&opened, "from"), caller_id.to_string());
     assert_eq!(text(&opened, "to"), callee_id.to_string());
 
-    // Both sides are driven: the relay closes a circuit when its ends are read.
+    // Both swarms have to run: the relay closes a circuit once both ends have read what is left.
     caller.disconnect_peer_id(relay_id).unwrap();
     let both = async { futures::join!(drive(&mut caller), drive(&mut callee)) };
     let relay = said_during(relay, "circuit_closed", both).await;
@@ -201,7 +201,7 @@ async fn life_of_a_peer(start: &str, contains: &str) {
     said_during(relay, "reservation_ended", drive(&mut callee)).await;
 }
 
-/// Waits for an event of the relay while something else goes on.
+/// Waits for an event of the relay while a swarm runs, and returns the relay.
 async fn said_during<T>(
     mut relay: Relay,
     event: &'static str,
@@ -217,7 +217,7 @@ async fn said_during<T>(
     }
 }
 
-/// A reserved peer is killed. Its system ends a TCP connection, but not one over QUIC.
+/// Kills a peer that has a reservation. Its system closes a TCP connection, but says nothing over QUIC.
 fn vanishes(start: &str, contains: &str) {
     let mut relay = Relay::start(NO_ARGS);
     let address = relay.local_address(start, contains).parse().unwrap();
@@ -229,7 +229,7 @@ fn vanishes(start: &str, contains: &str) {
     });
     relay.proc.wait_event("reservation_accepted");
     runtime.shutdown_background();
-    // Dropping it would say good-bye, if it still could.
+    // Not dropped: that would close the connections in order.
     std::mem::forget(swarm);
     relay.proc.wait_event("reservation_ended");
 }
@@ -280,7 +280,7 @@ async fn a_circuit_whose_callee_leaves_ends_once() {
         Either::Left(_) => {}
         Either::Right(_) => unreachable!("a swarm has no end"),
     }
-    // The relay has seen both ends of it go when it answers this.
+    // When the relay answers this, it has seen both ends of the circuit go.
     discover(&mut caller, relay_id).await;
     relay.proc.signal(Signal::SIGTERM);
     let said = relay.proc.finish().stdout;
@@ -308,7 +308,7 @@ async fn who_has_a_reservation_can_renew_it_when_there_are_no_more() {
         _ => None,
     })
     .await;
-    // On the same connection: that renews it.
+    // A second request on the same connection renews the reservation.
     first.listen_on(circuit).unwrap();
     until(&mut first, "renewal", |event| match event {
         SwarmEvent::Behaviour(ClientEvent::Relay(
@@ -347,7 +347,7 @@ async fn who_registers_without_end_is_cut_off_and_others_are_served() {
         }
         registered += 1;
     }
-    // The answer to the last one may still arrive.
+    // The answer to the last registration may arrive before the connection closes.
     assert!((64..=65).contains(&registered), "{registered}");
     let mut other = client().await;
     reserve(&mut other, &address).await;
