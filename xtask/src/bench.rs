@@ -22,12 +22,13 @@ pub(crate) struct Args {
 /// The benchmark without messages.
 const IDLE: &str = "idle";
 
-/// Everything is built in release mode: numbers of any other build mean nothing.
+/// Measures in a release build, as people run one.
 pub(crate) fn main(args: &Args) -> Result<()> {
     if args.browser {
         return browser();
     }
-    let (idle, messages): (Vec<_>, Vec<_>) = args.args.iter().partition(|word| word.as_str() == IDLE);
+    let (idle, messages): (Vec<_>, Vec<_>) =
+        args.args.iter().partition(|word| word.as_str() == IDLE);
     let has_parts = messages.iter().any(|word| !word.starts_with('-'));
     if idle.is_empty() || has_parts {
         bench("messages").arg("--").args(messages).run()?;
