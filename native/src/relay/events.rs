@@ -1,5 +1,6 @@
 //! What the relay does about each event of its swarm.
 
+use punchline::reason::Reason;
 use std::{error::Error, time::Instant};
 
 use libp2p::{
@@ -240,6 +241,7 @@ impl Relay {
 
     /// Something that an operator should know of.
     fn fault(&mut self, message: String) {
-        self.say(Event::Error { message });
+        let code = Reason::ListenFailed;
+        self.say(Event::Error { code, message });
     }
 }
