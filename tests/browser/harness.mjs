@@ -66,8 +66,8 @@ export function launch({ args = [], ...options } = {}) {
 }
 
 /**
- * Opens the page, and fails the test for every complaint in its console that does not match `allow`. `prepare` gets the page
- * before it is loaded.
+ * Opens the page, and fails the test for every complaint in its console that does not match `allow`. `prepare` gets
+ * the page before it is loaded.
  * @param {import("playwright-core").BrowserContext} context
  */
 export async function open(t, context, url, { allow = /^$/, prepare = () => {} } = {}) {

@@ -204,8 +204,8 @@ fn ten_minutes() {
     b.assert_stayed_relayed(&a);
 }
 
-/// Starts the second peer and checks all that a cell promises. Returns the address at which a reached b in the end, which is
-/// empty for a circuit.
+/// Starts the second peer and checks all that a cell promises. Returns the address at which a reached b in the end,
+/// which is empty for a circuit.
 fn meet(
     cell: &str,
     relay: Relay,
