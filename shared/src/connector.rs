@@ -48,6 +48,7 @@ use crate::{
     event::Event,
     path::{ActivePath, ConnId},
     platform,
+    reason::Reason,
     table::Table,
 };
 
@@ -179,23 +180,23 @@ impl Connector {
             Input::DropRelay(relay) => self.drop_relay(relay),
             Input::Dial(address) => self.order_dial(address),
             Input::ListenersReady => self.listeners_ready(),
-            Input::DialFailed { dial, reason } => self.dial_failed(dial, &reason),
+            Input::DialFailed { dial, cause } => self.dial_failed(dial, &cause),
             Input::Connected { .. } => self.connected(input),
-            Input::Closed { conn, reason, .. } => self.closed(conn, &reason),
+            Input::Closed { conn, cause, .. } => self.closed(conn, &cause),
             Input::Identified { .. } => self.identified(input),
             Input::ReservationAccepted { relay, address } => {
                 self.reservation_accepted(relay, address);
             }
-            Input::ReservationLost { relay, reason } => self.reservation_lost(relay, &reason),
+            Input::ReservationLost { relay, cause } => self.reservation_lost(relay, &cause),
             Input::Registered { relay, ttl } => self.registered(relay, ttl),
-            Input::RegisterFailed { relay, reason } => self.register_failed(relay, &reason),
+            Input::RegisterFailed { relay, cause } => self.register_failed(relay, &cause),
             Input::Discovered {
                 relay,
                 peers,
                 cookie,
             } => self.discovered(relay, peers, cookie),
             Input::DiscoverFailed { relay, .. } => self.discover_failed(relay),
-            Input::Path { peer, path, reason } => self.path(peer, path, reason),
+            Input::Path { peer, path, cause } => self.path(peer, path, cause),
             Input::Drained { peer, conn } => self.drained(peer, conn),
             Input::Silent { peer, conn, dead } => self.silent(peer, conn, dead),
             Input::UpgradeFailed { peer, .. } => self.upgrade_failed(peer),
@@ -243,8 +244,8 @@ impl Connector {
         self.push(Output::Emit(event));
     }
 
-    fn error(&mut self, message: String) {
-        self.emit(Event::Error { message });
+    fn error(&mut self, code: Reason, message: String) {
+        self.emit(Event::Error { code, message });
     }
 
     fn listeners_ready(&mut self) {

@@ -19,6 +19,7 @@ use futures::Stream;
 use libp2p::PeerId;
 use parking_lot::Mutex;
 
+use crate::reason::Cause;
 use crate::{
     config::{EVENT_QUEUE_BYTES, EVENT_QUEUE_HARD_LEN, EVENT_QUEUE_LEN},
     event::{DeliveryState, Event},
@@ -60,7 +61,7 @@ enum Queued {
         to: PeerId,
         ids: Range<u64>,
         state: DeliveryState,
-        reason: Option<String>,
+        cause: Option<Cause>,
     },
 }
 
@@ -122,16 +123,16 @@ impl EventSender {
         to: PeerId,
         ids: Range<u64>,
         state: DeliveryState,
-        reason: Option<&str>,
+        cause: Option<&Cause>,
     ) {
-        let reason = reason.map(Into::into);
+        let cause = cause.cloned();
         self.append(|queue| {
             queue.len += usize::try_from(ids.end - ids.start).unwrap_or(usize::MAX);
             queue.queued.push_back(Queued::Deliveries {
                 to,
                 ids,
                 state,
-                reason,
+                cause,
             });
         });
     }
@@ -201,7 +202,7 @@ impl Events {
                 to,
                 ids,
                 state,
-                reason,
+                cause,
             }) = self.taken.front_mut()
                 && let Some(id) = ids.next()
             {
@@ -209,7 +210,8 @@ impl Events {
                     to: *to,
                     id,
                     state: *state,
-                    reason: reason.clone(),
+                    code: cause.as_ref().map(|cause| cause.code),
+                    reason: cause.as_ref().map(|cause| cause.text.clone()),
                 });
             }
             if let Queued::Event(event) = self.taken.pop_front()? {

@@ -78,6 +78,8 @@ pub enum Reason {
     HolePunchFailed,
     /// A message was not acked in time.
     NotAcked,
+    /// A typed line is no command, or one that cannot be carried out.
+    InvalidCommand,
     /// This node has stopped.
     Stopped,
     /// Something else; the text says what.

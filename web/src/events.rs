@@ -12,7 +12,7 @@ use std::{
 
 use futures::{Stream, future::poll_fn};
 use js_sys::{Object, Promise, Reflect};
-use punchline::{event::Event, node::Events};
+use punchline::{event::Event, node::Events, reason::Reason};
 use wasm_bindgen::{JsValue, closure::Closure};
 use wasm_bindgen_futures::future_to_promise;
 use web_sys::{QueuingStrategy, ReadableStream, ReadableStreamDefaultController as Controller};
@@ -129,6 +129,7 @@ impl EventSource {
 pub(crate) fn object(event: &Event) -> JsValue {
     to_js(event).unwrap_or_else(|e| {
         let message = format!("an event was left out: {e}");
-        to_js(&Event::Error { message }).unwrap_or_default()
+        let code = Reason::Other;
+        to_js(&Event::Error { code, message }).unwrap_or_default()
     })
 }

@@ -65,7 +65,7 @@ async fn reserve(relay: &Relay, count: u64) -> Result<Vec<Node>> {
         loop {
             match events.next().await {
                 Some(Event::Ready {}) => break,
-                Some(Event::Error { message }) => bail!(message),
+                Some(Event::Error { message, .. }) => bail!(message),
                 Some(_) => {}
                 None => bail!("a client stopped"),
             }

@@ -113,7 +113,7 @@ async fn ready(events: &mut Events) -> Result<()> {
     while let Some(event) = events.next().await {
         match event {
             Event::Ready {} => return Ok(()),
-            Event::Error { message } => bail!(message),
+            Event::Error { message, .. } => bail!(message),
             _ => {}
         }
     }
@@ -124,7 +124,7 @@ async fn connected(events: &mut Events) -> Result<PeerId> {
     while let Some(event) = events.next().await {
         match event {
             Event::Connected { peer, .. } => return Ok(peer),
-            Event::Error { message } => bail!(message),
+            Event::Error { message, .. } => bail!(message),
             _ => {}
         }
     }

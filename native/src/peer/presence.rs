@@ -87,7 +87,10 @@ impl Presence {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
-    use punchline::path::{Path, Transport};
+    use punchline::{
+        path::{Path, Transport},
+        reason::Reason,
+    };
 
     use super::*;
 
@@ -116,6 +119,7 @@ mod tests {
         assert!(presence.until_all(&dialled).now_or_never().is_some());
         tracker.follow(&Event::Disconnected {
             peer: b,
+            code: Reason::Other,
             reason: String::new(),
         });
         assert!(!presence.is_here(&b));
@@ -132,6 +136,7 @@ mod tests {
         assert!(reserved.borrow().contains(&relay));
         tracker.follow(&Event::ReservationLost {
             relay,
+            code: Reason::Other,
             reason: String::new(),
         });
         assert!(reserved.borrow().is_empty());

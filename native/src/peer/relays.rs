@@ -1,5 +1,6 @@
 //! Relays that were given by URL: asks where they are until they stand, and again when they fell.
 
+use punchline::reason::Reason;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::http::Uri;
@@ -39,7 +40,8 @@ pub(crate) async fn look_after(url: Uri, node: Node, mut reserved: Reserved, tel
                 Err(reason) if known.is_none() && !told => {
                     told = true;
                     let message = format!("cannot reach relay {url}: {reason}; retrying");
-                    teller.tell(&Event::Error { message }).await;
+                    let code = Reason::BootstrapFailed;
+                    teller.tell(&Event::Error { code, message }).await;
                 }
                 Err(reason) => tracing::debug!(%url, "{reason}"),
             }

@@ -96,7 +96,7 @@ impl Renderer {
                     clean(&address)
                 )
             }
-            Event::ReservationLost { relay, reason } => {
+            Event::ReservationLost { relay, reason, .. } => {
                 let name = self.name(*relay);
                 let news = self.paint.bad("lost");
                 format!("relay {name}: {news} ({}); retrying", clean(reason))
@@ -112,7 +112,7 @@ impl Renderer {
                     clean(namespace)
                 )
             }
-            Event::Error { message } => self.error(message),
+            Event::Error { message, .. } => self.error(message),
             _ => return None,
         })
     }
@@ -153,7 +153,7 @@ impl Renderer {
                     _ => format!("{name}: {}", self.paint.good(&news)),
                 }
             }
-            Event::Disconnected { peer, reason } => {
+            Event::Disconnected { peer, reason, .. } => {
                 let name = self.name(*peer);
                 format!("{name}: {} ({})", self.paint.bad("gone"), clean(reason))
             }

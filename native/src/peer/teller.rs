@@ -1,5 +1,6 @@
 //! Tells a person or a program what happens.
 
+use punchline::reason::Reason;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libp2p::PeerId;
@@ -78,7 +79,8 @@ impl Teller {
     /// Something that was typed cannot be done. It counts as a failure.
     pub(crate) async fn refuse(&self, message: String) {
         self.state().failures += 1;
-        self.tell(&Event::Error { message }).await;
+        let code = Reason::InvalidCommand;
+        self.tell(&Event::Error { code, message }).await;
     }
 
     /// Tells something to the person at the keyboard, which is no event.

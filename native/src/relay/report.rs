@@ -99,7 +99,7 @@ fn shared_text(event: &Event) -> Option<String> {
         Event::Started { peer_id } => format!("Local peer id: {peer_id}"),
         Event::Listening { address } => format!("Listening on {address}"),
         Event::ExternalAddress { address } => format!("Announcing {address}"),
-        Event::Error { message } => format!("Error: {message}"),
+        Event::Error { message, .. } => format!("Error: {message}"),
         Event::Ready {} => "Ready".into(),
         _ => return None,
     })

@@ -16,6 +16,7 @@ use punchline::{
     address,
     event::Event,
     protocols::rendezvous::{Packet, server::Event as Rendezvous},
+    reason::Reason,
 };
 use tracing::field::display;
 
@@ -56,7 +57,9 @@ impl Relay {
                     self.on_expired_address(address);
                 }
                 if let Err(error) = reason {
-                    self.report_error(format!("stopped listening on {addresses:?}: {error}"));
+                    self.report_lost_listener(format!(
+                        "stopped listening on {addresses:?}: {error}"
+                    ));
                 }
             }
             SwarmEvent::ListenerError { error, .. } => {
@@ -257,7 +260,8 @@ impl Relay {
         }
     }
 
-    fn report_error(&mut self, message: String) {
-        self.report(Event::Error { message });
+    fn report_lost_listener(&mut self, message: String) {
+        let code = Reason::ListenFailed;
+        self.report(Event::Error { code, message });
     }
 }

@@ -7,6 +7,7 @@ use web_time::Instant;
 
 use super::{ConnId, Connector, DialId, Input, Output, RelayId, conns::Conn, targets::TargetId};
 use crate::path::Transport;
+use crate::reason::{Cause, Reason};
 
 /// A dial that nothing was heard of after this time has failed. Transports give up sooner.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -70,23 +71,23 @@ impl Connector {
             .map(|(id, _)| *id)
             .collect();
         for dial in late {
-            self.dial_failed(dial, "no answer");
+            self.dial_failed(dial, &Cause::new(Reason::NoAnswer, "no answer"));
         }
     }
 
-    pub(super) fn dial_failed(&mut self, dial: DialId, reason: &str) {
+    pub(super) fn dial_failed(&mut self, dial: DialId, cause: &Cause) {
         if let Some(Dial { purpose, .. }) = self.dials.remove(&dial) {
-            self.purpose_failed(purpose, dial, reason);
+            self.purpose_failed(purpose, dial, cause);
         }
     }
 
-    fn purpose_failed(&mut self, purpose: Purpose, dial: DialId, reason: &str) {
+    fn purpose_failed(&mut self, purpose: Purpose, dial: DialId, cause: &Cause) {
         match purpose {
-            Purpose::Relay(relay) => self.relay_dial_failed(relay, dial, reason),
+            Purpose::Relay(relay) => self.relay_dial_failed(relay, dial, cause),
             Purpose::OtherKind(relay) => self.other_kind_failed(relay, dial),
-            Purpose::Peer(peer) => self.peer_dial_failed(peer, dial, reason),
+            Purpose::Peer(peer) => self.peer_dial_failed(peer, dial, cause),
             Purpose::Upgrade(peer) => self.upgrade_dial_failed(peer, dial),
-            Purpose::Target(target) => self.target_failed(target, reason),
+            Purpose::Target(target) => self.target_failed(target, cause),
         }
     }
 
@@ -106,7 +107,8 @@ impl Connector {
         if peer == self.local || self.conns.is_full() {
             self.push(Output::Close { conn });
             if let Some((dial, purpose)) = running {
-                self.purpose_failed(purpose, dial, "connected to ourselves, or to too many");
+                let text = "connected to ourselves, or to too many";
+                self.purpose_failed(purpose, dial, &Cause::new(Reason::TooMany, text));
             }
             return;
         }
@@ -140,18 +142,19 @@ impl Connector {
             Purpose::Peer(wanted) if wanted == peer => self.peer_dialled(peer, dial),
             Purpose::Upgrade(wanted) if wanted == peer => self.upgrade_dialled(peer, dial),
             Purpose::Peer(_) | Purpose::Upgrade(_) => {
-                self.purpose_failed(purpose, dial, "another peer answered");
+                let cause = Cause::new(Reason::WrongPeer, "another peer answered");
+                self.purpose_failed(purpose, dial, &cause);
             }
         }
     }
 
-    pub(super) fn closed(&mut self, id: ConnId, reason: &str) {
+    pub(super) fn closed(&mut self, id: ConnId, cause: &Cause) {
         let Some(conn) = self.conns.remove(id) else {
             return;
         };
-        self.relay_conn_closed(id, reason);
-        self.peer_conn_closed(conn.peer, reason);
-        self.target_conn_closed(conn.peer, reason);
+        self.relay_conn_closed(id, cause);
+        self.peer_conn_closed(conn.peer, cause);
+        self.target_conn_closed(conn.peer, cause);
     }
 
     pub(super) fn identified(&mut self, input: Input) {

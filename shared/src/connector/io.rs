@@ -8,6 +8,7 @@ use crate::{
     path::Transport,
     path::{ActivePath, ConnId},
     platform::OwnNetwork,
+    reason::Cause,
 };
 
 /// A configured relay, for as long as the node lives. Its peer id may not be known yet.
@@ -34,8 +35,8 @@ pub enum Input {
     DialFailed {
         /// Which.
         dial: DialId,
-        /// Why, for a person.
-        reason: String,
+        /// Why.
+        cause: Cause,
     },
     /// A connection was established, in either direction.
     Connected {
@@ -58,8 +59,8 @@ pub enum Input {
         peer: PeerId,
         /// The connection.
         conn: ConnId,
-        /// Why, for a person.
-        reason: String,
+        /// Why.
+        cause: Cause,
     },
     /// Identify told what a remote is.
     Identified {
@@ -87,8 +88,8 @@ pub enum Input {
     ReservationLost {
         /// The relay.
         relay: RelayId,
-        /// Why, for a person.
-        reason: String,
+        /// Why.
+        cause: Cause,
     },
     /// A rendezvous point accepted our registration.
     Registered {
@@ -101,8 +102,8 @@ pub enum Input {
     RegisterFailed {
         /// The rendezvous point.
         relay: PeerId,
-        /// Why, for a person.
-        reason: String,
+        /// Why.
+        cause: Cause,
     },
     /// A rendezvous point answered who is there, since the cookie that was sent along.
     Discovered {
@@ -117,8 +118,8 @@ pub enum Input {
     DiscoverFailed {
         /// The rendezvous point.
         relay: PeerId,
-        /// Why, for a person.
-        reason: String,
+        /// Why.
+        cause: Cause,
     },
     /// msg chose the path that messages to a peer take, or lost the last one (`None`).
     Path {
@@ -126,8 +127,8 @@ pub enum Input {
         peer: PeerId,
         /// The connection, its path, transport and remote address.
         path: Option<ActivePath>,
-        /// Why, for a person.
-        reason: String,
+        /// Why.
+        cause: Cause,
     },
     /// A connection, relayed or direct, has carried no message for a while, and none is waiting
     /// for it.
@@ -150,8 +151,8 @@ pub enum Input {
     UpgradeFailed {
         /// The peer.
         peer: PeerId,
-        /// Why, for a person.
-        reason: String,
+        /// Why.
+        cause: Cause,
     },
     /// A greeting arrived.
     Greeting {
@@ -196,8 +197,8 @@ pub enum News {
     Mapped(Multiaddr),
     /// Something was asked of the network that it does not do, or does no more.
     Missing {
-        /// What, and why, for a person.
-        reason: String,
+        /// What, and why.
+        cause: Cause,
     },
 }
 

@@ -18,7 +18,7 @@ impl Connector {
                 self.emit(Event::ExternalAddress { address });
                 self.register_anew();
             }
-            News::Missing { reason } => self.error(reason),
+            News::Missing { cause } => self.error(cause.code, cause.text),
         }
     }
 

@@ -9,9 +9,10 @@ use super::{
     backoff::{Next, STABLE},
     greet::Greetings,
     peer::Active,
-    rendezvous::NO_ANSWER,
+    rendezvous::no_answer,
     status::milliseconds,
 };
+use crate::reason::Cause;
 use crate::{event::Event, path::Path};
 
 /// After a loss the larger peer id lets the smaller one dial first.
@@ -21,11 +22,11 @@ const MAX_PROTOCOLS: usize = 64;
 const MAX_PROTOCOL_CHARS: usize = 128;
 
 impl Connector {
-    pub(super) fn path(&mut self, id: PeerId, path: Option<ActivePath>, reason: String) {
+    pub(super) fn path(&mut self, id: PeerId, path: Option<ActivePath>, cause: Cause) {
         match path {
             _ if id == self.local => {}
             Some(path) => self.path_found(id, path),
-            None => self.path_lost(id, reason),
+            None => self.path_lost(id, cause),
         }
     }
 
@@ -95,7 +96,7 @@ impl Connector {
         }
     }
 
-    fn path_lost(&mut self, id: PeerId, reason: String) {
+    fn path_lost(&mut self, id: PeerId, cause: Cause) {
         let now = self.now;
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
@@ -112,7 +113,11 @@ impl Connector {
         }
         let again = std::mem::replace(&mut peer.flapped, !stable) && !stable;
         let delay = again.then(|| peer.backoff.next(&mut self.rng));
-        self.emit(Event::Disconnected { peer: id, reason });
+        self.emit(Event::Disconnected {
+            peer: id,
+            code: cause.code,
+            reason: cause.text,
+        });
         self.redial(id, delay);
         self.target_lost(id, delay.unwrap_or_default());
     }
@@ -150,7 +155,7 @@ impl Connector {
         match relay.map(|(id, _)| *id) {
             // A ping only waits in line behind them.
             Some(relay) if self.carries_a_path(relay) => {}
-            Some(relay) => self.relay_unanswered(relay, conn, NO_ANSWER),
+            Some(relay) => self.relay_unanswered(relay, conn, &no_answer()),
             None => self.close(conn),
         }
     }

@@ -12,6 +12,7 @@ use super::{
     peer::{Listing, Peer},
     relay::MAX_RELAYS,
 };
+use crate::reason::{Cause, Reason};
 use crate::{
     config::{MAX_ADDRESSES_PER_PEER, MAX_SESSION_PEERS},
     event::Event,
@@ -63,11 +64,17 @@ impl Connector {
     /// The application wants a peer dialled at an address that names it.
     pub(super) fn order_peer(&mut self, id: PeerId, address: Multiaddr) {
         let Some(peer) = self.admit(id, true) else {
-            return self.error(format!("cannot dial {address}: too many peers"));
+            return self.error(
+                Reason::TooMany,
+                format!("cannot dial {address}: too many peers"),
+            );
         };
         if peer.incompatible.is_some() {
             let why = "it speaks none of our protocols";
-            return self.error(format!("cannot dial {address}: {why}"));
+            return self.error(
+                Reason::Incompatible,
+                format!("cannot dial {address}: {why}"),
+            );
         }
         if peer.explicit.len() >= MAX_ADDRESSES_PER_PEER {
             peer.explicit.remove(0);
@@ -178,7 +185,7 @@ impl Connector {
                 Next::Waiting(at) if at <= now => self.dial_peer(id),
                 Next::Settling(at) if at <= now => {
                     self.close_silent(id);
-                    self.peer_failed(id, "connected, but it does not answer");
+                    self.peer_failed(id, &does_not_answer());
                 }
                 _ => {}
             }
@@ -271,7 +278,7 @@ impl Connector {
         }
     }
 
-    pub(super) fn peer_dial_failed(&mut self, id: PeerId, dial: DialId, reason: &str) {
+    pub(super) fn peer_dial_failed(&mut self, id: PeerId, dial: DialId, cause: &Cause) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
@@ -279,7 +286,7 @@ impl Connector {
         if peer.ordered {
             self.carry_out_order(id);
         } else if !peer.next.is_dialling() {
-            self.peer_failed(id, reason);
+            self.peer_failed(id, cause);
         }
     }
 
@@ -296,11 +303,11 @@ impl Connector {
         self.review_later(id);
     }
 
-    pub(super) fn peer_conn_closed(&mut self, id: PeerId, reason: &str) {
+    pub(super) fn peer_conn_closed(&mut self, id: PeerId, cause: &Cause) {
         let alone = self.conns.of(id).next().is_none();
         let next = self.peers.get(&id).map(|peer| peer.next);
         if alone && matches!(next, Some(Next::Settling(_))) {
-            self.peer_failed(id, &format!("the connection was closed: {reason}"));
+            self.peer_failed(id, &closed(cause));
         }
     }
 
@@ -314,7 +321,7 @@ impl Connector {
     }
 
     /// An attempt to get a path is over. If there is none, another follows while it is wanted.
-    fn peer_failed(&mut self, id: PeerId, reason: &str) {
+    fn peer_failed(&mut self, id: PeerId, cause: &Cause) {
         let wanted = self.is_wanted(id);
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
@@ -333,7 +340,8 @@ impl Connector {
             return;
         };
         if !std::mem::replace(&mut peer.reported, true) {
-            self.error(format!("cannot reach {address}: {reason}; {outcome}"));
+            let message = format!("cannot reach {address}: {cause}; {outcome}");
+            self.error(cause.code, message);
         }
     }
 
@@ -344,4 +352,14 @@ impl Connector {
             peer.upgrade.hurry(self.now);
         }
     }
+}
+
+/// A connection did not become a path in time.
+pub(super) fn does_not_answer() -> Cause {
+    Cause::new(Reason::NoAnswer, "connected, but it does not answer")
+}
+
+/// A connection ended before it was of use.
+pub(super) fn closed(cause: &Cause) -> Cause {
+    Cause::new(cause.code, format!("the connection was closed: {cause}"))
 }

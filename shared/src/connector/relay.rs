@@ -13,6 +13,7 @@ use super::{
     relay_dial::Dialling,
     rendezvous::Rendezvous,
 };
+use crate::reason::{Cause, Reason};
 use crate::{config::RelayAddress, event::Event};
 
 /// Relays of one node. Each costs a connection and a request every few seconds.
@@ -39,7 +40,7 @@ pub(super) struct Relay {
     pub(super) stage: Stage,
     backoff: Backoff,
     /// What ended the last attempt.
-    pub(super) reason: Option<String>,
+    pub(super) cause: Option<Cause>,
     pub(super) reported: Reported,
     /// Where it listens, by its own word.
     pub(super) claimed: Vec<Multiaddr>,
@@ -92,7 +93,7 @@ impl Relay {
             at_start,
             stage: Stage::Waiting(at),
             backoff: Backoff::fast_first(FIRST_RETRY),
-            reason: None,
+            cause: None,
             reported: Reported::default(),
             claimed: Vec::new(),
             other_kinds: Vec::new(),
@@ -148,14 +149,16 @@ impl Connector {
             Err(e) => {
                 let address = relay.addresses.first().map(ToString::to_string);
                 let address = address.unwrap_or_default();
-                return self.error(format!("cannot use relay {address}: {e}"));
+                let message = format!("cannot use relay {address}: {e}");
+                return self.error(Reason::InvalidAddress, message);
             }
         };
         if let Some(known) = peer.and_then(|peer| self.relay_of(peer)) {
             return self.merge_relay(known, addresses, at_start);
         }
         if self.relays.len() >= MAX_RELAYS {
-            return self.error(format!("more than {MAX_RELAYS} relays are too many"));
+            let message = format!("more than {MAX_RELAYS} relays are too many");
+            return self.error(Reason::TooMany, message);
         }
         let at = self.now + if wait { LISTEN_WAIT } else { Duration::ZERO };
         let id = RelayId(self.relay_count);
@@ -231,10 +234,12 @@ impl Connector {
             Stage::Waiting(_) => self.relay_start(id),
             Stage::Dialling(_) => self.relay_dial_next(id),
             Stage::Identifying { conn, .. } => {
-                self.relay_unanswered(id, conn, "it did not identify itself in time");
+                let cause = Cause::new(Reason::NoAnswer, "it did not identify itself in time");
+                self.relay_unanswered(id, conn, &cause);
             }
             Stage::Reserving { conn, .. } => {
-                self.relay_unanswered(id, conn, "it did not answer the request for a reservation");
+                let text = "it did not answer the request for a reservation";
+                self.relay_unanswered(id, conn, &Cause::new(Reason::NoAnswer, text));
             }
             Stage::Standing { conn, renew, .. } => {
                 if renew <= self.now {
@@ -246,12 +251,12 @@ impl Connector {
     }
 
     /// A connection that answers nothing is not worth keeping.
-    pub(super) fn relay_unanswered(&mut self, id: RelayId, conn: ConnId, reason: &str) {
+    pub(super) fn relay_unanswered(&mut self, id: RelayId, conn: ConnId, cause: &Cause) {
         self.close_unless_in_use(conn);
-        self.relay_failed(id, reason, Trouble::Unreachable);
+        self.relay_failed(id, cause, Trouble::Unreachable);
     }
 
-    pub(super) fn relay_conn_closed(&mut self, conn: ConnId, reason: &str) {
+    pub(super) fn relay_conn_closed(&mut self, conn: ConnId, cause: &Cause) {
         let mut relays = self.relays.iter();
         let Some((id, relay)) = relays.find(|(_, relay)| relay.conn() == Some(conn)) else {
             return;
@@ -260,12 +265,12 @@ impl Connector {
             Stage::Identifying { .. } => "it closed the connection at once, as when it is full",
             _ => "the connection was closed",
         };
-        let (id, reason) = (*id, format!("{what}: {reason}"));
-        self.relay_failed(id, &reason, Trouble::Unreachable);
+        let (id, cause) = (*id, Cause::new(cause.code, format!("{what}: {cause}")));
+        self.relay_failed(id, &cause, Trouble::Unreachable);
     }
 
     /// One attempt, or what it had led to, is over: report it if it is news, and wait.
-    pub(super) fn relay_failed(&mut self, id: RelayId, reason: &str, trouble: Trouble) {
+    pub(super) fn relay_failed(&mut self, id: RelayId, cause: &Cause, trouble: Trouble) {
         let Some(relay) = self.relays.get_mut(&id) else {
             return;
         };
@@ -281,7 +286,7 @@ impl Connector {
             Stage::Standing { .. } | Stage::Reserving { .. }
         );
         relay.stage = Stage::Waiting(self.now + relay.backoff.next(&mut self.rng));
-        relay.reason = Some(reason.into());
+        relay.cause = Some(cause.clone());
         relay.rendezvous.pause();
         let (peer, name) = (relay.peer, relay.name());
         let told = match trouble {
@@ -290,13 +295,17 @@ impl Connector {
         };
         let is_news = stood.is_none() && !std::mem::replace(told, true);
         if let (Some(_), Some(relay)) = (stood, peer) {
-            let reason = reason.into();
-            self.emit(Event::ReservationLost { relay, reason });
-        } else if is_news {
-            self.error(match trouble {
-                Trouble::Unreachable => format!("cannot reach relay {name}: {reason}; retrying"),
-                Trouble::Refused => format!("relay {name} gave no reservation: {reason}; retrying"),
+            self.emit(Event::ReservationLost {
+                relay,
+                code: cause.code,
+                reason: cause.text.clone(),
             });
+        } else if is_news {
+            let message = match trouble {
+                Trouble::Unreachable => format!("cannot reach relay {name}: {cause}; retrying"),
+                Trouble::Refused => format!("relay {name} gave no reservation: {cause}; retrying"),
+            };
+            self.error(cause.code, message);
         }
         if listening {
             self.push(Output::Unreserve { relay: id });
@@ -331,8 +340,9 @@ impl Connector {
         for (relay, conn) in stale {
             self.close_unless_in_use(conn);
             if self.relays.get(&relay).and_then(Relay::conn) == Some(conn) {
-                let reason = "this machine's address has changed";
-                self.relay_failed(relay, reason, Trouble::Unreachable);
+                let text = "this machine's address has changed";
+                let cause = Cause::new(Reason::NetworkChanged, text);
+                self.relay_failed(relay, &cause, Trouble::Unreachable);
             }
         }
         for relay in self.relays.values_mut() {

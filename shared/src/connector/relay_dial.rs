@@ -10,6 +10,7 @@ use super::{
     conns::Conn,
     relay::{Stage, Trouble},
 };
+use crate::reason::{Cause, Reason};
 use crate::{config::MAX_ADDRESSES_PER_PEER, path::Transport};
 
 /// How long a better transport has, before the next one is dialled too.
@@ -21,7 +22,7 @@ pub(super) struct Dialling {
     groups: VecDeque<Vec<Multiaddr>>,
     pub(super) next_at: Option<Instant>,
     running: Vec<DialId>,
-    reasons: Vec<String>,
+    causes: Vec<Cause>,
 }
 
 impl Connector {
@@ -63,7 +64,7 @@ impl Connector {
         }
     }
 
-    pub(super) fn relay_dial_failed(&mut self, id: RelayId, dial: DialId, reason: &str) {
+    pub(super) fn relay_dial_failed(&mut self, id: RelayId, dial: DialId, cause: &Cause) {
         let stage = self.relays.get_mut(&id).map(|relay| &mut relay.stage);
         let Some(Stage::Dialling(dialling)) = stage else {
             return;
@@ -72,13 +73,14 @@ impl Connector {
             return;
         };
         dialling.running.swap_remove(which);
-        dialling.reasons.push(reason.into());
+        dialling.causes.push(cause.clone());
         if !dialling.running.is_empty() {
             return;
         }
         if dialling.groups.is_empty() {
-            let reason = dialling.reasons.join("; ");
-            self.relay_failed(id, &reason, Trouble::Unreachable);
+            let texts: Vec<_> = dialling.causes.iter().map(|c| c.text.as_str()).collect();
+            let cause = Cause::new(cause.code, texts.join("; "));
+            self.relay_failed(id, &cause, Trouble::Unreachable);
         } else {
             self.relay_dial_next(id);
         }
@@ -99,7 +101,8 @@ impl Connector {
         };
         if !usable || relay.pinned.is_some_and(|pinned| pinned != peer) {
             self.close(conn);
-            return self.relay_dial_failed(id, dial, "another peer answered");
+            let cause = Cause::new(Reason::WrongPeer, "another peer answered");
+            return self.relay_dial_failed(id, dial, &cause);
         }
         if known == Some(id) || relay.conn().is_some() {
             return;

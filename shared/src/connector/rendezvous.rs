@@ -9,6 +9,7 @@ use web_time::Instant;
 use super::{
     Connector, Output, RelayId, addr, backoff::Backoff, conns::Conn, peer::Peer, relay::Relay,
 };
+use crate::reason::{Cause, Reason};
 use crate::{config::MAX_SESSION_PEERS, event::Event, path::Path};
 
 /// How long a relay may take for an answer.
@@ -26,7 +27,11 @@ const MAX_COOKIE_BYTES: usize = 1_024;
 pub(super) const MAX_SILENCES: u32 = 2;
 /// The same while messages flow by the relay: then its answers may only wait in line.
 const MAX_SILENCES_IN_USE: u32 = 6;
-pub(super) const NO_ANSWER: &str = "it has stopped answering";
+
+/// A relay has fallen silent.
+pub(super) fn no_answer() -> Cause {
+    Cause::new(Reason::NoAnswer, "it has stopped answering")
+}
 
 #[derive(Debug)]
 pub(super) struct Rendezvous {
@@ -152,7 +157,8 @@ impl Connector {
         if due(register) {
             match register {
                 Ask::Asked { .. } => {
-                    self.register_refused(id, "no answer");
+                    let cause = Cause::new(Reason::NoAnswer, "no answer");
+                    self.register_refused(id, &cause);
                     self.count_silence(id);
                 }
                 _ => self.register(id),
@@ -195,7 +201,7 @@ impl Connector {
             self.close_unless_in_use(spare);
         }
         if let Some(conn) = conn {
-            self.relay_unanswered(id, conn, NO_ANSWER);
+            self.relay_unanswered(id, conn, &no_answer());
         }
     }
 
@@ -271,27 +277,28 @@ impl Connector {
         self.begin_discovery(id);
     }
 
-    pub(super) fn register_failed(&mut self, peer: PeerId, reason: &str) {
+    pub(super) fn register_failed(&mut self, peer: PeerId, cause: &Cause) {
         let Some(id) = self.standing(peer) else {
             return;
         };
         let register = self.relays.get(&id).map(|relay| relay.rendezvous.register);
         if matches!(register, Some(Ask::Asked { .. })) {
-            self.register_refused(id, reason);
+            self.register_refused(id, cause);
         }
     }
 
-    fn register_refused(&mut self, id: RelayId, reason: &str) {
+    fn register_refused(&mut self, id: RelayId, cause: &Cause) {
         let Some(relay) = self.relays.get_mut(&id) else {
             return;
         };
         let name = relay.name();
-        relay.reason = Some(format!("cannot register: {reason}"));
+        relay.cause = Some(Cause::new(cause.code, format!("cannot register: {cause}")));
         let relay = &mut relay.rendezvous;
         relay.registered = false;
         relay.register = Ask::At(self.now + relay.register_backoff.next(&mut self.rng));
         if !std::mem::replace(&mut relay.refusal_reported, true) {
-            self.error(format!("cannot register at {name}: {reason}; retrying"));
+            let message = format!("cannot register at {name}: {cause}; retrying");
+            self.error(cause.code, message);
         }
         self.begin_discovery(id);
     }

@@ -10,6 +10,7 @@ use super::{
     rendezvous::ANSWER_TIMEOUT,
 };
 use crate::event::Event;
+use crate::reason::{Cause, Reason};
 
 pub(super) const IDENTIFY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const RESERVE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -96,11 +97,12 @@ impl Connector {
             return;
         };
         relay.stage = Stage::Waiting(until);
-        relay.reason = Some("it is no relay".into());
+        relay.cause = Some(Cause::new(Reason::NotARelay, "it is no relay"));
         let told = std::mem::replace(&mut relay.reported.no_relay, true);
         let name = relay.name();
         if !told {
-            self.error(format!("{name} is no relay; check the address"));
+            let message = format!("{name} is no relay; check the address");
+            self.error(Reason::NotARelay, message);
         }
         self.close_unless_in_use(conn);
     }
@@ -139,10 +141,10 @@ impl Connector {
         self.register(id);
     }
 
-    pub(super) fn reservation_lost(&mut self, id: RelayId, reason: &str) {
+    pub(super) fn reservation_lost(&mut self, id: RelayId, cause: &Cause) {
         let stage = self.relays.get(&id).map(|relay| &relay.stage);
         if let Some(Stage::Reserving { .. } | Stage::Standing { .. }) = stage {
-            self.relay_failed(id, reason, Trouble::Refused);
+            self.relay_failed(id, cause, Trouble::Refused);
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{
     Connector,
     relay::{Relay, Stage},
 };
+use crate::reason::Reason;
 
 /// A relay, and how it is with us.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +26,10 @@ pub struct RelayInfo {
     /// Milliseconds until the next try, while waiting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_in_ms: Option<u64>,
-    /// What ended the last try, unless all is well.
+    /// What ended the last try, for programs, unless all is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Reason>,
+    /// The same, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -54,12 +58,14 @@ impl Connector {
 impl Relay {
     fn info(&self, now: Instant) -> RelayInfo {
         let (state, retry) = self.state();
+        let cause = self.cause.as_ref().filter(|_| state != RelayState::Online);
         RelayInfo {
             peer: self.peer,
             addresses: self.addresses.clone(),
             state,
             retry_in_ms: retry.map(|at| milliseconds(at.saturating_duration_since(now))),
-            reason: self.reason.clone().filter(|_| state != RelayState::Online),
+            code: cause.map(|cause| cause.code),
+            reason: cause.map(|cause| cause.text.clone()),
         }
     }
 

@@ -9,8 +9,9 @@ use super::{
     Connector, Purpose, addr,
     backoff::{Backoff, Next},
     peer::MEMORY,
-    peers::SETTLE_TIMEOUT,
+    peers::{SETTLE_TIMEOUT, closed, does_not_answer},
 };
+use crate::reason::{Cause, Reason};
 
 /// They are typed by a person.
 const MAX_TARGETS: usize = 64;
@@ -44,7 +45,10 @@ impl Connector {
     /// The application wants whoever is at this address.
     pub(super) fn order_dial(&mut self, address: Multiaddr) {
         match addr::check(&address, self.local) {
-            Err(e) => self.error(format!("cannot dial {address}: {e}")),
+            Err(e) => {
+                let message = format!("cannot dial {address}: {e}");
+                self.error(Reason::InvalidAddress, message);
+            }
             Ok(Some(peer)) => self.order_peer(peer, address),
             Ok(None) => self.order_target(address),
         }
@@ -60,9 +64,11 @@ impl Connector {
             return self.add_target(address);
         };
         if known.off.is_some() {
-            return self.error(format!(
-                "cannot dial {address}: who answers there speaks none of our protocols"
-            ));
+            let why = "who answers there speaks none of our protocols";
+            return self.error(
+                Reason::Incompatible,
+                format!("cannot dial {address}: {why}"),
+            );
         }
         known.reported = false;
         known.backoff.reset();
@@ -71,7 +77,8 @@ impl Connector {
 
     fn add_target(&mut self, address: Multiaddr) {
         if self.targets.len() >= MAX_TARGETS {
-            return self.error(format!("cannot dial {address}: too many addresses"));
+            let message = format!("cannot dial {address}: too many addresses");
+            return self.error(Reason::TooMany, message);
         }
         let id = TargetId(self.target_count);
         self.target_count += 1;
@@ -106,7 +113,7 @@ impl Connector {
         for (id, next) in due {
             match next {
                 Next::Waiting(_) => self.dial_target(id),
-                _ => self.target_failed(id, "connected, but it does not answer"),
+                _ => self.target_failed(id, &does_not_answer()),
             }
         }
     }
@@ -127,7 +134,7 @@ impl Connector {
         }
     }
 
-    pub(super) fn target_failed(&mut self, id: TargetId, reason: &str) {
+    pub(super) fn target_failed(&mut self, id: TargetId, cause: &Cause) {
         let peer = self.targets.get(&id).and_then(|target| target.peer);
         let reached = peer.is_some_and(|peer| self.has_path(peer));
         let Some(target) = self.targets.get_mut(&id) else {
@@ -140,7 +147,8 @@ impl Connector {
         target.next = Next::Waiting(self.now + target.backoff.next(&mut self.rng));
         if !std::mem::replace(&mut target.reported, true) {
             let address = target.address.clone();
-            self.error(format!("cannot reach {address}: {reason}; retrying"));
+            let message = format!("cannot reach {address}: {cause}; retrying");
+            self.error(cause.code, message);
         }
     }
 
@@ -160,7 +168,7 @@ impl Connector {
         }
     }
 
-    pub(super) fn target_conn_closed(&mut self, peer: PeerId, reason: &str) {
+    pub(super) fn target_conn_closed(&mut self, peer: PeerId, cause: &Cause) {
         if self.conns.of(peer).next().is_some() {
             return;
         }
@@ -172,7 +180,7 @@ impl Connector {
             .map(|(id, _)| *id)
             .collect();
         for id in failed {
-            self.target_failed(id, &format!("the connection was closed: {reason}"));
+            self.target_failed(id, &closed(cause));
         }
     }
 

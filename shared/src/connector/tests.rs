@@ -21,6 +21,7 @@ use super::*;
 use crate::{
     config::RelayAddress,
     path::{Path, Transport},
+    reason::{Cause, Reason},
 };
 
 #[test]

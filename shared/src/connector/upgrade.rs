@@ -11,6 +11,7 @@ use super::{
     backoff::{Backoff, Next, STABLE},
     conns::Conn,
 };
+use crate::reason::{Cause, Reason};
 use crate::{
     path::{Path, Transport},
     platform::HOLE_PUNCH,
@@ -205,7 +206,8 @@ impl Connector {
         }
         peer.end_dial(dial);
         if peer.ordered || peer.active().is_none() {
-            self.peer_dial_failed(id, dial, "the circuit could not be set up again");
+            let text = "the circuit could not be set up again";
+            self.peer_dial_failed(id, dial, &Cause::new(Reason::Unreachable, text));
         }
     }
 

@@ -62,11 +62,12 @@ fn reserved() {
 fn reservation_lost() {
     let event = Event::ReservationLost {
         relay: peer(),
+        code: Reason::NetworkChanged,
         reason: "gone".into(),
     };
     assert_json(
         &event,
-        r#"{"event":"reservation_lost","relay":"PEER","reason":"gone"}"#,
+        r#"{"event":"reservation_lost","relay":"PEER","code":"network-changed","reason":"gone"}"#,
     );
 }
 
@@ -129,11 +130,12 @@ fn path_changed() {
 fn disconnected() {
     let event = Event::Disconnected {
         peer: peer(),
+        code: Reason::ConnectionClosed,
         reason: "it left".into(),
     };
     assert_json(
         &event,
-        r#"{"event":"disconnected","peer":"PEER","reason":"it left"}"#,
+        r#"{"event":"disconnected","peer":"PEER","code":"connection-closed","reason":"it left"}"#,
     );
 }
 
@@ -175,6 +177,7 @@ fn delivery() {
             to: peer(),
             id: 7,
             state,
+            code: None,
             reason: None,
         };
         let json = r#"{"event":"delivery","to":"PEER","id":7,"state":"STATE"}"#;
@@ -184,11 +187,12 @@ fn delivery() {
         to: peer(),
         id: 7,
         state: DeliveryState::Failed,
+        code: Some(Reason::NotAcked),
         reason: Some("too late".into()),
     };
     assert_json(
         &failed,
-        r#"{"event":"delivery","to":"PEER","id":7,"state":"failed","reason":"too late"}"#,
+        r#"{"event":"delivery","to":"PEER","id":7,"state":"failed","code":"not-acked","reason":"too late"}"#,
     );
 }
 
@@ -220,9 +224,13 @@ fn greeting_reply() {
 #[test]
 fn error() {
     let event = Event::Error {
+        code: Reason::InvalidAddress,
         message: "no such peer".into(),
     };
-    assert_json(&event, r#"{"event":"error","message":"no such peer"}"#);
+    assert_json(
+        &event,
+        r#"{"event":"error","code":"invalid-address","message":"no such peer"}"#,
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{
     connector::{Input, News},
     platform::OwnNetwork,
     protocols::{lan::Lan, port_mapping::PortMapping, punch},
-    reason,
+    reason::{Cause, Reason},
 };
 
 /// Each part may be switched off.
@@ -45,8 +45,8 @@ pub(crate) fn told(event: BehaviourEvent) -> Option<Input> {
     match event {
         BehaviourEvent::Network(news) => Some(Input::Network(news, OwnNetwork)),
         BehaviourEvent::HolePunch(punch::Event { peer, reason }) => {
-            let reason = reason::of_chain(&reason);
-            Some(Input::UpgradeFailed { peer, reason })
+            let cause = Cause::of_error(Reason::HolePunchFailed, &reason);
+            Some(Input::UpgradeFailed { peer, cause })
         }
     }
 }

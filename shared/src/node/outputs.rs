@@ -12,7 +12,7 @@ use crate::{
     path::Transport,
     platform,
     protocols::greet,
-    reason::Cause,
+    reason::{Cause, Reason},
 };
 
 const NO_TRANSPORT: &str = "there is no transport for that kind of address";
@@ -65,30 +65,32 @@ impl EventLoop {
                 .addresses(addresses)
                 .build(),
             (None, Some(address)) => DialOpts::unknown_peer_id().address(address.clone()).build(),
-            (_, None) => return self.dial_failed(dial, NO_TRANSPORT.into()),
+            (_, None) => {
+                return self.dial_failed(dial, Cause::new(Reason::NoTransport, NO_TRANSPORT));
+            }
         };
         let conn = opts.connection_id();
         self.dials.insert(conn, dial);
         if let Err(e) = self.swarm.dial(opts) {
             self.dials.remove(&conn);
-            self.dial_failed(dial, Cause::of_dial(&e).text);
+            self.dial_failed(dial, Cause::of_dial(&e));
         }
     }
 
-    fn dial_failed(&mut self, dial: DialId, reason: String) {
+    fn dial_failed(&mut self, dial: DialId, cause: Cause) {
         self.connector
-            .handle(Instant::now(), Input::DialFailed { dial, reason });
+            .handle(Instant::now(), Input::DialFailed { dial, cause });
     }
 
     fn register(&mut self, relay: PeerId) {
         let addresses = self.swarm.external_addresses().cloned().collect();
         let behaviour = &mut self.swarm.behaviour_mut().0.rendezvous;
-        if let Err(reason) = self
+        if let Err(cause) = self
             .rendezvous
             .register(behaviour, &self.key, addresses, relay)
         {
             self.connector
-                .handle(Instant::now(), Input::RegisterFailed { relay, reason });
+                .handle(Instant::now(), Input::RegisterFailed { relay, cause });
         }
     }
 
@@ -107,7 +109,7 @@ impl EventLoop {
                 Instant::now(),
                 Input::ReservationLost {
                     relay,
-                    reason: Cause::of_transport(&e).text,
+                    cause: Cause::of_transport(&e),
                 },
             ),
         }

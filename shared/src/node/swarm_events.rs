@@ -20,7 +20,7 @@ use crate::{
     platform,
     protocols::greet,
     protocols::msg,
-    reason,
+    reason::{Cause, Reason},
 };
 
 /// An incompatible peer is shown with at most this many of its protocols.
@@ -54,15 +54,16 @@ impl EventLoop {
                 reason,
                 ..
             } => {
-                let reason = match reason {
-                    Ok(()) => "the relay ended it".into(),
-                    Err(e) => reason::of_chain(&e),
+                let cause = match reason {
+                    Ok(()) => Cause::new(Reason::ReservationRefused, "the relay ended it"),
+                    Err(e) => Cause::of_error(Reason::ReservationRefused, &e),
                 };
-                self.listener_gone(listener_id, reason);
+                self.listener_gone(listener_id, cause);
             }
             SwarmEvent::ListenerError { listener_id, error } => {
                 if self.is_reservation(listener_id) {
-                    self.listener_gone(listener_id, reason::of_chain(&error));
+                    let cause = Cause::of_error(Reason::ReservationRefused, &error);
+                    self.listener_gone(listener_id, cause);
                 } else {
                     tracing::warn!("listener: {error}");
                 }
@@ -80,14 +81,10 @@ impl EventLoop {
                 ..
             } => {
                 self.connections.remove(&connection_id);
-                let reason = cause.map_or_else(
-                    || "the connection was closed".into(),
-                    |cause| reason::of_chain(&cause),
-                );
                 self.input(Input::Closed {
                     peer: peer_id,
                     conn: connection_id,
-                    reason,
+                    cause: Cause::of_close(cause.as_ref()),
                 });
             }
             SwarmEvent::OutgoingConnectionError {
@@ -98,7 +95,7 @@ impl EventLoop {
                 if let Some(dial) = self.dials.remove(&connection_id) {
                     self.input(Input::DialFailed {
                         dial,
-                        reason: reason::Cause::of_dial(&error).text,
+                        cause: Cause::of_dial(&error),
                     });
                 } else {
                     tracing::debug!("dial: {error}");
@@ -136,7 +133,7 @@ impl EventLoop {
         due.map(|at| self.listeners_due.swap_remove(at)).is_some()
     }
 
-    fn listener_gone(&mut self, listener: ListenerId, reason: String) {
+    fn listener_gone(&mut self, listener: ListenerId, cause: Cause) {
         let reserved = self
             .reservations
             .iter()
@@ -144,10 +141,11 @@ impl EventLoop {
         if let Some(at) = reserved {
             let relay = self.reservations.swap_remove(at).relay;
             self.swarm.remove_listener(listener);
-            self.input(Input::ReservationLost { relay, reason });
+            self.input(Input::ReservationLost { relay, cause });
         } else if self.was_due(listener) {
             self.hub.events.push(Event::Error {
-                message: format!("a listener could not start: {reason}"),
+                code: Reason::ListenFailed,
+                message: format!("a listener could not start: {cause}"),
             });
             if self.listeners_due.is_empty() {
                 self.input(Input::ListenersReady);
@@ -350,9 +348,9 @@ impl EventLoop {
 
     fn on_msg(&mut self, event: msg::behaviour::Event) {
         match event {
-            msg::behaviour::Event::Path { peer, path, reason } => {
+            msg::behaviour::Event::Path { peer, path, cause } => {
                 let connected = path.is_some();
-                self.input(Input::Path { peer, path, reason });
+                self.input(Input::Path { peer, path, cause });
                 if connected {
                     self.swarm.behaviour().0.msg.announce(&peer);
                 }

@@ -30,6 +30,7 @@ use self::{
     flood::Watch,
     neighbours::{Neighbours, Room},
 };
+use crate::reason::{Cause, Reason};
 use crate::{
     config::{MAX_MDNS_RECORDS, MDNS_INTERVAL, MDNS_PAUSE, MDNS_TTL},
     connector::News,
@@ -218,8 +219,9 @@ impl NetworkBehaviour for Lan {
                     };
                     self.state = State::Pausing(Delay::new(MDNS_PAUSE));
                     if !std::mem::replace(&mut self.told, true) {
-                        let reason = format!("cannot look for peers on this network: {e}");
-                        return Poll::Ready(ToSwarm::GenerateEvent(News::Missing { reason }));
+                        let text = format!("cannot look for peers on this network: {e}");
+                        let cause = Cause::new(Reason::LanUnavailable, text);
+                        return Poll::Ready(ToSwarm::GenerateEvent(News::Missing { cause }));
                     }
                 }
             }

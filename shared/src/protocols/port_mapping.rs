@@ -26,6 +26,7 @@ use libp2p::{
 };
 
 use self::pcp::Pcp;
+use crate::reason::{Cause, Reason};
 use crate::{
     address::has_circuit,
     config::{MAPPING_WAIT, MAX_MAPPING_RETRY, MAX_PORT_MAPPINGS, MIN_MAPPING_RETRY},
@@ -131,9 +132,9 @@ impl PortMapping {
         let again = Delay::new(self.retry);
         self.retry = (self.retry * 2).min(MAX_MAPPING_RETRY);
         self.stage = Stage::Pcp { pcp, again };
-        let reason = "no gateway here maps our ports: none answers by UPnP, and there is no known one to ask by PCP or NAT-PMP";
+        let text = "no gateway here maps our ports: none answers by UPnP, and there is no known one to ask by PCP or NAT-PMP";
         gateway.is_none().then(|| News::Missing {
-            reason: reason.into(),
+            cause: unavailable(text),
         })
     }
 
@@ -145,9 +146,9 @@ impl PortMapping {
         match event {
             upnp::Event::NewExternalAddr { external_addr, .. } => Some(News::Mapped(external_addr)),
             upnp::Event::ExpiredExternalAddr { external_addr, .. } => Some(News::Missing {
-                reason: format!(
+                cause: unavailable(format!(
                     "the gateway does not let others reach us at {external_addr} any more"
-                ),
+                )),
             }),
             upnp::Event::NonRoutableGateway => Some(not_public()),
             upnp::Event::GatewayNotFound => self.use_pcp(),
@@ -190,9 +191,9 @@ impl PortMapping {
             return Poll::Pending;
         };
         *patience = None;
-        let reason = "the gateway was asked by UPnP to map our ports, and has not so far; allow it there, or forward them by hand";
+        let text = "the gateway was asked by UPnP to map our ports, and has not so far; allow it there, or forward them by hand";
         Poll::Ready(Some(ToSwarm::GenerateEvent(News::Missing {
-            reason: reason.into(),
+            cause: unavailable(text),
         })))
     }
 }
@@ -200,10 +201,15 @@ impl PortMapping {
 /// What to pass on to the swarm; there may be nothing.
 pub(super) type Step = Option<ToSwarm<News, Infallible>>;
 
+/// Ports are not mapped, for this reason.
+pub(super) fn unavailable(text: impl Into<String>) -> Cause {
+    Cause::new(Reason::PortMappingUnavailable, text)
+}
+
 pub(super) fn not_public() -> News {
-    let reason = "the gateway's own outside address is not public: it is behind another NAT, so mapping ports there is of no use";
+    let text = "the gateway's own outside address is not public: it is behind another NAT, so mapping ports there is of no use";
     News::Missing {
-        reason: reason.into(),
+        cause: unavailable(text),
     }
 }
 

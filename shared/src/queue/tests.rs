@@ -7,6 +7,7 @@ use libp2p::PeerId;
 
 use super::*;
 use crate::path::Path;
+use crate::reason::Reason;
 
 #[test]
 fn events_come_out_in_order_and_then_the_end() {
@@ -25,7 +26,8 @@ fn one_ack_for_many_is_an_event_for_each() {
     let to = PeerId::random();
     let state = DeliveryState::Failed;
     sender.deliveries(to, 3..3, DeliveryState::Acked, None);
-    sender.deliveries(to, 7..9, state, Some("gone"));
+    let cause = Cause::new(Reason::TooMany, "gone");
+    sender.deliveries(to, 7..9, state, Some(&cause));
     sender.push(Event::Ready {});
     sender.close();
     let all = block_on(events.by_ref().collect::<Vec<_>>());
@@ -34,6 +36,7 @@ fn one_ack_for_many_is_an_event_for_each() {
         to,
         id,
         state,
+        code: Some(Reason::TooMany),
         reason: reason.clone(),
     });
     assert_eq!(all[..2], failed);

@@ -1,6 +1,7 @@
 use punchline::path::Transport;
 
 use super::*;
+use punchline::reason::Reason;
 
 const ADDRESS: &str = "/ip4/192.0.2.7/udp/4001/quic-v1";
 
@@ -54,6 +55,7 @@ fn each_event_is_a_line() {
         }),
         line(|relay| Event::ReservationLost {
             relay,
+            code: Reason::Other,
             reason: "closed".into(),
         }),
         line(|peer| Event::Discovered {
@@ -66,6 +68,7 @@ fn each_event_is_a_line() {
         line(changed(Path::Direct, Path::Relayed, Transport::Circuit)),
         line(|peer| Event::Disconnected {
             peer,
+            code: Reason::Other,
             reason: "timeout".into(),
         }),
         line(|peer| Event::Incompatible {
@@ -88,6 +91,7 @@ fn each_event_is_a_line() {
             address: address(),
         }),
         line(|_| Event::Error {
+            code: Reason::Other,
             message: "no".into(),
         }),
     ];
@@ -165,10 +169,12 @@ fn a_hostile_peer_cannot_move_the_cursor() {
         },
         Event::Disconnected {
             peer,
+            code: Reason::Other,
             reason: evil(),
         },
         Event::ReservationLost {
             relay: peer,
+            code: Reason::Other,
             reason: evil(),
         },
         Event::Reserved {
@@ -185,7 +191,10 @@ fn a_hostile_peer_cannot_move_the_cursor() {
             address: dns,
             after_ms: 7,
         },
-        Event::Error { message: evil() },
+        Event::Error {
+            code: Reason::Other,
+            message: evil(),
+        },
     ] {
         let line = renderer.event(&event).unwrap();
         assert!(
@@ -204,6 +213,7 @@ fn a_failure_names_line_peer_and_reason() {
         to,
         id: 9,
         state: DeliveryState::Failed,
+        code: Some(Reason::NotAcked),
         reason: Some("late".into()),
     };
     let line = renderer.failure(Some(3), &failed);
@@ -212,6 +222,7 @@ fn a_failure_names_line_peer_and_reason() {
         to,
         id: 9,
         state: DeliveryState::Acked,
+        code: None,
         reason: None,
     };
     assert_eq!(renderer.failure(Some(3), &acked), None);

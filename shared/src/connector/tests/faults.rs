@@ -244,7 +244,7 @@ fn a_reservation_is_renewed_by_our_own_clock() {
     }
     rig.input(Input::ReservationLost {
         relay: RelayId(0),
-        reason: "refused".into(),
+        cause: cause("refused"),
     });
     assert_eq!(rig.count(is_lost), 1);
 }

@@ -196,20 +196,20 @@ fn answers_to_nothing_are_ignored() {
         rig.input(Input::Registered { relay, ttl: 1 });
         rig.input(Input::RegisterFailed {
             relay,
-            reason: String::new(),
+            cause: cause(""),
         });
         rig.input(Input::DiscoverFailed {
             relay,
-            reason: String::new(),
+            cause: cause(""),
         });
         rig.input(Input::UpgradeFailed {
             peer: relay,
-            reason: String::new(),
+            cause: cause(""),
         });
     }
     rig.input(Input::ReservationLost {
         relay: RelayId(9),
-        reason: String::new(),
+        cause: cause(""),
     });
     assert_eq!(rig.take(), []);
 }

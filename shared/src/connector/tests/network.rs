@@ -187,7 +187,7 @@ fn without_a_relay_a_mapped_address_is_only_told_of() {
     let address = a("/ip4/5.1.1.1/udp/7000/quic-v1");
     rig.told(News::Mapped(address.clone()));
     assert_eq!(rig.events(), [Event::ExternalAddress { address }]);
-    let reason = "no gateway".to_owned();
-    rig.told(News::Missing { reason });
+    let cause = cause("no gateway");
+    rig.told(News::Missing { cause });
     assert!(matches!(rig.events()[..], [Event::Error { .. }]));
 }

@@ -166,6 +166,7 @@ fn paths_are_told_when_they_come_change_and_go() {
         rig.events(),
         [Event::Disconnected {
             peer,
+            code: Reason::Other,
             reason: "it broke".into()
         }]
     );

@@ -97,7 +97,7 @@ fn path() -> impl Strategy<Value = Input> {
             transport,
             address,
         }),
-        reason: String::new(),
+        cause: cause(""),
     })
 }
 
@@ -109,12 +109,12 @@ fn from_a_relay() -> impl Strategy<Value = Input> {
             .prop_map(|(relay, address)| Input::ReservationAccepted { relay, address }),
         relay_id().prop_map(move |relay| Input::ReservationLost {
             relay,
-            reason: reason()
+            cause: cause(&reason())
         }),
         (peer(), any::<u64>()).prop_map(|(relay, ttl)| Input::Registered { relay, ttl }),
         peer().prop_map(move |relay| Input::RegisterFailed {
             relay,
-            reason: reason()
+            cause: cause(&reason())
         }),
         (peer(), found, prop::collection::vec(any::<u8>(), 0..9)).prop_map(
             |(relay, peers, cookie)| Input::Discovered {
@@ -125,7 +125,7 @@ fn from_a_relay() -> impl Strategy<Value = Input> {
         ),
         peer().prop_map(move |relay| Input::DiscoverFailed {
             relay,
-            reason: reason()
+            cause: cause(&reason())
         }),
     ]
 }
@@ -136,7 +136,7 @@ fn from_a_peer() -> impl Strategy<Value = Input> {
         (peer(), conn()).prop_map(move |(peer, conn)| Input::Closed {
             peer,
             conn,
-            reason: reason()
+            cause: cause(&reason())
         }),
         (peer(), conn()).prop_map(|(peer, conn)| Input::Drained { peer, conn }),
         (peer(), conn(), any::<bool>()).prop_map(|(peer, conn, dead)| Input::Silent {
@@ -147,7 +147,7 @@ fn from_a_peer() -> impl Strategy<Value = Input> {
         any::<bool>().prop_map(|lost| Input::NetworkChanged { lost }),
         peer().prop_map(move |peer| Input::UpgradeFailed {
             peer,
-            reason: reason()
+            cause: cause(&reason())
         }),
         (peer(), address()).prop_map(move |(peer, address)| Input::GreetingReply {
             peer,
@@ -170,7 +170,7 @@ fn from_the_application() -> impl Strategy<Value = Input> {
 fn step() -> impl Strategy<Value = Step> {
     let dial_failed = (0..40u64).prop_map(|dial| Input::DialFailed {
         dial: DialId(dial),
-        reason: "refused".into(),
+        cause: cause("refused"),
     });
     prop_oneof![
         4 => connected().prop_map(Step::Input),

@@ -43,7 +43,7 @@ fn a_refused_reservation_is_told_once_and_retried_on_the_same_connection() {
     for round in 0..3 {
         rig.input(Input::ReservationLost {
             relay: RelayId(0),
-            reason: "full".into(),
+            cause: cause("full"),
         });
         assert_eq!(rig.errors().len(), usize::from(round == 0));
         rig.wait_for(secs(30), |out| *out == reserve(QUIC));
@@ -57,7 +57,7 @@ fn one_loss_is_handled_once_in_whatever_order_it_shows() {
     let reservation = |rig: &mut Rig| {
         rig.input(Input::ReservationLost {
             relay: RelayId(0),
-            reason: "gone".into(),
+            cause: cause("gone"),
         });
     };
     for reservation_first in [true, false] {

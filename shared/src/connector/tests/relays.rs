@@ -13,6 +13,7 @@ pub(super) fn reserve(address: &str) -> Output {
 pub(super) fn lost(reason: &str) -> Event {
     Event::ReservationLost {
         relay: id(RELAY),
+        code: Reason::Other,
         reason: reason.into(),
     }
 }
@@ -207,7 +208,7 @@ fn what_is_no_relay_is_told_once_and_tried_slowly() {
         let out = rig.take();
         assert!(out.contains(&Output::Close { conn }));
         let told = out.iter().any(|o| {
-            matches!(o, Output::Emit(Event::Error { message }) if message.contains("is no relay; check the address"))
+            matches!(o, Output::Emit(Event::Error { message, .. }) if message.contains("is no relay; check the address"))
         });
         assert_eq!(told, round == 0);
         rig.close(id(RELAY), conn);

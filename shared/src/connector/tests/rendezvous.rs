@@ -55,7 +55,7 @@ fn a_refused_registration_is_told_once_and_others_are_still_discovered() {
     for round in 0..4 {
         rig.input(Input::RegisterFailed {
             relay: id(RELAY),
-            reason: "not now".into(),
+            cause: cause("not now"),
         });
         let discovers = rig.out.iter().any(is_discover);
         assert_eq!(discovers, round == 0);
@@ -80,7 +80,7 @@ fn a_registration_that_is_not_answered_counts_as_refused() {
     // The late answer of the event loop's own timer changes nothing.
     rig.input(Input::RegisterFailed {
         relay: id(RELAY),
-        reason: "timeout".into(),
+        cause: cause("timeout"),
     });
     assert_eq!(rig.take(), []);
 }
@@ -122,7 +122,7 @@ fn a_failed_discovery_drops_the_cookie_and_backs_off() {
         rig.take();
         rig.input(Input::DiscoverFailed {
             relay: id(RELAY),
-            reason: "bad cookie".into(),
+            cause: cause("bad cookie"),
         });
         waits.push(rig.wait_for(secs(30), is_discover));
         assert!(rig.out.contains(&Output::Discover {

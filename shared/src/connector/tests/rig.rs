@@ -203,7 +203,7 @@ impl Rig {
         self.input(Input::Closed {
             peer,
             conn,
-            reason: "reset".into(),
+            cause: cause("reset"),
         });
     }
 
@@ -243,7 +243,7 @@ impl Rig {
     pub(super) fn fail(&mut self, dial: DialId) {
         self.input(Input::DialFailed {
             dial,
-            reason: "refused".into(),
+            cause: cause("refused"),
         });
     }
 
@@ -262,7 +262,7 @@ impl Rig {
                 transport,
                 address: address.clone(),
             }),
-            reason: String::new(),
+            cause: cause(""),
         });
     }
 
@@ -270,7 +270,7 @@ impl Rig {
         self.input(Input::Path {
             peer,
             path: None,
-            reason: "it broke".into(),
+            cause: cause("it broke"),
         });
     }
 
@@ -315,7 +315,7 @@ impl Rig {
         let events = self.events().into_iter();
         events
             .filter_map(|event| match event {
-                Event::Error { message } => Some(message),
+                Event::Error { message, .. } => Some(message),
                 _ => None,
             })
             .collect()
@@ -385,4 +385,9 @@ pub(super) const fn is_discover(output: &Output) -> bool {
 
 pub(super) const fn is_register(output: &Output) -> bool {
     matches!(output, Output::Register { .. })
+}
+
+/// Why something failed; which code it has makes no difference to the connector.
+pub(super) fn cause(text: &str) -> Cause {
+    Cause::new(Reason::Other, text)
 }

@@ -59,7 +59,7 @@ fn a_relay_without_registration_is_not_online() {
     rig.accept();
     rig.input(Input::RegisterFailed {
         relay: id(RELAY),
-        reason: "full".into(),
+        cause: cause("full"),
     });
     let (waiting, retry, reason) = state(&rig);
     assert_eq!(waiting, RelayState::Waiting);
@@ -74,11 +74,14 @@ fn the_json_is_flat_and_leaves_out_what_is_unknown() {
         addresses: vec![a(WS)],
         state: RelayState::Waiting,
         retry_in_ms: Some(4_000),
+        code: Some(Reason::Other),
         reason: Some("gone".into()),
     };
     let json = serde_json::to_string(&info).unwrap();
     assert_eq!(
         json,
-        format!(r#"{{"addresses":["{WS}"],"state":"waiting","retry_in_ms":4000,"reason":"gone"}}"#)
+        format!(
+            r#"{{"addresses":["{WS}"],"state":"waiting","retry_in_ms":4000,"code":"other","reason":"gone"}}"#
+        )
     );
 }

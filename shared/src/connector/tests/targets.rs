@@ -50,7 +50,13 @@ fn an_address_that_fails_is_told_once_and_tried_for_ever() {
             errors.extend(told.into_iter().filter(|o| matches!(o, Output::Emit(_))));
         }
         let message = format!("cannot reach {address}: refused; retrying");
-        assert_eq!(errors, [Output::Emit(Event::Error { message })]);
+        assert_eq!(
+            errors,
+            [Output::Emit(Event::Error {
+                code: Reason::Other,
+                message
+            })]
+        );
     }
 }
 

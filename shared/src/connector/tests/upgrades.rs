@@ -8,7 +8,7 @@ use crate::connector::upgrade::{
 fn punch_failed(rig: &mut Rig, peer: PeerId) {
     rig.input(Input::UpgradeFailed {
         peer,
-        reason: "no luck".into(),
+        cause: cause("no luck"),
     });
 }
 

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     path::Transport,
     path::{ActivePath, ConnId},
-    reason,
+    reason::{Cause, Reason},
     table::Table,
 };
 
@@ -36,7 +36,7 @@ pub(crate) enum Event {
     Path {
         peer: PeerId,
         path: Option<ActivePath>,
-        reason: String,
+        cause: Cause,
     },
     /// A connection has carried no message for a while, and none is under way on it.
     Idle { peer: PeerId, conn: ConnId },
@@ -111,12 +111,12 @@ impl Behaviour {
         Handler::new(conn, transport, self.hub.clone(), link)
     }
 
-    fn remove(&mut self, peer: PeerId, conn: ConnectionId, reason: &str) {
+    fn remove(&mut self, peer: PeerId, conn: ConnectionId, cause: &Cause) {
         if let Some(candidates) = self.peers.get_mut(&peer) {
             let was_active = candidates.iter().any(|c| c.conn == conn && c.active);
             candidates.retain(|c| c.conn != conn);
             if was_active {
-                self.choose(peer, reason);
+                self.choose(peer, cause);
             }
         }
         if self.peers.get(&peer).is_some_and(Vec::is_empty) {
@@ -128,7 +128,7 @@ impl Behaviour {
         &mut self,
         peer: PeerId,
         conn: ConnectionId,
-        proven: Result<Option<Duration>, String>,
+        proven: Result<Option<Duration>, Cause>,
     ) {
         let mut candidates = self.peers.get_mut(&peer).into_iter().flatten();
         let Some(candidate) = candidates.find(|c| c.conn == conn) else {
@@ -140,11 +140,11 @@ impl Behaviour {
         candidate.silent = false;
         match proven {
             Ok(rtt) => candidate.rtt = rtt.or(candidate.rtt),
-            Err(reason) if changed => return self.choose(peer, &reason),
+            Err(cause) if changed => return self.choose(peer, &cause),
             Err(_) => {}
         }
         if changed {
-            self.choose(peer, "a better path");
+            self.choose(peer, &Cause::new(Reason::Other, "a better path"));
         }
     }
 
@@ -152,13 +152,13 @@ impl Behaviour {
         let mut candidates = self.peers.get_mut(&peer).into_iter().flatten();
         if let Some(candidate) = candidates.find(|c| c.conn == conn) {
             candidate.silent = true;
-            self.choose(peer, "");
+            self.choose(peer, &Cause::new(Reason::NoAnswer, ""));
             self.pending.push_back(Event::Silent { peer, conn, dead });
         }
     }
 
     /// Takes the best proven path. Among equals the present one stays, then the older one.
-    fn choose(&mut self, peer: PeerId, reason: &str) {
+    fn choose(&mut self, peer: PeerId, cause: &Cause) {
         let Some(candidates) = self.peers.get_mut(&peer) else {
             return;
         };
@@ -181,7 +181,7 @@ impl Behaviour {
         self.pending.push_back(Event::Path {
             peer,
             path,
-            reason: reason.into(),
+            cause: cause.clone(),
         });
     }
 }
@@ -231,21 +231,19 @@ impl NetworkBehaviour for Behaviour {
                 cause,
                 ..
             }) => {
-                let reason = cause.map_or_else(
-                    || "the connection was closed".into(),
-                    |cause| reason::of_chain(cause),
-                );
-                self.remove(peer_id, connection_id, &reason);
+                self.remove(peer_id, connection_id, &Cause::of_close(cause));
             }
             // A connection that another behaviour denied after we made a handler for it.
             FromSwarm::ListenFailure(failure) => {
                 if let Some(peer) = failure.peer_id {
-                    self.remove(peer, failure.connection_id, "denied");
+                    let cause = Cause::new(Reason::TooManyConnections, "denied");
+                    self.remove(peer, failure.connection_id, &cause);
                 }
             }
             FromSwarm::DialFailure(failure) => {
                 if let Some(peer) = failure.peer_id {
-                    self.remove(peer, failure.connection_id, "denied");
+                    let cause = Cause::new(Reason::TooManyConnections, "denied");
+                    self.remove(peer, failure.connection_id, &cause);
                 }
             }
             _ => {}
@@ -260,7 +258,7 @@ impl NetworkBehaviour for Behaviour {
     ) {
         match event {
             ToBehaviour::Proven { rtt } => self.set_proven(peer, conn, Ok(rtt)),
-            ToBehaviour::Unproven { reason } => self.set_proven(peer, conn, Err(reason)),
+            ToBehaviour::Unproven { cause } => self.set_proven(peer, conn, Err(cause)),
             ToBehaviour::Silent { dead } => self.set_silent(peer, conn, dead),
             ToBehaviour::Idle => self.pending.push_back(Event::Idle { peer, conn }),
         }

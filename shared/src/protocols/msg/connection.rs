@@ -17,7 +17,7 @@ use libp2p::{Stream, swarm::ConnectionId};
 use parking_lot::Mutex;
 
 use super::{hub::Hub, link::Link};
-use crate::path::Transport;
+use crate::{path::Transport, reason::Cause};
 
 /// What the streams of one connection need to know of it and of each other.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub(crate) struct Reports {
     /// The remote has been silent since it was asked.
     pub(crate) silent: bool,
     /// Our stream is gone, and why.
-    pub(crate) outbound_ended: Option<String>,
+    pub(crate) outbound_ended: Option<Cause>,
     /// And with it the path: the remote has been silent for too long.
     pub(crate) dead: bool,
     /// No message was carried for a while.

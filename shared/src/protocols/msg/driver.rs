@@ -18,6 +18,7 @@ use super::{
     inbound::Inbound,
     outbound::{Outbound, OutboundFault},
 };
+use crate::reason::Cause;
 
 /// Drivers on their way from the handlers to the node's task.
 #[derive(Debug, Default)]
@@ -137,9 +138,9 @@ impl OutboundDriver {
         if let Poll::Ready(fault) = outbound.poll(cx, &self.conn) {
             self.stream = None;
             self.conn.fault("our msg stream", &fault);
-            let reason = fault.to_string();
+            let cause = Cause::new(fault.code(), fault.to_string());
             self.conn.report(|reports| {
-                reports.outbound_ended = Some(reason);
+                reports.outbound_ended = Some(cause);
                 reports.dead = matches!(fault, OutboundFault::NoAnswer);
             });
         }

@@ -14,7 +14,8 @@ use libp2p::{
     core::upgrade::{ReadyUpgrade, SelectUpgrade},
     futures::future::Either,
     swarm::{
-        ConnectionHandler, ConnectionHandlerEvent, ConnectionId, SubstreamProtocol,
+        ConnectionHandler, ConnectionHandlerEvent, ConnectionId, StreamUpgradeError,
+        SubstreamProtocol,
         handler::{
             ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound,
             ProtocolsChange,
@@ -29,6 +30,7 @@ use super::{
     link::{Link, LinkState, Role},
     oneshot::{OneshotReceiver, OneshotSender},
 };
+use crate::reason::{Cause, Reason};
 use crate::{
     config::{MAX_STREAM_ATTEMPTS, REOPEN_PAUSE},
     event::Event,
@@ -41,7 +43,7 @@ pub(crate) enum ToBehaviour {
     /// The path works: the remote answered on it, in this time if it was measured.
     Proven { rtt: Option<Duration> },
     /// The path does not work any more, or not at all.
-    Unproven { reason: String },
+    Unproven { cause: Cause },
     /// The remote does not answer on the path: for a moment, or (`dead`) for too long.
     Silent { dead: bool },
     /// No message was carried for a while, and none is under way here.
@@ -129,8 +131,8 @@ impl Handler {
             self.attempts = 0;
             self.tell(ToBehaviour::Proven { rtt: answered });
         }
-        if let Some(reason) = outbound_ended {
-            self.outbound_failed(reason);
+        if let Some(cause) = outbound_ended {
+            self.outbound_failed(cause);
         }
         if silent || dead {
             self.tell(ToBehaviour::Silent { dead });
@@ -153,14 +155,14 @@ impl Handler {
         self.request(Purpose::Msg);
     }
 
-    fn outbound_failed(&mut self, reason: String) {
+    fn outbound_failed(&mut self, cause: Cause) {
         self.attempts += 1;
         self.outbound = if self.attempts < MAX_STREAM_ATTEMPTS {
             OutboundState::Waiting(Delay::new(REOPEN_PAUSE * self.attempts))
         } else {
             OutboundState::Closed
         };
-        self.tell(ToBehaviour::Unproven { reason });
+        self.tell(ToBehaviour::Unproven { cause });
     }
 
     fn poll_oneshot_receiver(&mut self, cx: &mut Context<'_>) {
@@ -230,10 +232,11 @@ impl Handler {
         };
         match result {
             Ok(()) => self.conn.hub.sent_without_ack(self.conn.link.peer, ids),
-            Err(e) => self
-                .conn
-                .hub
-                .failed(self.conn.link.peer, ids, &e.to_string()),
+            Err(e) => self.conn.hub.failed(
+                self.conn.link.peer,
+                ids,
+                &Cause::of_error(Reason::ConnectionClosed, &e),
+            ),
         }
     }
 
@@ -266,13 +269,13 @@ impl Handler {
         }
     }
 
-    fn on_no_outbound_stream(&mut self, purpose: Purpose, reason: String) {
+    fn on_no_outbound_stream(&mut self, purpose: Purpose, cause: Cause) {
         match purpose {
-            Purpose::Msg => self.outbound_failed(reason),
+            Purpose::Msg => self.outbound_failed(cause),
             Purpose::Oneshot => {
                 self.oneshot_sender.failed();
                 let link = self.conn.link.clone();
-                self.oneshot_done(&mut link.lock(), Err(std::io::Error::other(reason)));
+                self.oneshot_done(&mut link.lock(), Err(std::io::Error::other(cause.text)));
             }
         }
     }
@@ -340,7 +343,12 @@ impl ConnectionHandler for Handler {
                 info,
             }) => self.on_outbound_stream(protocol, info),
             ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => {
-                self.on_no_outbound_stream(info, error.to_string());
+                let code = match &error {
+                    StreamUpgradeError::NegotiationFailed => Reason::Incompatible,
+                    StreamUpgradeError::Timeout => Reason::NoAnswer,
+                    _ => Reason::ConnectionClosed,
+                };
+                self.on_no_outbound_stream(info, Cause::new(code, error.to_string()));
             }
             ConnectionEvent::RemoteProtocolsChange(change) => self.on_remote_protocols(&change),
             _ => {}

@@ -25,6 +25,7 @@ use super::{
     driver::Drivers,
     link::{Link, LinkState},
 };
+use crate::reason::{Cause, Reason};
 use crate::{
     config::{MAX_BODY_BYTES, MAX_KNOWN_PEERS},
     delivery::{
@@ -163,11 +164,11 @@ impl Hub {
             }
             // The other side must hear of the new base before the next message.
             state.epoch += 1;
-            let reason = format!(
+            let text = format!(
                 "not acked within {} s; it may have arrived all the same",
                 self.message_timeout.as_secs()
             );
-            self.failed(link.peer, expired, &reason);
+            self.failed(link.peer, expired, &Cause::new(Reason::NotAcked, text));
             state.wake_writers();
         }
         self.links.lock().retain(|_, link| {
@@ -189,7 +190,8 @@ impl Hub {
         let links: Vec<_> = self.links.lock().values().cloned().collect();
         for link in links {
             let failed = link.lock().outbox.clear();
-            self.failed(link.peer, failed, "the node was stopped");
+            let cause = Cause::new(Reason::Stopped, "the node was stopped");
+            self.failed(link.peer, failed, &cause);
         }
         self.left_outbox.notify_waiters();
     }
@@ -217,8 +219,8 @@ impl Hub {
     }
 
     /// Messages left the outbox because they are given up.
-    pub(crate) fn failed(&self, to: PeerId, ids: Range<u64>, reason: &str) {
-        self.left(to, ids, DeliveryState::Failed, Some(reason));
+    pub(crate) fn failed(&self, to: PeerId, ids: Range<u64>, cause: &Cause) {
+        self.left(to, ids, DeliveryState::Failed, Some(cause));
     }
 
     /// Messages were written to a path for the first time.
@@ -245,7 +247,8 @@ impl Hub {
         let mut state = link.lock();
         let failed = state.outbox.clear();
         self.forgotten(&state);
-        self.failed(link.peer, failed, "too many other peers came since it left");
+        let text = "too many other peers came since it left";
+        self.failed(link.peer, failed, &Cause::new(Reason::TooMany, text));
     }
 
     fn forgotten(&self, state: &LinkState) {
@@ -253,12 +256,12 @@ impl Hub {
             .fetch_max(state.outbox.next_seq(), Ordering::Relaxed);
     }
 
-    fn left(&self, to: PeerId, ids: Range<u64>, state: DeliveryState, reason: Option<&str>) {
+    fn left(&self, to: PeerId, ids: Range<u64>, state: DeliveryState, cause: Option<&Cause>) {
         if ids.is_empty() {
             return;
         }
         let count = usize::try_from(ids.end - ids.start).unwrap_or(usize::MAX);
-        self.events.deliveries(to, ids, state, reason);
+        self.events.deliveries(to, ids, state, cause);
         self.unacked.fetch_sub(count, Ordering::Relaxed);
         self.left_outbox.notify_waiters();
     }

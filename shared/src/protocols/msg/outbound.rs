@@ -19,6 +19,7 @@ use crate::{
         frames::{FrameError, Hello, Kind, Reader, Resume, Writer},
         silence::{Silence, Verdict, stood_still},
     },
+    reason::Reason,
 };
 
 /// Frames read before other work of the node gets its turn.
@@ -69,6 +70,19 @@ pub(crate) enum OutboundFault {
     WrongDirection,
     #[error("closed by the remote")]
     Closed,
+}
+
+impl OutboundFault {
+    /// What kind of fault this is, for programs.
+    pub(crate) const fn code(&self) -> Reason {
+        match self {
+            Self::NoAnswer => Reason::NoAnswer,
+            Self::Frame(FrameError::Io(_) | FrameError::Truncated) | Self::Closed => {
+                Reason::ConnectionClosed
+            }
+            Self::Frame(_) | Self::BogusAck(_) | Self::WrongDirection => Reason::ProtocolViolation,
+        }
+    }
 }
 
 impl Outbound {

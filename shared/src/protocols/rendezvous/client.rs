@@ -12,6 +12,7 @@ use libp2p::{
 use super::packet::{
     Codec, Discover, Kind, PROTOCOL, Packet, Register, Status, Unregister, read_record,
 };
+use crate::reason::{Cause, Reason};
 use crate::{
     address,
     config::{MAX_ADDRESSES_PER_PEER, MAX_REGISTRATIONS, RENDEZVOUS_TIMEOUT},
@@ -57,11 +58,13 @@ impl Client {
         key: &Keypair,
         addresses: Vec<Multiaddr>,
         relay: PeerId,
-    ) -> Result<(), String> {
+    ) -> Result<(), Cause> {
         if addresses.is_empty() {
-            return Err("no address of ours is known yet".into());
+            let text = "no address of ours is known yet";
+            return Err(Cause::new(Reason::NoExternalAddress, text));
         }
-        let record = PeerRecord::new(key, best(&addresses, relay)).map_err(|e| e.to_string())?;
+        let record = PeerRecord::new(key, best(&addresses, relay))
+            .map_err(|e| Cause::of_error(Reason::Other, &e))?;
         let packet = Packet {
             kind: Some(Kind::Register as i32),
             register: Some(Register {
@@ -135,7 +138,14 @@ impl Client {
                     error,
                     rr::OutboundFailure::Timeout | rr::OutboundFailure::ConnectionClosed
                 );
-                (!none).then(|| question.failed(peer, error.to_string()))
+                (!none).then(|| {
+                    let code = match error {
+                        rr::OutboundFailure::UnsupportedProtocols => Reason::Incompatible,
+                        rr::OutboundFailure::DialFailure => Reason::ConnectionClosed,
+                        _ => Reason::ProtocolViolation,
+                    };
+                    question.failed(peer, Cause::of_error(code, &error))
+                })
             }
             _ => None,
         }
@@ -164,7 +174,7 @@ impl Question {
                     relay,
                     ttl: answer.ttl.unwrap_or_default(),
                 },
-                Some(reason) => self.failed(relay, reason),
+                Some(cause) => self.failed(relay, cause),
             },
             (Self::Discover, _, Some(answer)) => match refusal(answer.status) {
                 None => Input::Discovered {
@@ -172,16 +182,19 @@ impl Question {
                     peers: read_registrations(relay, answer.registrations, namespace),
                     cookie: answer.cookie.unwrap_or_default(),
                 },
-                Some(reason) => self.failed(relay, reason),
+                Some(cause) => self.failed(relay, cause),
             },
-            _ => self.failed(relay, "it answered something else".into()),
+            _ => self.failed(
+                relay,
+                Cause::new(Reason::ProtocolViolation, "it answered something else"),
+            ),
         }
     }
 
-    fn failed(self, relay: PeerId, reason: String) -> Input {
+    fn failed(self, relay: PeerId, cause: Cause) -> Input {
         match self {
-            Self::Register => Input::RegisterFailed { relay, reason },
-            Self::Discover => Input::DiscoverFailed { relay, reason },
+            Self::Register => Input::RegisterFailed { relay, cause },
+            Self::Discover => Input::DiscoverFailed { relay, cause },
         }
     }
 }
@@ -208,23 +221,30 @@ fn read_registrations(
         .collect()
 }
 
-/// Why a rendezvous point refused, in words; `None` when it did not.
-fn refusal(status: Option<i32>) -> Option<String> {
+/// Why a rendezvous point refused; `None` when it did not.
+fn refusal(status: Option<i32>) -> Option<Cause> {
     let Some(number) = status else {
-        return Some("it answered without a status".into());
+        let text = "it answered without a status";
+        return Some(Cause::new(Reason::ProtocolViolation, text));
     };
-    let reason = match Status::try_from(number) {
+    let refused = Reason::RendezvousRefused;
+    let (code, text) = match Status::try_from(number) {
         Ok(Status::Ok) => return None,
-        Ok(Status::InvalidNamespace) => "it does not allow this namespace",
-        Ok(Status::InvalidRecord) => "it does not accept our peer record",
-        Ok(Status::InvalidTtl) => "it does not allow this time to live",
-        Ok(Status::InvalidCookie) => "it does not know the cookie",
-        Ok(Status::NotAuthorized) => "it does not allow us to",
-        Ok(Status::InternalError) => "it has an internal error",
-        Ok(Status::Unavailable) => "it has no room",
-        Err(_) => return Some(format!("it answered with the unknown status {number}")),
+        Ok(Status::InvalidNamespace) => {
+            (Reason::NamespaceRefused, "it does not allow this namespace")
+        }
+        Ok(Status::InvalidRecord) => (refused, "it does not accept our peer record"),
+        Ok(Status::InvalidTtl) => (refused, "it does not allow this time to live"),
+        Ok(Status::InvalidCookie) => (refused, "it does not know the cookie"),
+        Ok(Status::NotAuthorized) => (refused, "it does not allow us to"),
+        Ok(Status::InternalError) => (refused, "it has an internal error"),
+        Ok(Status::Unavailable) => (Reason::RendezvousFull, "it has no room"),
+        Err(_) => {
+            let text = format!("it answered with the unknown status {number}");
+            return Some(Cause::new(Reason::ProtocolViolation, text));
+        }
     };
-    Some(reason.into())
+    Some(Cause::new(code, text))
 }
 
 #[cfg(test)]
