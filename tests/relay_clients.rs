@@ -8,6 +8,7 @@ mod common;
 use futures::{StreamExt, future::Either};
 use libp2p::{
     Multiaddr, PeerId, Swarm, SwarmBuilder, identify,
+    identity::Keypair,
     multiaddr::Protocol,
     noise, ping, relay, rendezvous,
     swarm::{NetworkBehaviour, SwarmEvent},
@@ -34,9 +35,13 @@ struct Client {
     ping: ping::Behaviour,
 }
 
-/// Makes a client. It listens for WebRTC, as libp2p-webrtc dials from a listener's socket only.
 async fn client() -> Swarm<Client> {
-    let mut swarm = SwarmBuilder::with_new_identity()
+    client_with(Keypair::generate_ed25519()).await
+}
+
+/// Makes a client. It listens for WebRTC, as libp2p-webrtc dials from a listener's socket only.
+async fn client_with(key: Keypair) -> Swarm<Client> {
+    let mut swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_tcp(
             tcp::Config::default().nodelay(true),
@@ -234,6 +239,21 @@ fn vanishes(start: &str, contains: &str) {
     relay.proc.wait_event("reservation_ended");
 }
 
+async fn assert_reservation_refused(swarm: &mut Swarm<Client>, relay: &Multiaddr) {
+    let circuit = relay.clone().with(Protocol::P2pCircuit);
+    swarm.listen_on(circuit).unwrap();
+    until(swarm, "refusal", |event| match event {
+        SwarmEvent::ListenerClosed { reason, .. } => Some(reason.unwrap_err()),
+        SwarmEvent::NewListenAddr { address, .. }
+            if address.iter().any(|p| p == Protocol::P2pCircuit) =>
+        {
+            panic!("a reservation")
+        }
+        _ => None,
+    })
+    .await;
+}
+
 /// Dials through the relay and waits until a ping has come back over the circuit.
 async fn call(caller: &mut Swarm<Client>, callee: &mut Swarm<Client>, circuit: Multiaddr) {
     let callee_id = *callee.local_peer_id();
@@ -296,18 +316,7 @@ async fn who_has_a_reservation_can_renew_it_when_there_are_no_more() {
     let mut first = client().await;
     reserve(&mut first, &address).await;
 
-    let mut second = client().await;
-    second.listen_on(circuit.clone()).unwrap();
-    until(&mut second, "refusal", |event| match event {
-        SwarmEvent::ListenerClosed { reason, .. } => Some(reason.unwrap_err()),
-        SwarmEvent::NewListenAddr { address, .. }
-            if address.iter().any(|p| p == Protocol::P2pCircuit) =>
-        {
-            panic!("a second reservation")
-        }
-        _ => None,
-    })
-    .await;
+    assert_reservation_refused(&mut client().await, &address).await;
     // A second request on the same connection renews the reservation.
     first.listen_on(circuit).unwrap();
     until(&mut first, "renewal", |event| match event {
@@ -321,6 +330,44 @@ async fn who_has_a_reservation_can_renew_it_when_there_are_no_more() {
     relay.proc.signal(Signal::SIGTERM);
     let said = relay.proc.finish().stdout;
     assert!(said.contains("\"renewed\":true"), "{said}");
+}
+
+#[tokio::test]
+async fn a_peer_has_as_many_reservations_as_it_may_have() {
+    let relay = Relay::start(&["--max-reservations-per-peer", "1"]);
+    let address: Multiaddr = relay.local_address("tcp", "/p2p/").parse().unwrap();
+    // libp2p's client has one reservation for all its connections to a relay.
+    let key = Keypair::generate_ed25519();
+    let mut first = client_with(key.clone()).await;
+    reserve(&mut first, &address).await;
+    assert_reservation_refused(&mut client_with(key).await, &address).await;
+}
+
+#[tokio::test]
+async fn a_peer_has_as_many_circuits_as_it_may_have() {
+    let relay = Relay::start(&["--max-circuits-per-peer", "1"]);
+    let address: Multiaddr = relay.local_address("tcp", "/p2p/").parse().unwrap();
+    let [mut one, mut other] = [client().await, client().await];
+    let mut circuits = Vec::new();
+    for callee in [&mut one, &mut other] {
+        reserve(callee, &address).await;
+        let circuit = address.clone().with(Protocol::P2pCircuit);
+        circuits.push(circuit.with(Protocol::P2p(*callee.local_peer_id())));
+    }
+    let [to_one, to_other] = <[Multiaddr; 2]>::try_from(circuits).unwrap();
+    let mut caller = client().await;
+    call(&mut caller, &mut one, to_one).await;
+    caller.dial(to_other).unwrap();
+    let refused = until(&mut caller, "refusal", |event| match event {
+        SwarmEvent::OutgoingConnectionError { error, .. } => Some(error.to_string()),
+        SwarmEvent::ConnectionEstablished { .. } => panic!("a second circuit"),
+        _ => None,
+    });
+    let callees = futures::future::join(drive(&mut one), drive(&mut other));
+    match futures::future::select(Box::pin(refused), Box::pin(callees)).await {
+        Either::Left(_) => {}
+        Either::Right(_) => unreachable!("a swarm has no end"),
+    }
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use tokio::time::{self, Instant};
 
 use self::{dial::Probe, find::Target, seen::Seen};
 use crate::{
-    cli::{DoctorArgs, RelaySpec, UsageError},
+    cli::{DoctorArgs, RelaySpec},
     output::Output,
     signals::{self, Stop},
 };
@@ -36,23 +36,11 @@ const LIMIT: Duration = Duration::from_secs(10);
 const RESERVE: Duration = Duration::from_millis(500);
 /// How long it may take to find out where the relays are.
 const FIND_TIMEOUT: Duration = Duration::from_secs(4);
-/// Relays at a time: two are enough to tell a NAT's kind.
-const MAX_RELAYS: usize = 8;
 /// Addresses beyond this network, for documentation only. No packet is sent there.
 const FAR_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const FAR_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 /// Any port.
 const FAR_PORT: u16 = 9;
-
-/// Whether so many can be looked at.
-pub(crate) fn check(relays: &[RelaySpec]) -> Result<(), UsageError> {
-    match relays.len() {
-        0..=MAX_RELAYS => Ok(()),
-        count => Err(UsageError(format!(
-            "{count} relays; at most {MAX_RELAYS} are looked at"
-        ))),
-    }
-}
 
 /// Looks, tells, and returns what the exit status says.
 pub(crate) async fn run(args: DoctorArgs, mut stop: Stop) -> anyhow::Result<ExitCode> {

@@ -3,6 +3,7 @@
 //! This file only parses, prepares the process and hands over to [`peer`], [`relay`] or [`doctor`].
 
 mod cli;
+mod common;
 mod doctor;
 mod http;
 mod identity;
@@ -17,7 +18,7 @@ use std::{process::ExitCode, thread};
 use tokio::runtime;
 use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::cli::{Invocation, UsageError};
+use crate::{cli::Invocation, common::UsageError};
 
 /// Exit status for anything that goes wrong once started.
 const EXIT_FAILURE: u8 = 1;

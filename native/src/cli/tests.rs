@@ -20,7 +20,7 @@ fn peer(words: &[&str]) -> PeerArgs {
     }
 }
 
-pub(crate) fn relay(words: &[&str]) -> Settings {
+fn relay(words: &[&str]) -> Settings {
     let words: Vec<_> = std::iter::once("relay")
         .chain(words.iter().copied())
         .collect();

@@ -1,11 +1,8 @@
 //! Values of options: each parser says in one line what it wants.
 
-use std::{fmt, str::FromStr, time::Duration};
-
 use axum::http::Uri;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use punchline::{address::has_circuit, config::MAX_NAMESPACE_BYTES};
-use serde::{Deserialize, Deserializer, de::Error as _};
 
 const EXAMPLE: &str = "/ip4/192.0.2.7/udp/45678/quic-v1";
 
@@ -16,19 +13,6 @@ pub(crate) enum RelaySpec {
     Address(Multiaddr),
     /// Where its `/bootstrap.json` is: scheme and authority, without a path.
     Url(Uri),
-}
-
-/// A length of time; 0 stands for "off" or "unlimited", which is `None`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Period(pub(crate) Option<Duration>);
-
-/// A rate limit: a bucket of so many, and one more each interval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rate {
-    /// What may be used at once.
-    pub(crate) burst: std::num::NonZeroU32,
-    /// How long one more takes.
-    pub(crate) interval: Duration,
 }
 
 /// A multiaddr of any shape.
@@ -99,14 +83,6 @@ pub(crate) fn seed(text: &str) -> Result<u8, String> {
         .map_err(|_| "a seed is a number from 0 to 255".into())
 }
 
-/// How many of something: at least one.
-pub(crate) fn count(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(count) if count > 0 => Ok(count),
-        _ => Err("a count is a whole number, at least 1".into()),
-    }
-}
-
 /// An address has to name a port of a transport that we have.
 fn transport_of(address: &Multiaddr, any_port: bool) -> Result<(), String> {
     let mut parts = address.iter().skip(1);
@@ -140,66 +116,4 @@ fn transport_of(address: &Multiaddr, any_port: bool) -> Result<(), String> {
         return Err("nothing can be dialled at port 0".into());
     }
     Ok(())
-}
-
-impl FromStr for Period {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.trim() == "0" {
-            return Ok(Self(None));
-        }
-        let duration = humantime::parse_duration(text)
-            .map_err(|_| "a duration is a number and a unit: 500ms, 10s, 5m, 1h; 0 = none")?;
-        Ok(Self((!duration.is_zero()).then_some(duration)))
-    }
-}
-
-impl FromStr for Rate {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wanted = "a rate is BURST/INTERVAL, as 60/10s: 60 at once, and one more each 10 s";
-        let (burst, interval) = text.split_once('/').ok_or(wanted)?;
-        let interval = humantime::parse_duration(interval).map_err(|_| wanted)?;
-        // The limiter counts in microseconds.
-        if interval < Duration::from_micros(1) {
-            return Err(wanted.into());
-        }
-        Ok(Self {
-            burst: burst.trim().parse().map_err(|_| wanted)?,
-            interval,
-        })
-    }
-}
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let interval = humantime::format_duration(self.interval);
-        write!(f, "{}/{interval}", self.burst)
-    }
-}
-
-impl<'de> Deserialize<'de> for Period {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// A bare 0 needs no unit, in a file as on the command line.
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Value {
-            Number(u64),
-            Text(String),
-        }
-        let text = match Value::deserialize(deserializer)? {
-            Value::Number(number) => number.to_string(),
-            Value::Text(text) => text,
-        };
-        text.parse().map_err(D::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for Rate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(D::Error::custom)
-    }
 }

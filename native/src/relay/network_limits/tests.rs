@@ -11,7 +11,7 @@ const LIMITS: Limits = Limits {
     connections: 2,
 };
 
-/// The behaviour, and what a swarm does with it.
+/// The behaviour, called as a swarm calls it.
 struct Rig {
     behaviour: Behaviour,
     last: usize,
@@ -27,8 +27,8 @@ impl Rig {
         }
     }
 
-    /// A handshake begins. Says what there are too many of, if it is denied.
-    fn knock(&mut self, from: &str) -> Result<ConnectionId, &'static str> {
+    /// Begins a handshake. The error says what there are too many of.
+    fn begin(&mut self, from: &str) -> Result<ConnectionId, &'static str> {
         self.last += 1;
         let (id, from) = (ConnectionId::new_unchecked(self.last), addr(from));
         let asked = self
@@ -36,18 +36,18 @@ impl Rig {
             .handle_pending_inbound_connection(id, &from, &from);
         match asked {
             Ok(()) => Ok(id),
-            Err(denied) => Err(self.denied_to(id, denied)),
+            Err(denied) => Err(self.on_denied(id, denied)),
         }
     }
 
-    /// It ends well, unless the connection is denied.
-    fn enter(&mut self, id: ConnectionId, from: &str) -> Result<ConnectionId, &'static str> {
+    /// Ends a handshake, well unless the connection is denied.
+    fn establish(&mut self, id: ConnectionId, from: &str) -> Result<ConnectionId, &'static str> {
         let (peer, from) = (PeerId::random(), addr(from));
         let asked = self
             .behaviour
             .handle_established_inbound_connection(id, peer, &from, &from);
         if let Err(denied) = asked {
-            return Err(self.denied_to(id, denied));
+            return Err(self.on_denied(id, denied));
         }
         let endpoint = ConnectedPoint::Listener {
             local_addr: from.clone(),
@@ -66,12 +66,12 @@ impl Rig {
         Ok(id)
     }
 
-    fn come(&mut self, from: &str) -> Result<ConnectionId, &'static str> {
-        let id = self.knock(from)?;
-        self.enter(id, from)
+    fn connect(&mut self, from: &str) -> Result<ConnectionId, &'static str> {
+        let id = self.begin(from)?;
+        self.establish(id, from)
     }
 
-    fn denied_to(&mut self, id: ConnectionId, denied: ConnectionDenied) -> &'static str {
+    fn on_denied(&mut self, id: ConnectionId, denied: ConnectionDenied) -> &'static str {
         let event = ListenFailure {
             local_addr: &Multiaddr::empty(),
             send_back_addr: &Multiaddr::empty(),
@@ -100,7 +100,7 @@ impl Rig {
 
     fn assert_empty(&self) {
         let b = &self.behaviour;
-        let is_empty = b.sources.is_empty() && b.handshakes.is_empty() && b.connections.is_empty();
+        let is_empty = b.origins.is_empty() && b.handshakes.is_empty() && b.connections.is_empty();
         assert!(is_empty, "{b:?}");
     }
 }
@@ -112,16 +112,16 @@ fn addr(text: &str) -> Multiaddr {
 #[test]
 fn one_network_takes_its_share_and_no_more() {
     let mut rig = Rig::new();
-    let id = rig.come("/ip6/2001:db8::1/udp/1/quic-v1").unwrap();
-    rig.come("/ip6/2001:db8::2/tcp/1/ws").unwrap();
-    assert_eq!(rig.come("/ip6/2001:db8::3/tcp/1"), Err("connections"));
+    let id = rig.connect("/ip6/2001:db8::1/udp/1/quic-v1").unwrap();
+    rig.connect("/ip6/2001:db8::2/tcp/1/ws").unwrap();
+    assert_eq!(rig.connect("/ip6/2001:db8::3/tcp/1"), Err("connections"));
     let network = rig.behaviour.network_of(id);
     assert_eq!(network, Some("2001:db8::".parse().unwrap()));
 
-    rig.come("/ip6/2001:db8:0:1::1/tcp/1").unwrap();
-    rig.come("/ip4/192.0.2.1/tcp/1").unwrap();
+    rig.connect("/ip6/2001:db8:0:1::1/tcp/1").unwrap();
+    rig.connect("/ip4/192.0.2.1/tcp/1").unwrap();
     rig.close_all();
-    rig.come("/ip6/2001:db8::3/tcp/1").unwrap();
+    rig.connect("/ip6/2001:db8::3/tcp/1").unwrap();
     rig.close_all();
     rig.assert_empty();
 }
@@ -130,12 +130,12 @@ fn one_network_takes_its_share_and_no_more() {
 fn handshakes_of_one_network_leave_room_for_others() {
     let mut rig = Rig::new();
     let (one, other) = ("/ip4/192.0.2.1/tcp/1", "/ip4/192.0.2.2/tcp/1");
-    let waiting = [(); 3].map(|()| rig.knock(one).unwrap());
-    assert_eq!(rig.knock(one), Err("handshakes"));
-    rig.knock(other).unwrap();
-    rig.enter(waiting[0], one).unwrap();
-    rig.knock(one).unwrap();
-    assert_eq!(rig.knock(one), Err("handshakes"));
+    let waiting = [(); 3].map(|()| rig.begin(one).unwrap());
+    assert_eq!(rig.begin(one), Err("handshakes"));
+    rig.begin(other).unwrap();
+    rig.establish(waiting[0], one).unwrap();
+    rig.begin(one).unwrap();
+    assert_eq!(rig.begin(one), Err("handshakes"));
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn who_may_have_others_behind_it_does_not_count() {
     let mut rig = Rig::new();
     for from in ["/ip4/172.17.0.1/tcp/1/ws", "/ip6/::1/tcp/1/ws"] {
         for _ in 0..10 {
-            let id = rig.come(from).unwrap();
+            let id = rig.connect(from).unwrap();
             assert_eq!(rig.behaviour.network_of(id), None);
         }
     }
@@ -155,7 +155,7 @@ fn networks_that_are_gone_leave_nothing_behind() {
     let mut rig = Rig::new();
     for round in 0..100 {
         let from = format!("/ip4/192.0.2.{round}/tcp/1");
-        let came = (0..5).filter(|_| rig.come(&from).is_ok()).count();
+        let came = (0..5).filter(|_| rig.connect(&from).is_ok()).count();
         assert_eq!(came, 2);
         rig.close_all();
         rig.assert_empty();

@@ -1,3 +1,5 @@
+//! Whom the server dials.
+
 use super::*;
 
 fn address(text: &str) -> Multiaddr {

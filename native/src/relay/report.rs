@@ -1,4 +1,4 @@
-//! What a relay says, as NDJSON or as text. `docs/operating.md` explains each line.
+//! What a relay reports to its operator, as NDJSON or as text. docs/operating.md explains each line.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use libp2p::PeerId;
 use punchline::event::Event;
 use serde::Serialize;
 
-/// What only a relay has to say. The same shape as [`Event`]: the field `event` names the variant.
+/// What only a relay reports. In JSON it has the shape of [`Event`]: the field `event` names the variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum RelayEvent {
-    /// The HTTP server is up. The URL is as this machine would say it.
+    /// The HTTP server is up. The URL is the one that this machine itself would use.
     Http { url: String },
-    /// The STUN server is up, likewise.
+    /// The STUN server is up, at the address that this machine itself would use.
     Stun { address: String },
     /// A peer registered in a namespace, or refreshed its registration.
     PeerRegistered {
@@ -20,7 +20,7 @@ pub(crate) enum RelayEvent {
         namespace: String,
         /// Seconds.
         ttl: u64,
-        /// Whether it was registered already.
+        /// Whether the peer was registered already.
         renewed: bool,
     },
     /// A registration has been withdrawn, or was not refreshed in time.
@@ -29,17 +29,17 @@ pub(crate) enum RelayEvent {
         namespace: String,
         expired: bool,
     },
-    /// A peer can be reached through us from now on, or goes on to be.
+    /// A peer can be reached through the relay from now on, or for longer.
     ReservationAccepted { peer: PeerId, renewed: bool },
     /// The last reservation of a peer is gone.
     ReservationEnded { peer: PeerId },
-    /// Two peers talk through us.
+    /// Two peers talk through the relay.
     CircuitOpened { from: PeerId, to: PeerId },
-    /// They no longer do.
+    /// A circuit between two peers has ended.
     CircuitClosed { from: PeerId, to: PeerId },
 }
 
-/// How much is going on.
+/// How much there is at the moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) registrations: usize,
@@ -47,40 +47,40 @@ pub(crate) struct Counts {
     pub(crate) circuits: usize,
 }
 
-/// One line of output.
+/// One report, which is one line of output.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
-pub(crate) enum Line {
-    /// What peers say too.
+pub(crate) enum Report {
+    /// What peers report too.
     Shared(Event),
-    /// What only a relay says.
-    Relay(RelayEvent),
+    /// What only a relay reports.
+    RelayOnly(RelayEvent),
 }
 
-impl Line {
-    /// As one JSON object.
+impl Report {
+    /// The report as one JSON object.
     pub(crate) fn json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
 
-    /// As text for a person; `None` where there is nothing worth a line.
+    /// The report as text for a person; `None` if it is not worth a line.
     pub(crate) fn text(&self, counts: Counts) -> Option<String> {
         match self {
             Self::Shared(event) => shared_text(event),
-            Self::Relay(event) => relay_text(event, counts),
+            Self::RelayOnly(event) => relay_text(event, counts),
         }
     }
 }
 
-impl From<Event> for Line {
+impl From<Event> for Report {
     fn from(event: Event) -> Self {
         Self::Shared(event)
     }
 }
 
-impl From<RelayEvent> for Line {
+impl From<RelayEvent> for Report {
     fn from(event: RelayEvent) -> Self {
-        Self::Relay(event)
+        Self::RelayOnly(event)
     }
 }
 

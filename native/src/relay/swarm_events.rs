@@ -1,6 +1,9 @@
 //! What the relay does about each event of its swarm.
+//!
+//! [`Relay::on_swarm_event`] is called for each event, in order. It brings what the relay knows up to
+//! date (addresses, reservations, circuits, registrations, unanswered pings), reports what an operator
+//! wants to know, and logs refusals at info and what has IP addresses in it at debug.
 
-use punchline::reason::Reason;
 use std::{error::Error, time::Instant};
 
 use libp2p::{
@@ -13,13 +16,14 @@ use punchline::{
     address,
     event::Event,
     protocols::rendezvous::{Packet, server::Event as Rendezvous},
+    reason::Reason,
 };
 use tracing::field::display;
 
 use super::{
     Relay, advertise,
     behaviour::{Behaviour, BehaviourEvent},
-    event::{Line, RelayEvent},
+    report::{RelayEvent, Report},
     with_peer,
 };
 
@@ -40,9 +44,11 @@ impl Relay {
                 ..
             } => {
                 tracing::debug!(peer = %peer_id, ?cause, "connection closed");
-                self.silent.forget(connection_id);
-                let ended = self.book.connection_closed(peer_id, num_established);
-                self.say_if(ended);
+                self.unanswered_pings.forget(connection_id);
+                let ended = self
+                    .reservations
+                    .connection_closed(peer_id, num_established);
+                self.report_if(ended);
             }
             SwarmEvent::ListenerClosed {
                 addresses, reason, ..
@@ -51,11 +57,14 @@ impl Relay {
                     self.on_expired_address(address);
                 }
                 if let Err(error) = reason {
-                    self.fault(format!("stopped listening on {addresses:?}: {error}"));
+                    self.report_lost_listener(format!(
+                        "stopped listening on {addresses:?}: {error}"
+                    ));
                 }
             }
             SwarmEvent::ListenerError { error, .. } => {
-                // Per connection in some transports: nothing an operator could act on.
+                // Some transports report one for each failed connection: nothing that an operator could
+                // act on.
                 tracing::debug!(%error, "listener");
             }
             SwarmEvent::IncomingConnectionError {
@@ -83,12 +92,12 @@ impl Relay {
             && !self.listening.contains(&address)
         {
             let full = with_peer(&address, *self.swarm.local_peer_id());
-            self.say(Event::Listening { address: full });
+            self.report(Event::Listening { address: full });
             self.listening.push(address);
             self.advertise();
         }
-        if let Some(awaited) = &mut self.awaited {
-            awaited.remove(&listener);
+        if let Some(silent) = &mut self.listeners_without_address {
+            silent.remove(&listener);
         }
     }
 
@@ -102,35 +111,47 @@ impl Relay {
 
     fn on_behaviour_event(&mut self, event: BehaviourEvent) {
         match event {
-            BehaviourEvent::Relay(event) => self.on_relay_event(event),
+            BehaviourEvent::CircuitRelay(event) => self.on_circuit_relay_event(event),
             BehaviourEvent::Rendezvous(event) => self.on_rendezvous_event(event),
             BehaviourEvent::Ping(event) => self.on_ping(&event),
-            BehaviourEvent::Reach(event) => {
-                tracing::debug!(peer = %event.client, result = ?event.result, "asked whether it can be reached");
+            BehaviourEvent::Autonat(event) => {
+                tracing::debug!(peer = %event.client, result = ?event.result, "AutoNAT request done");
             }
-            // What a remote says about itself, or about us, changes nothing here.
+            // A remote's claims about itself or about this relay change nothing here.
             BehaviourEvent::Identify(event) => tracing::trace!(?event, "identify"),
         }
     }
 
-    fn on_relay_event(&mut self, event: relay::Event) {
-        let line = match event {
+    fn on_circuit_relay_event(&mut self, event: relay::Event) {
+        let report = match event {
             relay::Event::ReservationReqAccepted {
                 src_peer_id,
                 renewed,
-            } => Some(self.book.reserved(src_peer_id, renewed)),
+            } => Some(self.reservations.accepted(src_peer_id, renewed)),
             relay::Event::ReservationTimedOut { src_peer_id } => {
-                self.book.reservation_timed_out(src_peer_id)
+                self.reservations.timed_out(src_peer_id)
             }
             relay::Event::CircuitReqAccepted {
                 src_peer_id,
                 dst_peer_id,
-            } => Some(self.book.circuit_opened(src_peer_id, dst_peer_id)),
+            } => {
+                self.circuits.opened(src_peer_id, dst_peer_id);
+                Some(RelayEvent::CircuitOpened {
+                    from: src_peer_id,
+                    to: dst_peer_id,
+                })
+            }
             relay::Event::CircuitClosed {
                 src_peer_id,
                 dst_peer_id,
                 ..
-            } => self.book.circuit_closed(src_peer_id, dst_peer_id),
+            } => {
+                let was_open = self.circuits.closed(src_peer_id, dst_peer_id);
+                was_open.then_some(RelayEvent::CircuitClosed {
+                    from: src_peer_id,
+                    to: dst_peer_id,
+                })
+            }
             relay::Event::ReservationReqDenied {
                 src_peer_id: peer,
                 status,
@@ -145,17 +166,17 @@ impl Relay {
             } => {
                 tracing::info!(%from, %to, ?status, "circuit denied");
                 if matches!(status, relay::StatusCode::NoReservation) {
-                    self.book.circuit_failed(from);
+                    self.circuits.failed(from);
                 }
                 None
             }
             #[allow(
                 deprecated,
-                reason = "nothing else tells that such a request has ended"
+                reason = "no other event reports the end of such a request"
             )]
             relay::Event::CircuitReqOutboundConnectFailed { src_peer_id, .. }
             | relay::Event::CircuitReqAcceptFailed { src_peer_id, .. } => {
-                self.book.circuit_failed(src_peer_id);
+                self.circuits.failed(src_peer_id);
                 None
             }
             // Among them ReservationClosed, which comes for every connection that closes.
@@ -164,17 +185,17 @@ impl Relay {
                 None
             }
         };
-        self.say_if(line);
+        self.report_if(report);
     }
 
     fn on_rendezvous_event(&mut self, event: rr::Event<Packet, Packet>) {
         let now = Instant::now();
         let Behaviour {
-            networks,
+            network_limits,
             rendezvous,
             ..
         } = self.swarm.behaviour_mut();
-        let network_of = |connection| networks.network_of(connection);
+        let network_of = |connection| network_limits.network_of(connection);
         let Some(event) = self.rendezvous.on_event(now, rendezvous, event, network_of) else {
             return;
         };
@@ -182,30 +203,30 @@ impl Relay {
             Rendezvous::Registered { peer, .. } | Rendezvous::Refused { peer } => Some(peer),
             Rendezvous::Unregistered { .. } => None,
         };
-        self.say_of_registration(event);
+        self.report_registration(event);
         if let Some(peer) = registering
-            && self.book.registers_too_often(peer, now)
+            && self.registration_rates.is_exceeded(peer, now)
         {
             tracing::warn!(%peer, "registers far too often: disconnected");
             let _ = self.swarm.disconnect_peer_id(peer);
         }
     }
 
-    /// Some registrations may not have been refreshed in time.
+    /// Drops the registrations that were not refreshed in time.
     pub(super) fn on_registrations_due(&mut self) {
         while let Some(event) = self.rendezvous.handle_timeout(Instant::now()) {
-            self.say_of_registration(event);
+            self.report_registration(event);
         }
     }
 
-    fn say_of_registration(&mut self, event: Rendezvous) {
+    fn report_registration(&mut self, event: Rendezvous) {
         match event {
             Rendezvous::Registered {
                 peer,
                 namespace,
                 ttl,
                 renewed,
-            } => self.say(RelayEvent::PeerRegistered {
+            } => self.report(RelayEvent::PeerRegistered {
                 peer,
                 namespace,
                 ttl,
@@ -215,7 +236,7 @@ impl Relay {
                 peer,
                 namespace,
                 expired,
-            } => self.say(RelayEvent::PeerUnregistered {
+            } => self.report(RelayEvent::PeerUnregistered {
                 peer,
                 namespace,
                 expired,
@@ -225,23 +246,22 @@ impl Relay {
     }
 
     fn on_ping(&mut self, event: &ping::Event) {
-        // A peer that speaks no ping is not silent.
+        // A peer that does not speak ping fails in another way than by silence.
         let answered = !matches!(event.result, Err(ping::Failure::Timeout));
-        if self.silent.pinged(event.connection, answered) {
+        if self.unanswered_pings.on_ping(event.connection, answered) {
             tracing::info!(peer = %event.peer, "no answer to pings: connection closed");
             self.swarm.close_connection(event.connection);
         }
     }
 
-    fn say_if(&mut self, line: Option<impl Into<Line>>) {
-        if let Some(line) = line {
-            self.say(line);
+    fn report_if(&mut self, report: Option<impl Into<Report>>) {
+        if let Some(report) = report {
+            self.report(report);
         }
     }
 
-    /// Something that an operator should know of.
-    fn fault(&mut self, message: String) {
+    fn report_lost_listener(&mut self, message: String) {
         let code = Reason::ListenFailed;
-        self.say(Event::Error { code, message });
+        self.report(Event::Error { code, message });
     }
 }

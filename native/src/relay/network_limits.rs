@@ -1,4 +1,15 @@
-//! How many connections may come from one network of the Internet.
+//! Limits on the connections that come from one network of the Internet: an IPv4 address, or the 64 bits
+//! in front of an IPv6 address.
+//!
+//! libp2p-connection-limits 0.7.0 bounds the connections of a peer and of all; peer ids cost nothing, so
+//! whoever makes up many could take them all. It has no limit for an address or a network (not reported
+//! as far as known, 2026-11). The tests below show what this module adds; from loopback addresses, which
+//! processes in tests come from, nothing counts.
+//!
+//! The swarm asks this behaviour at the start and at the end of each handshake that comes in. A
+//! connection counts among the handshakes in between, and among the connections from when the swarm
+//! reports it as established until it is closed. Private, link-local and loopback addresses don't count,
+//! since others may be behind them.
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +43,7 @@ pub(crate) struct Limits {
     pub(crate) connections: u32,
 }
 
-/// A network has as many as it may have.
+/// A network has as many connections as it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("one network may have {limit} {of}")]
 struct Exceeded {
@@ -40,18 +51,18 @@ struct Exceeded {
     of: &'static str,
 }
 
-/// Denies connections beyond its limits, and knows where the others come from.
+/// Denies connections beyond the limits, and knows where the others come from.
 #[derive(Debug)]
 pub(crate) struct Behaviour {
     limits: Limits,
-    /// Those that count.
-    sources: HashMap<ConnectionId, Source>,
+    /// The origins of handshakes and connections that count.
+    origins: HashMap<ConnectionId, Origin>,
     handshakes: Tally<IpAddr>,
     connections: Tally<IpAddr>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Source {
+struct Origin {
     network: IpAddr,
     established: bool,
 }
@@ -60,7 +71,7 @@ impl Behaviour {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            sources: HashMap::new(),
+            origins: HashMap::new(),
             handshakes: Tally::default(),
             connections: Tally::default(),
         }
@@ -68,12 +79,12 @@ impl Behaviour {
 
     /// The network that a connection came from, if it counts.
     pub(crate) fn network_of(&self, connection: ConnectionId) -> Option<IpAddr> {
-        self.sources.get(&connection).map(|source| source.network)
+        self.origins.get(&connection).map(|origin| origin.network)
     }
 
-    fn check(&self, source: Source) -> Result<(), ConnectionDenied> {
-        let network = source.network;
-        let (count, limit, of) = if source.established {
+    fn check(&self, origin: Origin) -> Result<(), ConnectionDenied> {
+        let network = origin.network;
+        let (count, limit, of) = if origin.established {
             let count = self.connections.count(network);
             (count, self.limits.connections, "connections")
         } else {
@@ -86,19 +97,19 @@ impl Behaviour {
         Err(ConnectionDenied::new(Exceeded { limit, of }))
     }
 
-    fn enter(&mut self, id: ConnectionId, source: Source) {
-        self.leave(id);
-        self.tally(source.established).add(source.network);
-        self.sources.insert(id, source);
+    fn insert(&mut self, id: ConnectionId, origin: Origin) {
+        self.remove(id);
+        self.counts(origin.established).add(origin.network);
+        self.origins.insert(id, origin);
     }
 
-    fn leave(&mut self, id: ConnectionId) {
-        if let Some(source) = self.sources.remove(&id) {
-            self.tally(source.established).subtract(source.network);
+    fn remove(&mut self, id: ConnectionId) {
+        if let Some(origin) = self.origins.remove(&id) {
+            self.counts(origin.established).subtract(origin.network);
         }
     }
 
-    const fn tally(&mut self, established: bool) -> &mut Tally<IpAddr> {
+    const fn counts(&mut self, established: bool) -> &mut Tally<IpAddr> {
         if established {
             &mut self.connections
         } else {
@@ -107,9 +118,10 @@ impl Behaviour {
     }
 }
 
-fn source(from: &Multiaddr, established: bool) -> Option<Source> {
+/// Where a connection comes from; `None` if it doesn't count.
+fn origin(from: &Multiaddr, established: bool) -> Option<Origin> {
     let network = ip_of(from).and_then(internet_network_of)?;
-    Some(Source {
+    Some(Origin {
         network,
         established,
     })
@@ -125,9 +137,9 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         from: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        if let Some(source) = source(from, false) {
-            self.check(source)?;
-            self.enter(id, source);
+        if let Some(origin) = origin(from, false) {
+            self.check(origin)?;
+            self.insert(id, origin);
         }
         Ok(())
     }
@@ -139,9 +151,9 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         from: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.leave(id);
-        if let Some(source) = source(from, true) {
-            self.check(source)?;
+        self.remove(id);
+        if let Some(origin) = origin(from, true) {
+            self.check(origin)?;
         }
         Ok(dummy::ConnectionHandler)
     }
@@ -159,16 +171,16 @@ impl NetworkBehaviour for Behaviour {
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
-            // Only now: another behaviour may have denied what this one allowed.
+            // Not before: another behaviour may have denied what this one allowed.
             FromSwarm::ConnectionEstablished(event) => {
                 if let ConnectedPoint::Listener { send_back_addr, .. } = event.endpoint
-                    && let Some(source) = source(send_back_addr, true)
+                    && let Some(origin) = origin(send_back_addr, true)
                 {
-                    self.enter(event.connection_id, source);
+                    self.insert(event.connection_id, origin);
                 }
             }
-            FromSwarm::ConnectionClosed(event) => self.leave(event.connection_id),
-            FromSwarm::ListenFailure(event) => self.leave(event.connection_id),
+            FromSwarm::ConnectionClosed(event) => self.remove(event.connection_id),
+            FromSwarm::ListenFailure(event) => self.remove(event.connection_id),
             _ => {}
         }
     }

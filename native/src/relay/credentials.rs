@@ -1,4 +1,5 @@
-//! What a relay keeps: its key and its WebRTC certificate, in a directory that only one relay uses.
+//! A relay's key and WebRTC certificate, and the data directory that they are kept in. Only one relay
+//! uses a directory at a time.
 
 use std::{
     env,
@@ -10,7 +11,8 @@ use anyhow::{Context, bail};
 use libp2p::identity::Keypair;
 use libp2p_webrtc::tokio::Certificate;
 
-use crate::{cli::KeySource, identity, os, output};
+use super::settings::KeySource;
+use crate::{identity, os, output};
 
 const KEY_FILE: &str = "key";
 const CERTIFICATE_FILE: &str = "webrtc-certificate.pem";
@@ -18,19 +20,19 @@ const LOCK_FILE: &str = "lock";
 
 /// Key and certificate of a relay.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct Credentials {
     pub(crate) key: Keypair,
     pub(crate) certificate: Certificate,
-    /// Held as long as the relay runs; the system lets go of it even if we crash.
+    /// Held as long as the relay runs. The system releases it even after a crash.
     _lock: Option<File>,
 }
 
-impl State {
-    /// Reads what is kept, and creates what is missing.
+impl Credentials {
+    /// Reads what the directory has, and creates what is missing.
     pub(crate) fn load(source: &KeySource, port: u16) -> anyhow::Result<Self> {
         let directory = match source {
             KeySource::Fresh => None,
-            KeySource::Seed(seed) => return Self::forgotten(identity::load(None, Some(*seed))?),
+            KeySource::Seed(seed) => return Self::temporary(identity::load(None, Some(*seed))?),
             KeySource::Directory(directory) => Some(directory.clone()),
             KeySource::Default => {
                 let directory = default_directory(
@@ -47,12 +49,12 @@ impl State {
             }
         };
         match directory {
-            Some(directory) => Self::kept(&directory),
-            None => Self::forgotten(Keypair::generate_ed25519()),
+            Some(directory) => Self::in_directory(&directory),
+            None => Self::temporary(Keypair::generate_ed25519()),
         }
     }
 
-    fn forgotten(key: Keypair) -> anyhow::Result<Self> {
+    fn temporary(key: Keypair) -> anyhow::Result<Self> {
         Ok(Self {
             key,
             certificate: fresh_certificate()?,
@@ -60,7 +62,7 @@ impl State {
         })
     }
 
-    fn kept(directory: &Path) -> anyhow::Result<Self> {
+    fn in_directory(directory: &Path) -> anyhow::Result<Self> {
         os::create_private_dir(directory)
             .with_context(|| format!("cannot create the data directory {}", directory.display()))?;
         let lock = lock(directory)?;
@@ -90,7 +92,8 @@ fn fresh_certificate() -> anyhow::Result<Certificate> {
     Certificate::generate(&mut rand::rng()).context("cannot create a WebRTC certificate")
 }
 
-/// By the XDG base directory specification, which has relative paths ignored.
+/// By the XDG base directory specification,
+/// <https://specifications.freedesktop.org/basedir-spec/latest/>, which has relative paths ignored.
 fn default_directory(port: u16, data: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
     let base = data.filter(|path| path.is_absolute()).or_else(|| {
         let home = home.filter(|path| path.is_absolute())?;
@@ -142,19 +145,19 @@ mod tests {
     }
 
     #[test]
-    fn state_survives_and_is_locked() {
+    fn credentials_survive_and_are_locked() {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("data");
         let source = KeySource::Directory(directory.clone());
-        let first = State::load(&source, 0).unwrap();
-        let refused = State::load(&source, 0).unwrap_err();
+        let first = Credentials::load(&source, 0).unwrap();
+        let refused = Credentials::load(&source, 0).unwrap_err();
         assert!(
             refused.to_string().contains(directory.to_str().unwrap()),
             "{refused:#}"
         );
         let (key, certificate) = (first.key.public(), first.certificate.fingerprint());
         drop(first);
-        let again = State::load(&source, 0).unwrap();
+        let again = Credentials::load(&source, 0).unwrap();
         assert_eq!(again.key.public(), key);
         assert_eq!(again.certificate.fingerprint(), certificate);
     }
@@ -165,7 +168,7 @@ mod tests {
         let path = directory.path().join(CERTIFICATE_FILE);
         std::fs::write(&path, "not pem").unwrap();
         let source = KeySource::Directory(directory.path().into());
-        let refused = State::load(&source, 0).unwrap_err();
+        let refused = Credentials::load(&source, 0).unwrap_err();
         assert!(
             refused.to_string().contains(path.to_str().unwrap()),
             "{refused:#}"

@@ -1,13 +1,22 @@
-//! Tells a peer whether it can be reached from outside: libp2p's AutoNAT v2, within bounds.
+//! The server of AutoNAT v2 (<https://github.com/libp2p/specs/blob/master/autonat/autonat-v2.md>): dials
+//! a peer that asks whether it can be reached from outside, within bounds.
 //!
-//! A server of that protocol dials what a stranger asks it to dial, so it could be made to send
-//! packets to others, or to look around in the network it stands in. This one
+//! libp2p-autonat 0.16.0 has the server, but nothing that bounds it. It dials any address that a
+//! stranger names, for 30 to 100 kB that the stranger sends first, and takes any number of requests: so
+//! it could be made to send packets to others, or to look around in the network that it stands in. The
+//! specification leaves limits to the implementation, and discusses the attack in
+//! <https://github.com/libp2p/specs/issues/640> (open); the missing limits of libp2p's server are not
+//! reported as far as known (2026-11). Without this module `who_asks_is_dialled_and_nobody_else_is` and
+//! `too_many_questions_get_no_answer_and_harm_nobody` (tests/relay_reach.rs) fail.
 //!
-//! - dials only IP addresses that the very peer is connected from, over TCP or QUIC. A proxy passes
-//!   WebSockets on, and its address is not theirs; names would have to be looked up;
-//! - has the client send more first than a dial can cost (30 to 100 kB, by the protocol);
-//! - takes so many requests a minute, of a peer, of an address and of all, and so many at a time.
-//!   What is too much is answered with nothing at all, which says neither yes nor no.
+//! [`Behaviour`] wraps libp2p's and passes everything on, but for
+//! - dials, which it denies unless they go to an IP address that this very peer is connected from over
+//!   TCP or QUIC. WebSockets don't count, since a proxy may pass them on, and names would have to be
+//!   looked up;
+//! - requests beyond the rates in [`requests`], which get no answer: that says neither yes nor no. Each
+//!   stream that comes in is one request, so [`Handler`] drops the stream;
+//! - connections that it has dialled, which it closes when their test is done. libp2p leaves them open,
+//!   and they would count against the peer's own.
 
 mod requests;
 
@@ -33,28 +42,28 @@ use libp2p::{
 };
 use punchline::{address, path::Transport};
 
-pub(crate) use self::requests::MAX_AT_A_TIME;
+pub(crate) use self::requests::MAX_CONCURRENT;
 use self::requests::Requests;
 
 type Inner = THandler<server::Behaviour>;
 
-/// The server, and what it may do.
+/// libp2p's server, within bounds.
 #[derive(Default)]
 pub(crate) struct Behaviour {
     server: server::Behaviour,
     requests: Arc<Requests>,
-    /// Where peers are connected from. As long as the list of connections, which is bounded.
+    /// Where peers are connected from: at most an entry for each connection, which are bounded.
     sources: HashMap<PeerId, Vec<(ConnectionId, IpAddr)>>,
-    /// Connections that we made.
+    /// Connections that were dialled for a test.
     dialled: HashSet<ConnectionId>,
-    /// Those of them that have served. Left open they would count against the peer's own.
-    served: VecDeque<(PeerId, ConnectionId)>,
+    /// Dialled connections whose test is done, to be closed.
+    tested: VecDeque<(PeerId, ConnectionId)>,
 }
 
-/// Why a dial does not happen.
+/// Why a dial is denied.
 #[derive(Debug, thiserror::Error)]
 #[error("the peer is not connected from that address")]
-struct NotTheirs;
+struct ForeignAddress;
 
 impl Behaviour {
     fn may_dial(&self, peer: PeerId, address: &Multiaddr) -> bool {
@@ -92,7 +101,7 @@ fn source_ip(address: &Multiaddr) -> Option<IpAddr> {
     }
 }
 
-/// The IP address in an address that has nothing else but a port of TCP or QUIC.
+/// The IP address in an address that has nothing but that and a port of TCP or QUIC.
 fn dialled_ip(address: &Multiaddr) -> Option<IpAddr> {
     let address = address::without_peer(address.clone());
     let mut parts = address.iter().skip(1);
@@ -131,11 +140,11 @@ impl NetworkBehaviour for Behaviour {
         addresses: &[Multiaddr],
         _: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
-        // A relay dials for no other reason.
-        let theirs = peer.is_some_and(|p| addresses.iter().all(|a| self.may_dial(p, a)));
-        match theirs {
+        // A relay dials for no other reason than a test.
+        let allowed = peer.is_some_and(|p| addresses.iter().all(|a| self.may_dial(p, a)));
+        match allowed {
             true => Ok(Vec::new()),
-            false => Err(ConnectionDenied::new(NotTheirs)),
+            false => Err(ConnectionDenied::new(ForeignAddress)),
         }
     }
 
@@ -183,9 +192,9 @@ impl NetworkBehaviour for Behaviour {
     ) {
         self.server
             .on_connection_handler_event(peer, connection, event);
-        // Such a connection has nothing else to tell.
+        // The handler of a dialled connection reports nothing but the end of its test.
         if self.dialled.remove(&connection) {
-            self.served.push_back((peer, connection));
+            self.tested.push_back((peer, connection));
         }
     }
 
@@ -193,7 +202,7 @@ impl NetworkBehaviour for Behaviour {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        if let Some((peer_id, connection)) = self.served.pop_front() {
+        if let Some((peer_id, connection)) = self.tested.pop_front() {
             return Poll::Ready(ToSwarm::CloseConnection {
                 peer_id,
                 connection: CloseConnection::One(connection),
@@ -218,7 +227,7 @@ impl Behaviour {
     }
 }
 
-/// The server's handler of one connection, behind the limits.
+/// libp2p's handler of one connection, behind the limits on requests.
 pub(crate) struct Handler {
     inner: Inner,
     peer: PeerId,
@@ -272,7 +281,7 @@ impl ConnectionHandler for Handler {
         if matches!(event, ConnectionEvent::FullyNegotiatedInbound(_))
             && !self.requests.admit(self.peer, self.ip, Instant::now())
         {
-            tracing::info!(peer = %self.peer, "too many questions whether it can be reached");
+            tracing::info!(peer = %self.peer, "too many AutoNAT requests");
             return;
         }
         self.inner.on_connection_event(event);
