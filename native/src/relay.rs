@@ -42,14 +42,16 @@ use self::{
 };
 use crate::{
     cli::Settings,
+    common::{
+        os,
+        output::{self, Output},
+        signals::{self, Stop},
+    },
     http::{
         self, bootstrap,
         page::{Page, Readiness},
         slots::Slots,
     },
-    os,
-    output::{self, Output},
-    signals::{self, Stop},
 };
 
 /// Listeners that are bound but have found no address by then don't keep us from being ready: a

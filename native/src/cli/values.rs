@@ -43,7 +43,7 @@ pub(crate) fn dial_address(text: &str) -> Result<Multiaddr, String> {
         return Err("to run a relay put it first: punchline relay [OPTIONS]".into());
     }
     let address = multiaddr(text)?;
-    transport_of(&address, false)?;
+    check_transport(&address, false)?;
     Ok(address)
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn listen_address(text: &str) -> Result<Multiaddr, String> {
             "an address to listen on starts with /ip4 or /ip6, as /ip4/0.0.0.0/tcp/4001".into(),
         );
     }
-    transport_of(&address, true)?;
+    check_transport(&address, true)?;
     Ok(address)
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn listen_address(text: &str) -> Result<Multiaddr, String> {
 pub(crate) fn relay(text: &str) -> Result<RelaySpec, String> {
     if text.starts_with('/') {
         let address = multiaddr(text)?;
-        transport_of(&address, false)?;
+        check_transport(&address, false)?;
         return Ok(RelaySpec::Address(address));
     }
     let wanted = || {
@@ -107,8 +107,8 @@ pub(crate) fn count(text: &str) -> Result<u32, String> {
     }
 }
 
-/// An address has to name a port of a transport that we have.
-fn transport_of(address: &Multiaddr, any_port: bool) -> Result<(), String> {
+/// Checks that an address names a host and a port of a transport that this program has. Port 0 stands for any port.
+fn check_transport(address: &Multiaddr, any_port: bool) -> Result<(), String> {
     let mut parts = address.iter().skip(1);
     let first = address.iter().next();
     if matches!(first, Some(Protocol::Dnsaddr(_))) {

@@ -17,7 +17,7 @@ use tokio::{
 };
 use tower_http::services::fs::{Backend, File, Metadata};
 
-use crate::os;
+use crate::common::os;
 
 /// A larger file is not served. The largest that belongs here is a debug build of the wasm.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;

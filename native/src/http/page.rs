@@ -16,7 +16,7 @@ use tower_http::services::{
 #[cfg(feature = "embed")]
 use super::embedded::Embedded;
 use super::files::{self, Disk};
-use crate::cli::UsageError;
+use crate::common::UsageError;
 
 /// The page of the checkout that this binary was built from, if it still is where it was.
 #[cfg(not(feature = "embed"))]

@@ -1,4 +1,4 @@
-//! Whether a port is free.
+//! A check that the TCP ports to listen on are free.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -6,11 +6,11 @@ use anyhow::Context;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use punchline::address::socket_of;
 
-/// Fails for an address whose TCP port another process listens at.
+/// Fails for an address whose TCP port another process listens on.
 ///
-/// The node would not notice: its TCP sockets share their port, which hole punching needs, and they
-/// would share it with another node too, whose peers then reach whom the system likes.
-pub(crate) fn check(listen: &[Multiaddr]) -> anyhow::Result<()> {
+/// The node itself would not notice. Hole punching needs `SO_REUSEPORT` on its sockets, so two nodes can listen on
+/// one port, and the system then hands each connection to either of them.
+pub(crate) fn check_tcp(listen: &[Multiaddr]) -> anyhow::Result<()> {
     for address in listen {
         let Some(socket) = tcp_socket(address).filter(|socket| socket.port() != 0) else {
             continue;

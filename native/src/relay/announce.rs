@@ -4,7 +4,7 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use libp2p_webrtc::tokio::Fingerprint;
 use punchline::address::{host_of, is_loopback};
 
-use crate::cli::UsageError;
+use crate::common::UsageError;
 
 /// Announced addresses without a peer id; WebRTC ones get our certhash if they lack it.
 pub(crate) fn resolve(

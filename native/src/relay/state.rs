@@ -10,7 +10,10 @@ use anyhow::{Context, bail};
 use libp2p::identity::Keypair;
 use libp2p_webrtc::tokio::Certificate;
 
-use crate::{cli::KeySource, identity, os, output};
+use crate::{
+    cli::KeySource,
+    common::{identity, os, output},
+};
 
 const KEY_FILE: &str = "key";
 const CERTIFICATE_FILE: &str = "webrtc-certificate.pem";

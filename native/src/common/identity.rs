@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, bail};
 use libp2p::identity::{Keypair, ed25519};
 
-use crate::{os, output};
+use super::{os, output};
 
 /// More than any key or certificate needs. What is longer is some other file.
 const MAX_SECRET_BYTES: u64 = 16 * 1024;

@@ -1,0 +1,11 @@
+//! What the command line, the peer, the relay and the doctor share.
+
+pub(crate) mod bootstrap;
+pub(crate) mod identity;
+pub(crate) mod os;
+pub(crate) mod output;
+pub(crate) mod sanitise;
+pub(crate) mod signals;
+mod usage;
+
+pub(crate) use self::usage::UsageError;
