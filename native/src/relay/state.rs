@@ -69,18 +69,19 @@ impl State {
         let lock = lock(directory)?;
         let key = identity::from_file(&directory.join(KEY_FILE))?;
         let path = directory.join(CERTIFICATE_FILE);
-        let pem = identity::read_or_create(&path, || {
+        let parse = |pem: &[u8]| {
+            let pem = str::from_utf8(pem).ok();
+            pem.and_then(|pem| Certificate::from_pem(pem).ok())
+                .with_context(|| {
+                    format!(
+                        "{} is no certificate; remove it to have a fresh one created",
+                        path.display()
+                    )
+                })
+        };
+        let certificate = identity::read_or_create(&path, parse, || {
             Ok(fresh_certificate()?.serialize_pem().into_bytes())
         })?;
-        let certificate = String::from_utf8(pem)
-            .ok()
-            .and_then(|pem| Certificate::from_pem(&pem).ok())
-            .with_context(|| {
-                format!(
-                    "{} is no certificate; remove it to have a fresh one created",
-                    path.display()
-                )
-            })?;
         Ok(Self {
             key,
             certificate,
