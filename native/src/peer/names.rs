@@ -1,4 +1,6 @@
 //! Short names for peers: the end of the peer id, long enough to differ from every other name.
+//!
+//! The page has the same rules in JavaScript; tests/cases/names.json holds both to them.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -77,8 +79,58 @@ impl PeerNames {
 #[cfg(test)]
 mod tests {
     use libp2p::identity::Keypair;
+    use serde::Deserialize;
 
     use super::*;
+
+    /// tests/cases/names.json, which the page's names are tested with, too.
+    #[derive(Deserialize)]
+    struct Cases {
+        peers: Vec<String>,
+        /// The names that these peers get, one after the other.
+        names: Vec<String>,
+        cases: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Case {
+        Peer { typed: String, peer: String },
+        Error { typed: String, error: String },
+    }
+
+    #[test]
+    fn the_cases_shared_with_the_page() {
+        const CASES: &str = include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/cases/names.json"
+        ));
+        let cases: Cases = serde_json::from_str(CASES).unwrap();
+        let peers: Vec<PeerId> = cases.peers.iter().map(|id| id.parse().unwrap()).collect();
+        let mut names = PeerNames::default();
+        let given: Vec<_> = peers.iter().map(|peer| names.of(*peer)).collect();
+        assert_eq!(given, cases.names);
+        assert!(!cases.cases.is_empty());
+        for case in &cases.cases {
+            match case {
+                Case::Peer { typed, peer } => {
+                    assert_eq!(
+                        names.find(typed, &peers),
+                        Ok(peer.parse().unwrap()),
+                        "{typed}"
+                    );
+                }
+                Case::Error { typed, error } => {
+                    let error = match error.as_str() {
+                        "unknown" => LookupError::Unknown,
+                        "ambiguous" => LookupError::Ambiguous,
+                        other => panic!("no such error: {other}"),
+                    };
+                    assert_eq!(names.find(typed, &peers), Err(error), "{typed}");
+                }
+            }
+        }
+    }
 
     fn peers(count: usize) -> Vec<PeerId> {
         (0..count)
