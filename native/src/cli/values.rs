@@ -1,4 +1,4 @@
-//! Values of options: each parser says in one line what it wants.
+//! Parsers for the values of options. Each error says in one line what the option takes.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -9,12 +9,12 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 const EXAMPLE: &str = "/ip4/192.0.2.7/udp/45678/quic-v1";
 
-/// What `--relay` takes.
+/// The value of `--relay`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RelaySpec {
     /// The relay's address.
     Address(Multiaddr),
-    /// Where its `/bootstrap.json` is: scheme and authority, without a path.
+    /// The URL of its web host, whose `/bootstrap.json` has its addresses.
     Url(Uri),
 }
 

@@ -24,22 +24,22 @@ impl Paint {
         Self { on: false }
     }
 
-    /// A peer's name.
+    /// The name of a peer.
     pub(crate) fn name(self, text: &str) -> String {
         self.paint("1;36", text)
     }
 
-    /// Good news.
+    /// Text that reports a success.
     pub(crate) fn good(self, text: &str) -> String {
         self.paint("32", text)
     }
 
-    /// Bad news.
+    /// Text that reports a failure.
     pub(crate) fn bad(self, text: &str) -> String {
         self.paint("31", text)
     }
 
-    /// What need not be read.
+    /// Text of less importance.
     pub(crate) fn dim(self, text: &str) -> String {
         self.paint("2", text)
     }
