@@ -56,7 +56,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Runs a peer until it is asked to stop, or until everything that was piped in has arrived.
 pub(crate) async fn run(args: PeerArgs, mut stop: Stop) -> anyhow::Result<()> {
     let (config, urls) = config(&args);
-    ports::check_tcp(&config.listen)?;
+    ports::check(&config.listen)?;
     // Not before the check: a start that fails leaves no key file behind.
     let key = identity::load(args.identity.as_deref(), args.secret_key_seed)?;
     let (node, events, event_loop) = node::new(config, key)?;
