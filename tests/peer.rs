@@ -277,9 +277,13 @@ fn a_port_in_use_is_one_line() {
         addresses.push(address.split("/p2p/").next().unwrap().to_owned());
         others.push(proc);
     }
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("key");
     for address in addresses {
-        let finished = Proc::start("a", &["--listen", &address]).finish();
+        let args = ["--listen", &address, "--identity", key.to_str().unwrap()];
+        let finished = Proc::start("a", &args).finish();
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""));
+        assert!(!key.exists(), "a key for a peer that did not start");
         assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
         assert!(finished.stderr.contains(&address), "{finished:?}");
     }

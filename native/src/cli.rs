@@ -1,4 +1,4 @@
-//! The command line: what can be typed, and one clear line for what cannot.
+//! The command line: its options, and one line of text for each wrong argument.
 
 mod relay;
 mod values;
@@ -9,21 +9,22 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use libp2p::Multiaddr;
 use punchline::config::DEFAULT_NAMESPACE;
 
-use self::relay::RelayOptions;
-pub(crate) use self::values::RelaySpec;
 use crate::{
     common::{Period, UsageError},
     relay::settings::Settings,
 };
 
-/// What to run.
+use self::relay::RelayOptions;
+pub(crate) use self::values::RelaySpec;
+
+/// What the command line asks to run.
 #[derive(Debug)]
 pub(crate) enum Invocation {
     /// A peer.
     Peer(PeerArgs),
     /// A relay.
     Relay(Box<Settings>),
-    /// A look at the network.
+    /// The doctor.
     Doctor(DoctorArgs),
 }
 
@@ -148,7 +149,7 @@ pub(crate) struct PeerArgs {
     pub(crate) json: bool,
 }
 
-/// What the arguments ask for; `None` when they asked for help, which has been printed.
+/// Parses the arguments; `None` if they asked for help or the version, which has been printed.
 pub(crate) fn parse(
     args: impl IntoIterator<Item = OsString>,
 ) -> Result<Option<Invocation>, UsageError> {
@@ -186,7 +187,7 @@ fn is_help(error: &clap::Error) -> bool {
     )
 }
 
-/// The first paragraph of clap's message, as one line.
+/// The first paragraph of clap's message on one line.
 fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);

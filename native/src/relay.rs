@@ -65,14 +65,16 @@ use self::{
     unanswered_pings::UnansweredPings,
 };
 use crate::{
+    common::{
+        os,
+        output::{self, Output},
+        signals::{self, Stop},
+    },
     http::{
         self, bootstrap,
         connection_limit::ConnectionLimit,
         page::{Page, Readiness},
     },
-    os,
-    output::{self, Output},
-    signals::{self, Stop},
 };
 
 /// How long `ready` waits for the listeners' addresses. A machine may have no network yet.

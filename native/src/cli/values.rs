@@ -1,4 +1,4 @@
-//! Values of options: each parser says in one line what it wants.
+//! Parsers for the values of options. Each error says in one line what the option takes.
 
 use axum::http::Uri;
 use libp2p::{Multiaddr, multiaddr::Protocol};
@@ -6,12 +6,12 @@ use punchline::{address::has_circuit, config::MAX_NAMESPACE_BYTES};
 
 const EXAMPLE: &str = "/ip4/192.0.2.7/udp/45678/quic-v1";
 
-/// What `--relay` takes.
+/// The value of `--relay`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RelaySpec {
     /// The relay's address.
     Address(Multiaddr),
-    /// Where its `/bootstrap.json` is: scheme and authority, without a path.
+    /// The URL of its web host, whose `/bootstrap.json` has its addresses.
     Url(Uri),
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn dial_address(text: &str) -> Result<Multiaddr, String> {
         return Err("to run a relay put it first: punchline relay [OPTIONS]".into());
     }
     let address = multiaddr(text)?;
-    transport_of(&address, false)?;
+    check_transport(&address, false)?;
     Ok(address)
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn listen_address(text: &str) -> Result<Multiaddr, String> {
             "an address to listen on starts with /ip4 or /ip6, as /ip4/0.0.0.0/tcp/4001".into(),
         );
     }
-    transport_of(&address, true)?;
+    check_transport(&address, true)?;
     Ok(address)
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn listen_address(text: &str) -> Result<Multiaddr, String> {
 pub(crate) fn relay(text: &str) -> Result<RelaySpec, String> {
     if text.starts_with('/') {
         let address = multiaddr(text)?;
-        transport_of(&address, false)?;
+        check_transport(&address, false)?;
         return Ok(RelaySpec::Address(address));
     }
     let wanted = || {
@@ -83,8 +83,8 @@ pub(crate) fn seed(text: &str) -> Result<u8, String> {
         .map_err(|_| "a seed is a number from 0 to 255".into())
 }
 
-/// An address has to name a port of a transport that we have.
-fn transport_of(address: &Multiaddr, any_port: bool) -> Result<(), String> {
+/// Checks that an address names a host and a port of a transport that this program has. Port 0 stands for any port.
+fn check_transport(address: &Multiaddr, any_port: bool) -> Result<(), String> {
     let mut parts = address.iter().skip(1);
     let first = address.iter().next();
     if matches!(first, Some(Protocol::Dnsaddr(_))) {

@@ -21,7 +21,7 @@ use tokio::{
 };
 use tower_http::services::fs::{Backend, File, Metadata};
 
-use crate::os;
+use crate::common::os;
 
 /// The largest file that is served. A debug build of the wasm is the largest that belongs to the page.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;

@@ -12,7 +12,7 @@ use libp2p::identity::Keypair;
 use libp2p_webrtc::tokio::Certificate;
 
 use super::settings::KeySource;
-use crate::{identity, os, output};
+use crate::common::{identity, os, output};
 
 const KEY_FILE: &str = "key";
 const CERTIFICATE_FILE: &str = "webrtc-certificate.pem";
@@ -68,18 +68,19 @@ impl Credentials {
         let lock = lock(directory)?;
         let key = identity::from_file(&directory.join(KEY_FILE))?;
         let path = directory.join(CERTIFICATE_FILE);
-        let pem = identity::read_or_create(&path, || {
+        let parse = |pem: &[u8]| {
+            let pem = str::from_utf8(pem).ok();
+            pem.and_then(|pem| Certificate::from_pem(pem).ok())
+                .with_context(|| {
+                    format!(
+                        "{} is no certificate; remove it to have a fresh one created",
+                        path.display()
+                    )
+                })
+        };
+        let certificate = identity::read_or_create(&path, parse, || {
             Ok(fresh_certificate()?.serialize_pem().into_bytes())
         })?;
-        let certificate = String::from_utf8(pem)
-            .ok()
-            .and_then(|pem| Certificate::from_pem(&pem).ok())
-            .with_context(|| {
-                format!(
-                    "{} is no certificate; remove it to have a fresh one created",
-                    path.display()
-                )
-            })?;
         Ok(Self {
             key,
             certificate,

@@ -1,4 +1,4 @@
-//! A relay by its URL: where it is, by its own word and by how we reached it.
+//! A relay's addresses by its URL, from its `/bootstrap.json` and from the host that the URL names.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -9,34 +9,34 @@ use punchline::{
     config::{Bootstrap, MAX_ADDRESSES_PER_PEER, RelayAddress},
 };
 
-/// The largest answer. A real one has 2 KiB.
+/// The largest answer that is read. A relay's has some 2 KiB.
 const MAX_BYTES: u64 = 64 * 1024;
-/// How long it may take, all in all.
+/// How long a request may take as a whole.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// A relay's HTTP server may be behind another one that sends us on, to https for example.
+/// How many redirects are followed: another server in front of the relay's may redirect to https, for example.
 const MAX_REDIRECTS: u32 = 5;
 const PATH: &str = "/bootstrap.json";
 
-/// What a relay's server tells.
+/// A relay's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found {
-    /// Where the relay is.
+pub(crate) struct Answer {
+    /// The relay's peer id and addresses.
     pub(crate) relay: RelayAddress,
-    /// Its STUN ports.
+    /// The ports of its STUN servers.
     pub(crate) stun_ports: Vec<u16>,
 }
 
-/// Asks the server at a URL where its relay is. Blocks for up to 10 s.
-pub(crate) fn fetch(url: &Uri) -> Result<RelayAddress, String> {
-    ask(url, TIMEOUT).map(|found| found.relay)
+/// Fetches the addresses of the relay at a URL. Blocks for up to 10 s.
+pub(crate) fn fetch_relay(url: &Uri) -> Result<RelayAddress, String> {
+    fetch(url, TIMEOUT).map(|answer| answer.relay)
 }
 
-/// Asks it for all it has to tell. Blocks for up to that time.
-pub(crate) fn ask(url: &Uri, timeout: Duration) -> Result<Found, String> {
+/// Fetches the whole answer. Blocks for up to the timeout.
+pub(crate) fn fetch(url: &Uri, timeout: Duration) -> Result<Answer, String> {
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(timeout))
         .max_redirects(MAX_REDIRECTS)
-        // What a proxy reaches, libp2p would not.
+        // A host that only a proxy reaches is no use: libp2p connects without one.
         .proxy(None)
         .build();
     let mut response = ureq::Agent::new_with_config(config)
@@ -48,14 +48,14 @@ pub(crate) fn ask(url: &Uri, timeout: Duration) -> Result<Found, String> {
     let bootstrap: Bootstrap = serde_json::from_slice(&body)
         .map_err(|e| format!("its answer is not a relay's ({e}); check the address"))?;
     let host = url.host().ok_or("the URL names no host")?;
-    Ok(Found {
+    Ok(Answer {
         relay: relay_address(host, &bootstrap)?,
         stun_ports: bootstrap.stun_ports,
     })
 }
 
-/// Where that is, for a person too.
-pub(crate) fn bootstrap_url(url: &Uri) -> String {
+/// The URL of the file for a relay's URL, which may already name it.
+fn bootstrap_url(url: &Uri) -> String {
     let base = url.to_string();
     let base = base.split(['?', '#']).next().unwrap_or(&base);
     let base = base.trim_end_matches('/');
@@ -74,10 +74,10 @@ fn relay_address(host: &str, bootstrap: &Bootstrap) -> Result<RelayAddress, Stri
     })
 }
 
-/// The relay's addresses, the likeliest first.
+/// The relay's addresses, the most likely ones first.
 ///
-/// A relay behind a NAT or in a container knows its own addresses only from inside. But its HTTP
-/// server was reached by the host in the URL, so its other ports most likely are, too.
+/// A relay behind a NAT or in a container knows only its inner addresses. But its HTTP server was reached at the host
+/// in the URL, so its other ports most likely can be, too.
 fn addresses(host: &str, bootstrap: &Bootstrap) -> Vec<Multiaddr> {
     let host = Host::parse(host);
     let listed: Vec<_> = bootstrap
@@ -127,7 +127,7 @@ impl Host {
             .collect()
     }
 
-    /// Whether an address may lead to the relay as it stands. Another machine's loopback is ours.
+    /// Whether an address of the answer can be dialled from here. Another machine's loopback address leads to this one.
     fn may_be_elsewhere(&self, address: &Multiaddr) -> bool {
         match host_of(address) {
             Some(Protocol::Ip4(ip)) => {
@@ -279,7 +279,7 @@ mod tests {
         }
     }
 
-    /// What comes of asking a server that answers every request with this body.
+    /// The result for a server whose answer has this body.
     fn answered(body: Vec<u8>) -> Result<RelayAddress, String> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -292,7 +292,7 @@ mod tests {
             let _ = stream.write_all(head.as_bytes());
             let _ = stream.write_all(&body);
         });
-        let answer = fetch(&url.parse().unwrap());
+        let answer = fetch_relay(&url.parse().unwrap());
         serving.join().unwrap();
         answer
     }

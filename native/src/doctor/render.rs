@@ -1,15 +1,15 @@
-//! The findings in words, for a person.
+//! The report as lines of text for a person.
 
 use super::report::{
     Answer, ByTransport, Expected, Family, Nat, Note, Passes, Port, Relay, Report, SeenFrom, State,
     Verdict,
 };
-use crate::peer::text::clean;
+use crate::common::sanitise::sanitised;
 
-/// Where the second column begins.
+/// The width of the first column.
 const COLUMN: usize = 17;
 
-/// Lines of text.
+/// The lines of the report.
 pub(crate) fn lines(report: &Report) -> Vec<String> {
     let mut lines = vec![
         row("UDP", passes(report.udp)),
@@ -32,7 +32,7 @@ pub(crate) fn lines(report: &Report) -> Vec<String> {
     lines.push(row("Result", result(report)));
     let mut label = "Next";
     for next in &report.next {
-        lines.push(row(label, &clean(next)));
+        lines.push(row(label, &sanitised(next)));
         label = "";
     }
     lines
@@ -93,7 +93,7 @@ fn nat(family: &Family) -> Option<String> {
     Some(format!("{kind}{from}"))
 }
 
-/// Where no UDP was answered.
+/// The line about a NAT when there was no answer by UDP.
 fn tcp_nat(nat: Nat) -> Option<String> {
     let kind = match nat {
         Nat::None => "none, by TCP",
@@ -119,9 +119,9 @@ const fn from_outside(report: &Report) -> &'static str {
 }
 
 fn about_relay(relay: &Relay) -> Vec<String> {
-    let mut lines = vec![format!("Relay {}", clean(&relay.given))];
+    let mut lines = vec![format!("Relay {}", sanitised(&relay.given))];
     if let Some(error) = &relay.error {
-        lines.push(row("  problem", &clean(error)));
+        lines.push(row("  problem", &sanitised(error)));
     }
     lines.extend(relay.transports.iter().map(transport));
     lines
@@ -132,10 +132,10 @@ fn transport(by: &ByTransport) -> String {
         State::Reached { milliseconds } => {
             format!("reached in {milliseconds} ms at {}", by.address)
         }
-        State::Failed { reason } => format!("not reached at {}: {}", by.address, clean(reason)),
+        State::Failed { reason } => format!("not reached at {}: {}", by.address, sanitised(reason)),
         State::NotDialable => "not dialable from a terminal: for browsers".into(),
     };
-    row(&format!("  {}", by.transport), &clean(&text))
+    row(&format!("  {}", by.transport), &sanitised(&text))
 }
 
 const fn note(note: Note) -> &'static str {
@@ -179,11 +179,11 @@ fn result(report: &Report) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::{seen::Seen, verdict::judge};
+    use crate::doctor::{observations::Observations, verdict::judge};
 
     #[test]
     fn without_a_relay_it_says_what_to_do() {
-        let text = lines(&judge(&Seen::default())).join("\n");
+        let text = lines(&judge(&Observations::default())).join("\n");
         for expected in [
             "UDP              not tested",
             "IPv6             none",

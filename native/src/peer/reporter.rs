@@ -1,53 +1,54 @@
-//! Tells a person or a program what happens.
+//! Reports what happens, to a person or to a program.
 
-use punchline::reason::Reason;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libp2p::PeerId;
 use punchline::{
     event::{DeliveryState, Event},
     node::PeerInfo,
+    reason::Reason,
 };
 
 use super::{
-    marks::Marks,
-    names::NoSuchPeer,
+    names::LookupError,
+    paint::Paint,
+    receipts::Receipts,
     render::{HELP, Renderer},
     screen::Screen,
-    text::Paint,
 };
 
-/// Tells everything that is to be told, in the form that was asked for.
+/// Writes events, notes and receipts to the screen, in one [`Style`].
 #[derive(Debug)]
-pub(crate) struct Teller {
+pub(crate) struct Reporter {
     screen: Screen,
     style: Style,
     state: Mutex<State>,
 }
 
-/// How things are told.
+/// The form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
     /// One JSON object a line.
     Json,
-    /// Words; errors go to stderr.
+    /// Text; errors go to stderr.
     Plain,
-    /// Words above a prompt.
+    /// Text above a prompt.
     Prompt,
 }
 
 #[derive(Debug)]
 struct State {
     renderer: Renderer,
-    marks: Marks,
+    receipts: Receipts,
     failures: u64,
 }
 
-impl Teller {
+impl Reporter {
+    /// A reporter without any names or receipts yet.
     pub(crate) fn new(screen: Screen, style: Style) -> Self {
         let state = State {
             renderer: Renderer::new(Paint::stdout(), style == Style::Prompt),
-            marks: Marks::default(),
+            receipts: Receipts::default(),
             failures: 0,
         };
         Self {
@@ -57,15 +58,15 @@ impl Teller {
         }
     }
 
-    /// Tells of an event.
-    pub(crate) async fn tell(&self, event: &Event) {
+    /// Reports an event.
+    pub(crate) async fn report(&self, event: &Event) {
         if self.style == Style::Json {
-            return self.tell_json(event).await;
+            return self.report_json(event).await;
         }
         if let Event::Delivery { .. } = event {
-            return self.tell_delivery(event).await;
+            return self.report_delivery(event).await;
         }
-        self.tell_marks().await;
+        self.write_receipts().await;
         let line = self.state().renderer.event(event);
         match (line, event) {
             (Some(line), Event::Error { .. }) if self.style == Style::Plain => {
@@ -76,55 +77,58 @@ impl Teller {
         }
     }
 
-    /// Something that was typed cannot be done. It counts as a failure.
+    /// Reports that a typed line cannot be carried out, and counts it as a failure.
     pub(crate) async fn refuse(&self, message: String) {
         self.state().failures += 1;
         let code = Reason::InvalidCommand;
-        self.tell(&Event::Error { code, message }).await;
+        self.report(&Event::Error { code, message }).await;
     }
 
-    /// Tells something to the person at the keyboard, which is no event.
+    /// Shows text that is no event to the person at the keyboard. With JSON on stdout it goes to stderr.
     pub(crate) async fn note(&self, text: &str) {
         if self.style == Style::Json {
             self.screen.err(text.into()).await;
         } else {
-            self.tell_marks().await;
+            self.write_receipts().await;
             self.screen.out(text.into()).await;
         }
     }
 
+    /// Shows what can be typed.
     pub(crate) async fn help(&self) {
         self.note(HELP).await;
     }
 
+    /// Shows the table of peers.
     pub(crate) async fn peers(&self, peers: &[PeerInfo]) {
         let table = self.state().renderer.peers(peers);
         self.note(&table).await;
     }
 
-    /// A line went out as these messages; some of the receivers are away at the moment.
-    pub(crate) async fn sent(&self, copies: &[(PeerId, u64)], away: &[PeerId]) {
-        if self.style == Style::Json || copies.is_empty() {
+    /// Takes the messages that a line was sent as, and shows which of its receivers are away.
+    pub(crate) async fn sent(&self, messages: &[(PeerId, u64)], away: &[PeerId]) {
+        if self.style == Style::Json || messages.is_empty() {
             return;
         }
         let waiting = {
             let mut state = self.state();
-            let line = state.marks.enter(copies);
+            let line = state.receipts.add(messages);
             let names: Vec<_> = away.iter().map(|peer| state.renderer.name(*peer)).collect();
             (!names.is_empty()).then(|| format!("  … #{line} waits for {}", names.join(", ")))
         };
         if let Some(waiting) = waiting {
             self.screen.out(waiting).await;
         }
-        self.tell_marks().await;
+        self.write_receipts().await;
     }
 
-    /// There is no event to tell at the moment: marks need not wait for more of their kind.
+    /// Writes the receipts that are due. To be called when no event waits, because receipts of consecutive lines
+    /// become one.
     pub(crate) async fn idle(&self, nothing_unacked: bool) {
         if nothing_unacked {
-            self.state().marks.settle();
+            self.state().receipts.expect_no_more_acks();
         }
-        self.tell_marks().await;
+        self.write_receipts().await;
     }
 
     /// The name of a peer.
@@ -132,18 +136,18 @@ impl Teller {
         self.state().renderer.name(peer)
     }
 
-    /// Which of these peers somebody means.
-    pub(crate) fn find(&self, typed: &str, among: &[PeerId]) -> Result<PeerId, NoSuchPeer> {
+    /// Which of these peers was typed.
+    pub(crate) fn find(&self, typed: &str, among: &[PeerId]) -> Result<PeerId, LookupError> {
         self.state().renderer.names.find(typed, among)
     }
 
-    /// Messages and lines that came to nothing, so far.
+    /// How many messages and typed lines have failed so far.
     pub(crate) fn failures(&self) -> u64 {
         self.state().failures
     }
 
-    async fn tell_json(&self, event: &Event) {
-        if is_failure(event) {
+    async fn report_json(&self, event: &Event) {
+        if is_failed_delivery(event) {
             self.state().failures += 1;
         }
         match serde_json::to_string(event) {
@@ -152,14 +156,14 @@ impl Teller {
         }
     }
 
-    async fn tell_delivery(&self, event: &Event) {
+    async fn report_delivery(&self, event: &Event) {
         let Event::Delivery { to, id, state, .. } = event else {
             return;
         };
         let failure = {
             let mut this = self.state();
-            this.failures += u64::from(is_failure(event));
-            let line = this.marks.changed(*to, *id, *state);
+            this.failures += u64::from(is_failed_delivery(event));
+            let line = this.receipts.update(*to, *id, *state);
             this.renderer.failure(line, event)
         };
         if let Some(failure) = failure {
@@ -167,27 +171,28 @@ impl Teller {
         }
     }
 
-    async fn tell_marks(&self) {
+    async fn write_receipts(&self) {
         if self.style == Style::Json {
             return;
         }
-        let marks: Vec<_> = {
+        let receipts: Vec<_> = {
             let mut state = self.state();
-            let marks = state.marks.take();
-            marks.iter().map(|mark| state.renderer.mark(mark)).collect()
+            let receipts = state.receipts.take();
+            let painted = receipts.iter().map(|text| state.renderer.receipt(text));
+            painted.collect()
         };
-        for mark in marks {
-            self.screen.out(mark).await;
+        for receipt in receipts {
+            self.screen.out(receipt).await;
         }
     }
 
-    /// Locked for a moment at a time, and nothing in between panics.
+    /// Never held across an await. The state stays usable after a panic, so poisoning is ignored.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-const fn is_failure(event: &Event) -> bool {
+const fn is_failed_delivery(event: &Event) -> bool {
     matches!(
         event,
         Event::Delivery {

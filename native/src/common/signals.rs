@@ -3,21 +3,21 @@
 use anyhow::Context;
 use tokio::sync::watch;
 
-use crate::os;
+use super::os;
 
-/// Exit status of a process that was asked twice: what a shell reports for SIGINT.
+/// Exit status after a second request: what a shell reports for a process that SIGINT ended.
 const EXIT_INTERRUPTED: i32 = 130;
 
 /// Becomes true when the process has been asked to stop.
 pub(crate) type Stop = watch::Receiver<bool>;
 
-/// Installs the handlers.
+/// Installs the handlers, which replace the system's own from now on.
 pub(crate) fn install() -> anyhow::Result<Stop> {
     let mut signals = os::StopSignals::install().context("cannot handle signals")?;
-    let (asked, stop) = watch::channel(false);
+    let (requested, stop) = watch::channel(false);
     tokio::spawn(async move {
         signals.next().await;
-        asked.send_replace(true);
+        requested.send_replace(true);
         signals.next().await;
         std::process::exit(EXIT_INTERRUPTED);
     });
@@ -26,7 +26,7 @@ pub(crate) fn install() -> anyhow::Result<Stop> {
 
 /// Waits until the process is asked to stop.
 pub(crate) async fn asked(stop: &mut Stop) {
-    if stop.wait_for(|asked| *asked).await.is_err() {
+    if stop.wait_for(|requested| *requested).await.is_err() {
         std::future::pending::<()>().await;
     }
 }

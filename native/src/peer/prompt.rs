@@ -1,4 +1,4 @@
-//! A prompt with line editing and a history, and printing above it.
+//! A prompt with line editing and a history, above which lines are printed.
 
 use std::{
     io::{self, Write},
@@ -9,32 +9,32 @@ use anyhow::Context;
 use rustyline::{Config, DefaultEditor, ExternalPrinter, error::ReadlineError};
 
 use super::{
-    lines::{self, Lines, LinesSender, Typed},
+    input::{self, InputLine, InputLines, InputSender},
     screen::PromptPrinter,
 };
-use crate::os::TerminalMode;
+use crate::common::os::TerminalMode;
 
 const PROMPT: &str = "> ";
-/// Tells the terminal to deliver pasted text as if it were typed, which is what shells expect.
+/// Switches bracketed paste off, which the prompt switches on and a shell does not expect.
 const PASTE_AS_TYPED: &[u8] = b"\x1b[?2004l";
 
-/// A prompt.
+/// An open prompt.
 pub(crate) struct Prompt {
-    /// What is typed at it.
-    pub(crate) lines: Lines,
+    /// The lines typed at it.
+    pub(crate) lines: InputLines,
     /// Prints above it.
     pub(crate) print: PromptPrinter,
-    /// To be kept until nothing is read or printed any more.
+    /// To be dropped after the last line was read and printed.
     pub(crate) terminal: Terminal,
 }
 
-/// Puts the terminal back on drop: a prompt that waits for a key when the process ends cannot.
+/// Restores the terminal on drop. The prompt cannot: its thread still waits for a key when the process ends.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     _mode: TerminalMode,
 }
 
-/// Opens a prompt on stdin and stdout. `None` if the terminal cannot do it.
+/// Opens a prompt on stdin and stdout; `None` if the terminal lacks what it needs.
 pub(crate) fn open() -> anyhow::Result<Option<Prompt>> {
     let terminal = Terminal {
         _mode: TerminalMode::remember(),
@@ -46,7 +46,7 @@ pub(crate) fn open() -> anyhow::Result<Option<Prompt>> {
     let Ok(mut printer) = editor.create_external_printer() else {
         return Ok(None);
     };
-    let (sender, lines) = lines::channel();
+    let (sender, lines) = input::channel();
     thread::Builder::new()
         .name("prompt".into())
         .spawn(move || read_all(&mut editor, &sender))
@@ -58,21 +58,23 @@ pub(crate) fn open() -> anyhow::Result<Option<Prompt>> {
     }))
 }
 
-fn read_all(editor: &mut DefaultEditor, lines: &LinesSender) {
+fn read_all(editor: &mut DefaultEditor, lines: &InputSender) {
     loop {
         match editor.readline(PROMPT) {
             Ok(text) => {
-                // Pasted text may have several lines: as many messages.
+                // Pasted text may have several lines. Each is a message.
                 let sent = text
                     .lines()
-                    .all(|line| lines.send(Typed::Line(line.into())));
+                    .all(|line| lines.send(InputLine::Text(line.into())));
                 if !sent {
                     return;
                 }
             }
             Err(ReadlineError::Eof | ReadlineError::Interrupted) => return,
             Err(e) => {
-                lines.send(Typed::Bad(format!("the terminal cannot be read: {e}")));
+                lines.send(InputLine::Invalid(format!(
+                    "the terminal cannot be read: {e}"
+                )));
                 return;
             }
         }

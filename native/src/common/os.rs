@@ -1,5 +1,4 @@
-//! What differs between Unix and other systems: signals, file modes, the limit on open files, the
-//! terminal's mode.
+//! What differs between Unix and other systems: signals, file modes, the limit on open files, the terminal's mode.
 
 pub(crate) use imp::*;
 
@@ -19,9 +18,9 @@ mod imp {
     };
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
-    /// Read and write for the owner.
+    /// The mode of a file that only its owner can read and write.
     const PRIVATE_FILE: u32 = 0o600;
-    /// The same for a directory.
+    /// The mode of a directory that only its owner can enter.
     const PRIVATE_DIR: u32 = 0o700;
 
     /// SIGINT and SIGTERM.
@@ -39,7 +38,7 @@ mod imp {
             })
         }
 
-        /// Waits for the next of them.
+        /// Waits for the next signal.
         pub(crate) async fn next(&mut self) {
             tokio::select! {
                 _ = self.interrupt.recv() => {}
@@ -48,21 +47,21 @@ mod imp {
         }
     }
 
-    /// When the content of a file last changed. Other than its time of modification, that cannot
-    /// be set: copies that keep times, and builds that set them all alike, differ in it.
+    /// When a file last changed. Unlike the time of modification, a program cannot set it: it differs between copies
+    /// that keep times, and between builds that set all times alike.
     pub(crate) fn changed(metadata: &fs::Metadata) -> io::Result<SystemTime> {
         let seconds = u64::try_from(metadata.ctime()).map_err(io::Error::other)?;
         let nanos = u32::try_from(metadata.ctime_nsec()).map_err(io::Error::other)?;
         Ok(SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos))
     }
 
-    /// How the terminal on stdin behaves, put back on drop: a prompt that waits for a key when the
-    /// process ends leaves it in raw mode.
+    /// The mode of the terminal on stdin, restored on drop: a prompt that waits for a key when the process ends leaves
+    /// the terminal in raw mode.
     #[derive(Debug)]
     pub(crate) struct TerminalMode(Option<Termios>);
 
     impl TerminalMode {
-        /// Remembers it, if stdin is one.
+        /// Reads the mode, if stdin is a terminal.
         pub(crate) fn remember() -> Self {
             Self(tcgetattr(io::stdin()).ok())
         }
@@ -85,7 +84,7 @@ mod imp {
             .create(path)
     }
 
-    /// Takes away what a group or others may do with a file. Returns whether there was anything.
+    /// Takes all permissions on a file from its group and from others. Returns whether they had any.
     pub(crate) fn make_private(file: &File) -> io::Result<bool> {
         let mode = file.metadata()?.permissions().mode();
         if mode & 0o077 == 0 {
@@ -95,7 +94,7 @@ mod imp {
         Ok(true)
     }
 
-    /// Allows this process as many open files as it may have, and returns how many those are.
+    /// Raises this process's limit on open files as far as the system allows, and returns the limit.
     pub(crate) fn raise_open_files() -> Option<u64> {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
         if soft >= hard || setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_err() {
@@ -123,7 +122,7 @@ mod imp {
             Ok(Self)
         }
 
-        /// Waits for the next of them.
+        /// Waits for the next signal.
         pub(crate) async fn next(&mut self) {
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
@@ -131,7 +130,7 @@ mod imp {
         }
     }
 
-    /// The console of other systems is put back by whoever changes it.
+    /// Nothing: on other systems the prompt restores the console.
     #[derive(Debug)]
     pub(crate) struct TerminalMode;
 
@@ -141,22 +140,22 @@ mod imp {
         }
     }
 
-    /// Creates a directory; who may enter it is inherited here.
+    /// Creates a directory, whose permissions are inherited from its parent.
     pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
         fs::create_dir_all(path)
     }
 
-    /// When a file last changed, by its own word.
+    /// When a file was last modified.
     pub(crate) fn changed(metadata: &fs::Metadata) -> io::Result<SystemTime> {
         metadata.modified()
     }
 
-    /// Access is inherited from the directory here.
+    /// Nothing: permissions are inherited from the directory.
     pub(crate) fn make_private(_: &File) -> io::Result<bool> {
         Ok(false)
     }
 
-    /// There is no such limit here.
+    /// No limit is known.
     pub(crate) fn raise_open_files() -> Option<u64> {
         None
     }

@@ -1,4 +1,7 @@
-//! Lines on stdout and stderr that can neither block the event loop nor panic.
+//! Lines on stdout and stderr, for what must never wait for their reader.
+//!
+//! Unlike the peer's screen, which waits while stdout is slow, this drops lines and counts them: a relay serves its
+//! peers whether or not anybody reads what it prints.
 
 use std::{
     io::{self, Write},
@@ -9,9 +12,9 @@ use std::{
 
 use tokio::sync::watch;
 
-/// Lines that wait for a slow reader of stdout; beyond them lines are dropped and counted.
+/// How many lines wait for a slow reader of stdout. More are dropped and counted.
 const QUEUE_LEN: usize = 4_096;
-/// How long a reader of stdout may take for the last lines when we stop.
+/// How long the reader of stdout may take for the last lines at the end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Writes lines to stdout from a thread of its own.
@@ -45,7 +48,7 @@ impl Output {
         })
     }
 
-    /// Queues one line, without its end.
+    /// Queues a line, or drops it when the queue is full.
     pub(crate) fn line(&mut self, line: String) {
         match self.lines.try_send(line) {
             Ok(()) if self.dropped > 0 => {
@@ -57,18 +60,18 @@ impl Output {
         }
     }
 
-    /// Resolves when nobody reads stdout any more.
+    /// Waits until stdout has no reader any more.
     pub(crate) fn closed(&self) -> impl Future<Output = ()> + use<> {
         let mut closed = self.closed.clone();
         async move {
-            // An error means that the writer ended without a fault: then this is no reason to stop.
+            // An error means that the thread ended without a fault, which is no reason to stop.
             if closed.wait_for(|closed| *closed).await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Writes what is queued, unless that takes too long.
+    /// Waits until the queued lines are written, with a time limit.
     pub(crate) fn finish(self) {
         drop(self.lines);
         let _ = self.finished.recv_timeout(FLUSH_TIMEOUT);
@@ -85,7 +88,7 @@ fn write_all(queue: &Receiver<String>) -> io::Result<()> {
     Ok(())
 }
 
-/// One line on stderr for the person who started us. `eprintln!` would panic on a closed stderr.
+/// Writes a line to stderr, if there is one: `eprintln!` would panic on a closed stderr.
 pub(crate) fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }

@@ -1,7 +1,7 @@
-//! Where a key comes from: a file, a seed, or nowhere before now.
+//! The peer's key: read from a file, computed from a seed, or generated.
 //!
-//! A key file holds libp2p's protobuf form of an ed25519 keypair (68 bytes), which is what other
-//! libp2p programs read and write too.
+//! A key file holds the protobuf encoding of an ed25519 private key (68 bytes), which other libp2p programs read
+//! and write too: <https://github.com/libp2p/specs/blob/master/peer-ids/peer-ids.md#keys>.
 
 use std::{
     fs::{self, File},
@@ -12,14 +12,14 @@ use std::{
 use anyhow::{Context, bail};
 use libp2p::identity::{Keypair, ed25519};
 
-use crate::{os, output};
+use super::{os, output};
 
-/// More than any key or certificate needs. What is longer is some other file.
+/// The longest file that is read: far more than a key or a certificate needs.
 const MAX_SECRET_BYTES: u64 = 16 * 1024;
 /// Bytes of an ed25519 secret key.
 const SECRET_KEY_BYTES: usize = 32;
 
-/// The key in that file, the key of that seed, or a fresh one.
+/// The key from a file, of a seed, or a fresh one.
 pub(crate) fn load(file: Option<&Path>, seed: Option<u8>) -> anyhow::Result<Keypair> {
     match (file, seed) {
         (Some(path), _) => from_file(path),
@@ -37,23 +37,24 @@ pub(crate) fn load(file: Option<&Path>, seed: Option<u8>) -> anyhow::Result<Keyp
 
 /// The key in a file, which is created with a fresh key if it does not exist.
 pub(crate) fn from_file(path: &Path) -> anyhow::Result<Keypair> {
-    let bytes = read_or_create(path, || {
+    let parse = |bytes: &[u8]| {
+        Keypair::from_protobuf_encoding(bytes).ok().with_context(|| {
+            format!(
+                "{} holds no ed25519 key in libp2p's protobuf form (it has {} bytes, a key has 68); \
+                 name another file to have one created",
+                path.display(),
+                bytes.len()
+            )
+        })
+    };
+    read_or_create(path, parse, || {
         let key = Keypair::generate_ed25519();
         key.to_protobuf_encoding()
             .context("cannot encode a fresh key")
-    })?;
-    let Ok(key) = Keypair::from_protobuf_encoding(&bytes) else {
-        bail!(
-            "{} holds no ed25519 key in libp2p's protobuf form (it has {} bytes, a key has 68); \
-             name another file to have one created",
-            path.display(),
-            bytes.len()
-        );
-    };
-    Ok(key)
+    })
 }
 
-/// The key whose secret bytes are the seed, then zeros.
+/// The key whose 32 secret bytes are the seed and then zeros.
 pub(crate) fn from_seed(seed: u8) -> anyhow::Result<Keypair> {
     let mut bytes = [0; SECRET_KEY_BYTES];
     bytes[0] = seed;
@@ -61,26 +62,40 @@ pub(crate) fn from_seed(seed: u8) -> anyhow::Result<Keypair> {
     Ok(ed25519::Keypair::from(secret).into())
 }
 
-/// The bytes of a secret file; if there is none, it is made with `fresh`, readable only by us.
-pub(crate) fn read_or_create(
+/// The secret in a file. If there is no file, one is created from the bytes of `fresh`, with mode 0600.
+///
+/// A file that others can read loses those permissions, but only once `parse` has accepted its content: any
+/// other file was named by mistake and stays as it is.
+pub(crate) fn read_or_create<T>(
     path: &Path,
+    parse: impl Fn(&[u8]) -> anyhow::Result<T>,
     fresh: impl FnOnce() -> anyhow::Result<Vec<u8>>,
-) -> anyhow::Result<Vec<u8>> {
-    if let Some(bytes) = read(path)? {
-        return Ok(bytes);
+) -> anyhow::Result<T> {
+    if let Some(secret) = read(path, &parse)? {
+        return Ok(secret);
     }
     let bytes = fresh()?;
     match create(path, &bytes) {
-        Ok(()) => Ok(bytes),
-        // Another process was faster; what it wrote is the truth.
+        Ok(()) => parse(&bytes),
+        // Another process created it in the meantime, and may already use what it wrote.
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            read(path)?.with_context(|| format!("{} came and went", path.display()))
+            read(path, &parse)?.with_context(|| format!("{} came and went", path.display()))
         }
         Err(e) => Err(e).with_context(|| format!("cannot create {}", path.display())),
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+/// `None` if there is no such file.
+fn read<T>(path: &Path, parse: impl Fn(&[u8]) -> anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    let Some(file) = open(path)? else {
+        return Ok(None);
+    };
+    let secret = parse(&read_all(path, &file)?)?;
+    make_private(path, &file);
+    Ok(Some(secret))
+}
+
+fn open(path: &Path) -> anyhow::Result<Option<File>> {
     let cannot_read = || format!("cannot read {}", path.display());
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => {}
@@ -92,8 +107,25 @@ fn read(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e).with_context(cannot_read),
     }
-    let file = File::open(path).with_context(cannot_read)?;
-    match os::make_private(&file) {
+    File::open(path).with_context(cannot_read).map(Some)
+}
+
+fn read_all(path: &Path, file: &File) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MAX_SECRET_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    if bytes.len() as u64 > MAX_SECRET_BYTES {
+        bail!(
+            "{} has more than {MAX_SECRET_BYTES} bytes: that is no key",
+            path.display()
+        );
+    }
+    Ok(bytes)
+}
+
+fn make_private(path: &Path, file: &File) {
+    match os::make_private(file) {
         Ok(false) => {}
         Ok(true) => output::complain(&format!(
             "warning: others could read {}; its mode is 0600 now",
@@ -104,20 +136,10 @@ fn read(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
             path.display()
         )),
     }
-    let mut bytes = Vec::new();
-    file.take(MAX_SECRET_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .with_context(cannot_read)?;
-    if bytes.len() as u64 > MAX_SECRET_BYTES {
-        bail!(
-            "{} has more than {MAX_SECRET_BYTES} bytes: that is no key",
-            path.display()
-        );
-    }
-    Ok(Some(bytes))
 }
 
-/// Writes a whole file or none, never over one that exists. Temporary files have mode 0600.
+/// Creates the file with all its content or not at all, and never replaces one. A temporary file has mode 0600,
+/// and so does what it becomes.
 fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -140,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seed_zero_is_who_it_always_was() {
+    fn seed_zero_has_the_documented_peer_id() {
         assert_eq!(
             from_seed(0).unwrap().public().to_peer_id().to_string(),
             "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
@@ -175,13 +197,29 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_others_could_read_they_no_longer_can() {
+    fn a_key_that_others_can_read_becomes_private() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
         let key = from_file(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(from_file(&path).unwrap().public(), key.public());
         assert_eq!(mode(&path), 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_is_no_secret_keeps_its_mode() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("diary");
+        for bytes in [vec![], vec![7; 68], vec![7; 20_000]] {
+            fs::write(&path, &bytes).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+            from_file(&path).unwrap_err();
+            let refuse = |_: &[u8]| -> anyhow::Result<()> { bail!("no certificate") };
+            read_or_create(&path, refuse, || panic!("the file exists")).unwrap_err();
+            assert_eq!(mode(&path), 0o664);
+            assert_eq!(fs::read(&path).unwrap(), bytes);
+        }
     }
 
     #[test]
@@ -219,10 +257,11 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_second_takes_the_firsts_key() {
+    fn a_key_that_another_process_just_created_is_used() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
-        let bytes = read_or_create(&path, || {
+        let parse = |bytes: &[u8]| Ok(bytes.to_vec());
+        let bytes = read_or_create(&path, parse, || {
             fs::write(&path, "the other's").unwrap();
             Ok(b"ours".to_vec())
         });
