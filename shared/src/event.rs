@@ -1,7 +1,6 @@
-//! What goes into a node and what comes out of it.
+//! What comes out of a node.
 //!
-//! [`Event`] is the same object in Rust, as a line of NDJSON and in JavaScript. [`Command`] is a
-//! typed line: the terminal and the page read it with the same parser.
+//! An [`Event`] is the same object in Rust, as a line of NDJSON and in JavaScript.
 
 #[cfg(test)]
 mod tests;
