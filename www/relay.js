@@ -1,37 +1,16 @@
-// Where the relay is, and which room: from the page's URL, from what a person types, and from what
-// the relay serves at /bootstrap.json.
+// Where the relay is: from what a person types, or from what the relay itself serves at /bootstrap.json.
 
-import { isLoopback, oneLine } from "./text.js";
+import { DEFAULT_ROOM } from "./place.js";
+import { oneLine, trimEnd } from "./text.js";
 
-/** A relay that has not served /bootstrap.json by then is not there. */
+/** A relay that takes longer to serve /bootstrap.json counts as absent. */
 const FETCH_TIMEOUT_MS = 10_000;
-/** A bootstrap.json is some hundred bytes; what is longer is something else. */
+/** A bootstrap.json has some hundred bytes; a longer file is something else. */
 const MAX_BOOTSTRAP_CHARS = 64 * 1024;
 /** More addresses than a relay has. */
 const MAX_ADDRESSES = 32;
-export const DEFAULT_ROOM = "rendezvous";
 
-/** The room and relay that a URL names: `#room=…&relay=…`; `?relay=…` works too. */
-export function fromUrl(href) {
-  const url = new URL(href);
-  const hash = new URLSearchParams(url.hash.slice(1));
-  const get = (key) => hash.get(key) || url.searchParams.get(key) || undefined;
-  return { room: get("room"), relay: get("relay") };
-}
-
-/** The same URL with another room and relay; what is `undefined` is left out. */
-export function toUrl(href, { room, relay }) {
-  const url = new URL(href);
-  const hash = new URLSearchParams(url.hash.slice(1));
-  for (const [key, value] of [["room", room], ["relay", relay]]) {
-    url.searchParams.delete(key);
-    if (value) hash.set(key, value);
-    else hash.delete(key);
-  }
-  // Multiaddrs and most names are easier to read, and to copy, like this; `+` would be a space.
-  url.hash = hash.toString().replaceAll("%2F", "/").replaceAll("%3A", ":").replaceAll("+", "%20");
-  return url.href;
-}
+const SLASH = /\//;
 
 /**
  * Finds the relay's addresses.
@@ -65,7 +44,7 @@ function bootstrapUrl(text, page) {
   if (page.protocol === "https:" && url.protocol === "http:") {
     throw new Error("This page came by https and so may not ask an http URL. Open the relay's own page, or use its https URL.");
   }
-  return url.pathname.endsWith("/bootstrap.json") ? url : new URL("bootstrap.json", `${url.origin}${url.pathname.replace(/\/*$/, "/")}`);
+  return url.pathname.endsWith("/bootstrap.json") ? url : new URL("bootstrap.json", `${url.origin}${trimEnd(url.pathname, SLASH)}/`);
 }
 
 async function bootstrap(url, fetch) {
@@ -131,11 +110,7 @@ function canDial(address, secure) {
   return parts.includes("ws") && (parts.includes("tls") || !secure);
 }
 
-/** What to do about a reason that a relay cannot be used. */
-export function advice(reason = "") {
-  if (/another peer answers/i.test(reason)) {
-    return "Another peer id answers there than the address names. Copy the relay's address again, or reload the page.";
-  }
-  if (/no relay|no reservation|protocol/i.test(reason)) return "What answers there is no relay. Check the address.";
-  return "Is the relay running? A firewall or proxy may also block WebSockets.";
+/** Whether a host, of a URL or a multiaddr, is this very machine. */
+export function isLoopback(host) {
+  return ["localhost", "[::1]", "::1", "0.0.0.0"].includes(host) || host.startsWith("127.");
 }

@@ -1,5 +1,5 @@
-// The page in Debian's Chromium, with the relay's Content-Security-Policy and a stand-in for its
-// peer: what only a browser can tell. Screenshots go to target/page/.
+// The page in Debian's Chromium, with the relay's Content-Security-Policy and a stand-in for its peer: what only a real
+// browser shows. Screenshots go to target/page/.
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
@@ -30,7 +30,6 @@ before(async () => {
   if (skip) return;
   await mkdir(SHOTS, { recursive: true });
   site = await serve(options);
-  // A wait that fails tells more than a whole run that never ends.
   browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
 });
 after(async () => {
@@ -125,8 +124,8 @@ for (const colorScheme of ["light", "dark"]) {
       await check("invite");
       await page.keyboard.press("Escape");
       await withPeer(page, (peer) => {
-        peer.relayList = [{ addresses: [], state: "waiting", retry_in_ms: 3900, reason: "the connection was closed" }];
-        peer.emit({ event: "reservation_lost", relay: "R", reason: "closed" });
+        peer.relayList = [{ addresses: [], state: "waiting", retry_in_ms: 3900, code: "connection-closed", reason: "the connection was closed" }];
+        peer.emit({ event: "reservation_lost", relay: "R", code: "connection-closed", reason: "closed" });
       });
       await page.getByRole("status").getByText("Relay lost").waitFor();
       await check("lost");
@@ -318,7 +317,7 @@ test("a flood of messages, some of 64 KiB: the page answers, and keeps no more t
   await context.close();
 });
 
-test("who reads back is not torn away, and is told of what is new", { skip }, async () => {
+test("the page does not scroll away from what is being read, and counts what is new", { skip }, async () => {
   const context = await browser.newContext();
   const page = await open(context);
   await online(page);
