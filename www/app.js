@@ -22,8 +22,8 @@ const LAST_RETRY_MS = 30_000;
 
 /**
  * @param {Window} window
- * @param {() => Promise<{Peer: object, qr(text: string): object}>} loadWeb rejects with an Error
- *   whose `phase` says what to show
+ * @param {() => Promise<{Peer: object, qr(text: string): object}>} loadWeb loads the package; rejects with an Error whose
+ *   `phase` says what to show
  */
 export function createApp(window, loadWeb) {
   const { document, navigator } = window;
@@ -80,9 +80,9 @@ export function createApp(window, loadWeb) {
     await restart();
   }
 
-  /** Stops what runs, and starts anew. */
+  /** Stops the peer that runs, and starts another. */
   function restart(between = async () => {}) {
-    // What crashed can neither stop nor start again.
+    // A peer that has crashed can neither stop nor start again.
     if (app.phase === "panic") return work;
     const mine = next();
     return queue(async () => {

@@ -15,7 +15,7 @@ const FINAL = new Set(["acked", "failed"]);
 export class Model {
   peerId = "";
   room = "";
-  /** Who is here, or has been lately: id → {id, path, transport, address, rtt, unacked}. */
+  /** The peers of the room, by id: {id, path, transport, address, rtt, unacked}. One without a path is away. */
   peers = new Map();
   /** The peer's last answer about its relays, and when it came. */
   relays = { at: 0, list: [] };

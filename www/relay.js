@@ -7,14 +7,14 @@ import { oneLine, trimEnd } from "./text.js";
 const FETCH_TIMEOUT_MS = 10_000;
 /** A bootstrap.json has some hundred bytes; a longer file is something else. */
 const MAX_BOOTSTRAP_CHARS = 64 * 1024;
-/** More addresses than a relay has. */
+/** Addresses that are read; no relay has as many. */
 const MAX_ADDRESSES = 32;
 
 const SLASH = /\//;
 
 /**
  * Finds the relay's addresses.
- * @param {string | undefined} typed a multiaddr, a URL or a host; nothing: whoever served the page
+ * @param {string | undefined} typed a multiaddr, a URL or a host; if nothing, the relay that served the page
  * @param {URL} page where the page is from
  * @returns {Promise<{relays: string[], room: string, all: string[]}>}
  */
@@ -42,7 +42,7 @@ function bootstrapUrl(text, page) {
     throw new Error("A relay's URL begins with http:// or https://; a multiaddr begins with a slash.");
   }
   if (page.protocol === "https:" && url.protocol === "http:") {
-    throw new Error("This page came by https and so may not ask an http URL. Open the relay's own page, or use its https URL.");
+    throw new Error("This page was loaded over https, so it may not ask an http URL. Open the relay's own page, or use its https URL.");
   }
   return url.pathname.endsWith("/bootstrap.json") ? url : new URL("bootstrap.json", `${url.origin}${trimEnd(url.pathname, SLASH)}/`);
 }
@@ -61,7 +61,7 @@ async function bootstrap(url, fetch) {
     throw new Error(`${url.host} is no relay: it has no /bootstrap.json (HTTP ${response.status}).`);
   }
   const served = text.length <= MAX_BOOTSTRAP_CHARS ? read(text) : undefined;
-  if (!served) throw new Error(`${url.host} is no relay: what it serves at /bootstrap.json says no addresses.`);
+  if (!served) throw new Error(`${url.host} is no relay: what it serves at /bootstrap.json lists no addresses.`);
   return served;
 }
 
@@ -75,22 +75,21 @@ function read(text) {
   }
 }
 
-/** Those of the addresses that a browser can dial. Throws an Error that says why there are none. */
+/** The addresses that a browser can dial. Throws an Error that says why there are none. */
 export function dialable(addresses, secure) {
   const usable = addresses.filter((address) => canDial(address, secure));
   if (usable.length) return usable;
   const listed = addresses.map((address) => oneLine(address, 120)).join(", ");
   if (secure && addresses.some((address) => canDial(address, false))) {
-    throw new Error(`This page came by https, and so may only dial wss or webrtc-direct. The relay has ${listed}`);
+    throw new Error(`This page was loaded over https, so it may only dial wss or webrtc-direct. The relay has ${listed}`);
   }
   if (!listed) throw new Error("The relay lists no addresses. It may still be starting.");
   throw new Error(`A browser cannot dial ${listed}: it needs an address with /ws, /wss or /webrtc-direct. A relay's /ws port is usually the one after its TCP port.`);
 }
 
 /**
- * Those of a relay's addresses that lead where its URL does, for that host has just answered. A relay
- * lists every network of its machine; a browser that dialled them all would ask for permission to
- * look into the local network, and meet strangers at 127.0.0.1.
+ * The relay's addresses at the host of its URL, which has just answered. A relay lists every network of its machine; a
+ * browser that dialled them all would ask for permission to look into the local network, and meet strangers at 127.0.0.1.
  */
 function near(addresses, host) {
   const same = addresses.filter((address) => sameHost(address.split("/")[2], host));

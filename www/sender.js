@@ -1,4 +1,4 @@
-// What becomes of a typed line: a command, or a message to one or all.
+// Does what a typed line asks for: a command, or a message to one peer or to all.
 
 import { HELP, parse } from "./command.js";
 import { facts } from "./peers.js";
@@ -46,7 +46,7 @@ export function createSender(model, page) {
   /** Sends the failed copies of a message again. */
   async function retry(entry) {
     const failed = entry.copies.filter(({ state }) => state === "failed");
-    // All before the first is sent, so that a second click finds none.
+    // All are marked before the first is sent, so that a second click finds none that failed.
     for (const copy of failed) model.sentAgain(entry, copy);
     for (const copy of failed) {
       const peer = page.peer();

@@ -64,7 +64,7 @@ const FIXED = {
     text: "Punchline is open in another tab.",
     card: {
       title: "Open in another tab",
-      text: "Another tab of this browser already is this peer. Two tabs cannot be the same peer at once.",
+      text: "Another tab of this browser is already this peer. Two tabs cannot be the same peer at once.",
       actions: [["useHere", "Use this tab instead"], ["temporary", "Open here with a temporary identity"]],
     },
   }),

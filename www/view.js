@@ -56,7 +56,7 @@ export function createView(document, on) {
     if (empty.hidden) return;
     setText(empty.querySelector("h2"), alone ? "Nobody else is here yet" : "Say hello");
     setText(empty.querySelector("p"), alone
-      ? "Send this link to somebody, or scan it with a phone. Who opens it meets you here. Between two browsers messages pass through the relay, which cannot read them."
+      ? "Send this link to somebody, or scan it with a phone. Whoever opens it meets you here. Between two browsers messages pass through the relay, which cannot read them."
       : "What you type goes to everyone in the room. Choose a peer to write to that one only.");
     byId("empty-invite").hidden = !alone;
   }
@@ -77,7 +77,7 @@ export function createView(document, on) {
       if (app.invite) for (const show of invites) show(app.invite);
       setText(byId("invite-terminal"), app.terminal);
     },
-    /** Shows a text until it is closed. */
+    /** Shows a notice until a person closes it. */
     notice(text) {
       byId("notices").replaceChildren();
       if (!text) return;
@@ -178,7 +178,7 @@ function setUpDialogs(document, on) {
   return { open };
 }
 
-/** Shown in place of an empty conversation when there is something to decide. */
+/** A heading, a text and buttons in place of an empty conversation, when there is something to decide. */
 class Card {
   #root;
   #onAction;

@@ -1,4 +1,4 @@
-// The page itself, in a DOM without a browser, with a stand-in for its peer: driven as a person would.
+// The page in a DOM without a browser, with a stand-in for its peer, used as a person would use it.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";

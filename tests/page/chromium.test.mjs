@@ -42,7 +42,7 @@ function close({ server }) {
   server.closeAllConnections();
 }
 
-/** A page whose every complaint is a failure: of scripts, of the policy, of a missing file. */
+/** Opens the page, and notes each of its complaints as a fault: of scripts, of the policy, of a missing file. */
 async function open(context, url = site.url, { allow = /^$/ } = {}) {
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT_MS);
@@ -164,6 +164,7 @@ test("by keyboard alone", { skip }, async () => {
   await page.keyboard.press("Enter");
   await page.locator(".entry.out").waitFor();
   assert.deepEqual(await withPeer(page, (peer) => peer.calls.filter(([call]) => call === "send")), [["send", A, "one\ntwo"]]);
+  assert.deepEqual(page.faults, []);
   await context.close();
 });
 
@@ -179,7 +180,7 @@ test("the identity stays over a reload, until a new one is asked for", { skip },
   await page.getByRole("button", { name: "Settings" }).click();
   await page.getByRole("button", { name: "New identity" }).click();
   await page.getByRole("dialog", { name: "A new identity?" }).getByRole("button", { name: "New identity" }).click();
-  // The page shows it when it is kept, which is later than it is made.
+  // The page shows an identity once it is kept, which is later than it is made.
   await page.waitForFunction((old) => document.getElementById("identity-id").textContent !== old, first);
   const second = await id();
   assert.notEqual(second, first);
@@ -336,5 +337,6 @@ test("the page does not scroll away from what is being read, and counts what is 
   await page.getByRole("button", { name: "3 new messages" }).click();
   const left = await page.getByRole("log").evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
   assert.ok(left < 2, `${left} px are left`);
+  assert.deepEqual(page.faults, []);
   await context.close();
 });

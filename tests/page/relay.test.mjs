@@ -1,25 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { inviteLink, qrPath } from "../../www/invite.js";
-import { Model } from "../../www/model.js";
-import { fromUrl, toUrl } from "../../www/place.js";
 import { dialable, locate } from "../../www/relay.js";
-import { statusOf } from "../../www/status.js";
 
 const PAGE = new URL("http://127.0.0.1:45680/#room=garden");
 const WS = "/ip4/192.0.2.7/tcp/45679/ws/p2p/12D3KooWR";
 const served = (body, status = 200) => async () => new Response(typeof body === "string" ? body : JSON.stringify(body), { status });
-
-test("room and relay come from the URL, and go back into it", () => {
-  assert.deepEqual(fromUrl("http://x/#room=a%20b&relay=/ip4/1.2.3.4/tcp/1/ws"), { room: "a b", relay: "/ip4/1.2.3.4/tcp/1/ws" });
-  assert.deepEqual(fromUrl("http://x/?relay=http://y:1"), { room: undefined, relay: "http://y:1" });
-  for (const room of ["a b", "x&relay=/evil", "ä#%+", "<b>", "a=b"]) {
-    assert.equal(fromUrl(toUrl("http://x/?relay=old", { room })).room, room);
-    assert.equal(fromUrl(toUrl("http://x/?relay=old", { room })).relay, undefined);
-  }
-  assert.equal(toUrl("http://x/", { room: "den", relay: WS }), `http://x/#room=den&relay=${WS}`);
-});
 
 test("without anything typed the page's own relay is asked", async () => {
   let asked;
@@ -67,42 +53,7 @@ test("an https page dials no plain WebSocket", () => {
   const all = [WS, "/dns/r.example/tcp/443/tls/ws", "/dns/r.example/tcp/443/wss", "/ip4/1.2.3.4/udp/1/webrtc-direct/certhash/u", "/ip4/1.2.3.4/udp/1/quic-v1", `${WS}/p2p-circuit`];
   assert.deepEqual(dialable(all, true), all.slice(1, 4));
   assert.deepEqual(dialable(all, false), all.slice(0, 4));
-  assert.throws(() => dialable([WS], true), /came by https/);
-});
-
-test("a link from a loopback page names the machine's network address, if it is known", () => {
-  assert.deepEqual(inviteLink(PAGE, "den", undefined, [WS]), { link: "http://192.0.2.7:45680/#room=den", reach: "network" });
-  assert.deepEqual(inviteLink(PAGE, "den", undefined, ["/ip4/127.0.0.1/tcp/1/ws"]), { link: "http://127.0.0.1:45680/#room=den", reach: "machine" });
-  assert.deepEqual(inviteLink(new URL("https://r.example/"), "den", WS), { link: `https://r.example/#room=den&relay=${WS}`, reach: "everywhere" });
-});
-
-test("a QR code is drawn as runs, inside an empty border", () => {
-  assert.equal(qrPath({ size: 3, dark: Uint8Array.from([1, 1, 0, 0, 0, 0, 1, 0, 1]) }), "M4 4h2v1h-2zM4 6h1v1h-1zM6 6h1v1h-1z");
-});
-
-function status(app, relays = [], peers = []) {
-  const model = new Model();
-  model.begin("garden");
-  model.setRelays(relays, 1000);
-  model.setConnections(peers);
-  return statusOf({ phase: "running", ...app }, model, 1000);
-}
-
-test("the status line says how it is", () => {
-  const waiting = [{ addresses: [], state: "waiting", retry_in_ms: 3600, code: "wrong-peer", reason: "another peer answers there: 12D3KooWX" }];
-  const here = [{ peer: "A", path: "direct" }];
-  assert.equal(status({}, []).text, "Connecting to the relay…");
-  assert.deepEqual(status({}, [{ addresses: [], state: "online" }], here), { tone: "good", text: "Online in room “garden” · 1 peer" });
-  const lost = status({ wasOnline: true }, waiting, here);
-  assert.equal(lost.text + lost.countdown, "Relay lost: retrying in 4 s");
-  assert.match(lost.detail, /still talk with 1 peer/);
-  const never = status({}, waiting);
-  assert.match(never.text, /Cannot reach the relay: retrying/);
-  assert.match(never.detail, /Another peer answers there.*Copy the relay's address again/);
-  assert.match(status({ offline: true }).text, /Offline/);
-  assert.match(status({ phase: "lost", reason: "x is no relay", retryAt: 3000 }).countdown, / in 2 s/);
-  assert.equal(status({ phase: "missing" }).card.command, "cargo xtask web");
-  assert.match(status({ phase: "panic", reason: "index out of\nbounds" }).card.text, /out of bounds/);
+  assert.throws(() => dialable([WS], true), /loaded over https/);
 });
 
 test("of a relay's addresses those are dialled that lead where its URL does", async () => {
