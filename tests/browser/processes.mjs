@@ -21,6 +21,8 @@ const TAIL_LINES = 25;
 /** The range of ports for relays that keep them over a restart: below those that systems give out. */
 const [FIRST_PORT, LAST_PORT] = [20_000, 32_000];
 const PORT_TRIES = 20;
+/** What the program exits with when it cannot start, as when a port is in use. */
+const CANNOT_START = 1;
 
 /** A prefix of commands that are to die with this process, even when it is killed. */
 const DIES_WITH_US = existsSync("/usr/bin/setpriv") ? ["/usr/bin/setpriv", "--pdeathsig", "KILL"] : [];
@@ -43,6 +45,7 @@ class Process {
     this.exited = new Promise((resolve) => this.child.once("close", (code, signal) => {
       running.delete(this.child);
       this.ended = `exited: ${code ?? signal}`;
+      this.exitCode = code;
       this.#look();
       resolve(code);
     }));
@@ -65,8 +68,9 @@ class Process {
       });
     }
     const event = found();
-    if (!event) throw new Error(`no ${what} from punchline ${this.args.join(" ")} (${this.ended ?? "it runs"})\n${this.tail()}`);
-    return event;
+    if (event) return event;
+    const error = new Error(`no ${what} from punchline ${this.args.join(" ")} (${this.ended ?? "it runs"})\n${this.tail()}`);
+    throw Object.assign(error, { exitCode: this.exitCode });
   }
 
   /** Calls `hear` for each event from now on, until the function that it returns is called. */
@@ -146,8 +150,8 @@ export async function startRelay(t, { stays = false, args = [] } = {}) {
       await relay.start();
       return relay;
     } catch (error) {
-      // Another process has one of the ports.
-      if (!stays || tries === PORT_TRIES || !/cannot listen/.test(error.message)) throw error;
+      // Another program has one of the ports.
+      if (!stays || tries === PORT_TRIES || error.exitCode !== CANNOT_START) throw error;
     }
   }
 }

@@ -1,13 +1,13 @@
-// One peer from its start to its stop: reads its events into the model, and asks it now and then for
-// what events do not say.
+// Follows one peer from its start to its stop: reads its events into the model, and asks it now and then for what events
+// do not say.
 
-/** Events are handled this long at a time; then the browser may draw and take input. */
+/** Events are handled for this long at a time; then the browser may draw and take input. */
 const SLICE_MS = 8;
-/** The clock is looked at after so many events. */
+/** The clock is read once for this many events. */
 const SLICE_EVENTS = 32;
-/** How often a visible page asks for the relays' state; for round trips half as often. */
+/** How often a visible page asks for the relays' state. It asks for round trips half as often. */
 const POLL_MS = 1000;
-/** After an event that changes who is here, or how, the page asks this soon. */
+/** How soon the page asks after an event that changes who is here, or how. */
 const SOON_MS = 150;
 
 const ASK_AFTER = new Set(["connected", "path_changed", "disconnected", "reserved", "reservation_lost", "registered", "ready"]);
@@ -17,7 +17,7 @@ const ASK_AFTER = new Set(["connected", "path_changed", "disconnected", "reserve
  * @param {import("./model.js").Model} model
  * @param {{now(): number, visible(): boolean, changed(event?: object): void, ended(): void}} on
  */
-export function createSession(peer, model, on) {
+export function createRunningPeer(peer, model, on) {
   let stopped = false;
   let crashed = false;
   let turn = 0;
@@ -37,7 +37,7 @@ export function createSession(peer, model, on) {
       if (done) break;
       model.apply(value, on.now());
       if (ASK_AFTER.has(value.event)) askSoon();
-      // What crashed answers nothing any more.
+      // A peer that has crashed answers nothing any more.
       if (value.event === "panic") {
         crashed = true;
         finish();
@@ -60,7 +60,7 @@ export function createSession(peer, model, on) {
     }, SOON_MS);
   }
 
-  /** Who is here is asked again when an event said otherwise meanwhile. */
+  /** An answer about connections that an event has overtaken is dropped: that event asks again. */
   async function ask(connections) {
     if (stopped) return;
     const before = peerEvents;
@@ -70,7 +70,7 @@ export function createSession(peer, model, on) {
       model.setRelays(relays, on.now());
       if (list && before === peerEvents) model.setConnections(list);
     } catch {
-      // It has been stopped; the event stream tells.
+      // The peer has been stopped, and its event stream ends.
     }
     on.changed();
   }
@@ -89,7 +89,7 @@ export function createSession(peer, model, on) {
       quietly(() => peer.wake());
       ask(true);
     },
-    /** The page goes away: as much of a stop as there is time for. */
+    /** Begins to stop the peer, as the page goes away: as much of it happens as there is time for. */
     leave: () => quietly(() => peer.stop()),
     async stop() {
       finish();
@@ -100,12 +100,12 @@ export function createSession(peer, model, on) {
   };
 }
 
-/** A peer that is gone already may reject or throw; either way there is nothing to do. */
+/** Calls a peer that may be gone, and then rejects or throws: there is nothing to do about that. */
 async function quietly(call) {
   try {
     await call();
   } catch {
-    // The event stream tells how it ended.
+    // The event stream shows how it ended.
   }
 }
 

@@ -1,12 +1,12 @@
-// When the page is drawn: at most once a frame, and a few times a second when it is hidden.
+// Decides when the page is drawn: at most once a frame, and every half second while it is hidden.
 
-/** A hidden page gets no frames; its title still counts messages. */
+/** A hidden page gets no frames, but its title counts messages. */
 const HIDDEN_MS = 500;
-/** A countdown is redrawn this often. */
+/** A visible page is redrawn this often for its countdown and its round trips. */
 const TICK_MS = 1000;
 
 /** @returns {{soon(): void, now(): void}} */
-export function createRenderer(window, model, render) {
+export function createRedraw(window, model, render) {
   const { document } = window;
   const title = document.title;
   let frame;
@@ -19,15 +19,15 @@ export function createRenderer(window, model, render) {
     window.clearTimeout(timer);
     frame = timer = undefined;
     render();
-    tellTitle();
+    countInTitle();
     if (!marked && model.entries.some((entry) => entry.kind === "in")) {
       marked = true;
       window.performance.mark("punchline:first-message");
     }
   }
 
-  /** What came while nobody looked. */
-  function tellTitle() {
+  /** Shows in the title how many messages came while the page was hidden. */
+  function countInTitle() {
     const total = model.trimmed + model.entries.length;
     if (!document.hidden) seen = total;
     let unread = 0;
@@ -40,7 +40,7 @@ export function createRenderer(window, model, render) {
 
   function soon() {
     if (frame === undefined && !document.hidden) frame = window.requestAnimationFrame(now);
-    // A frame that was promised does not come when the page is hidden meanwhile.
+    // A frame that was asked for does not come if the page is hidden meanwhile.
     timer ??= window.setTimeout(now, HIDDEN_MS);
   }
 

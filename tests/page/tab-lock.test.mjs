@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { createLock } from "../../www/lock.js";
+import { createTabLock } from "../../www/tab-lock.js";
 
 /** Web Locks, as far as the page uses them: one name. */
 function fakeLocks() {
@@ -61,13 +61,13 @@ for (const [kind, make] of Object.entries(kinds)) {
   test(`${kind}: the second tab does not get the lock, until it takes over`, async () => {
     const browser = make();
     const done = [];
-    let told;
-    const stopped = new Promise((resolve) => (told = resolve));
-    const first = createLock(browser, async () => {
+    let stop;
+    const stopped = new Promise((resolve) => (stop = resolve));
+    const first = createTabLock(browser, async () => {
       done.push("first stops");
-      told();
+      stop();
     });
-    const second = createLock(browser, async () => {});
+    const second = createTabLock(browser, async () => {});
     assert.equal(await first.claim(), true);
     assert.equal(await second.claim(), false);
     await second.takeOver();
@@ -84,21 +84,21 @@ for (const [kind, make] of Object.entries(kinds)) {
 
 test("no Web Locks: of two tabs that open at once one gets the lock", async () => {
   const browser = kinds["no Web Locks"]();
-  const tabs = [createLock(browser, async () => {}), createLock(browser, async () => {})];
+  const tabs = [createTabLock(browser, async () => {}), createTabLock(browser, async () => {})];
   const got = await Promise.all(tabs.map((tab) => tab.claim()));
   assert.equal(got.filter(Boolean).length, 1);
 });
 
 test("no Web Locks: a tab whose answer comes late stays the one", async () => {
   const browser = kinds["no Web Locks"]();
-  const busy = createLock(browser, async () => assert.fail("it had the lock"));
+  const busy = createTabLock(browser, async () => assert.fail("it had the lock"));
   await busy.claim();
   let yielded;
   const late = new Promise((resolve) => (yielded = resolve));
   // As if the first tab had heard nothing yet.
   const held = [];
   const channel = browser.BroadcastChannel;
-  const second = createLock({ BroadcastChannel: class extends channel {
+  const second = createTabLock({ BroadcastChannel: class extends channel {
     postMessage(data) {
       if (data.type === "who") held.push(() => super.postMessage(data));
       else super.postMessage(data);
@@ -111,5 +111,5 @@ test("no Web Locks: a tab whose answer comes late stays the one", async () => {
 });
 
 test("with neither there is nothing to ask, and every tab goes on", async () => {
-  assert.equal(await createLock({}, async () => {}).claim(), true);
+  assert.equal(await createTabLock({}, async () => {}).claim(), true);
 });

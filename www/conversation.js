@@ -1,20 +1,20 @@
 // The conversation on the screen: draws what is new or has changed, and nothing else.
 
 import { MAX_ENTRIES, progress } from "./model.js";
-import { byteLength, hue, shortened, size } from "./text.js";
+import { hue } from "./names.js";
+import { byteLength, shortened, size } from "./text.js";
 
-/** So near to its end the log follows what arrives. */
+/** A log that is this near to its end scrolls along with what arrives. */
 const END_PX = 48;
 /** Messages of one sender within this time share one heading. */
 const GROUP_MS = 120_000;
-
-/** Of more than this at once a screen reader would only stammer. */
+/** More messages at once than this are not read out: a screen reader would never get to the end. */
 const MAX_SPOKEN = 5;
 
 const TICKS = { queued: "◷", sent: "✓", delivered: "✓✓", failed: "✗" };
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
-export class Log {
+export class Conversation {
   #root;
   #entries;
   #older;
@@ -92,17 +92,17 @@ export class Log {
     const elements = fresh.map((entry) => this.#element(model, entry));
     this.#entries.append(...elements);
     const messages = fresh.filter((entry) => entry.kind !== "note").length;
-    // Who writes wants to see it.
+    // A person who has just written wants to see it.
     if (this.#atEnd || fresh.some((entry) => entry.kind === "out")) this.toEnd();
-    else this.#tellUnseen(messages);
+    else this.#countUnseen(messages);
   }
 
-  /** What changed may be higher than it was. */
+  /** Scrolls to the end if an entry has grown. */
   #follow() {
     if (this.#root.scrollTop + this.#root.clientHeight < this.#root.scrollHeight) this.toEnd();
   }
 
-  #tellUnseen(count) {
+  #countUnseen(count) {
     this.#unseen = Math.min(this.#unseen + count, MAX_ENTRIES);
     this.#newer.hidden = this.#unseen === 0;
     this.#newer.textContent = this.#unseen === 1 ? "1 new message ↓" : `${this.#unseen} new messages ↓`;
@@ -133,7 +133,7 @@ export class Log {
     return element;
   }
 
-  /** The parts of an entry that may change. */
+  /** Writes the parts of an entry that may change. */
   #fill(element, entry) {
     const time = element.querySelector("time");
     const at = new Date(entry.at);
@@ -183,6 +183,7 @@ export class Log {
   }
 }
 
+/** Whether an entry goes under the heading of the one before it. */
 function belongsTo(last, entry) {
   return last !== undefined && last.kind === entry.kind && entry.kind !== "note" && last.from === entry.from
     && last.to === entry.to && last.path === entry.path && entry.at - last.at < GROUP_MS;

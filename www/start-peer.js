@@ -1,4 +1,4 @@
-// Starts the peer with the identity that this browser keeps, or with a fresh one, and says which.
+// Starts a peer with the identity that this browser keeps, or with a fresh one, and says which of them it was.
 
 import * as identity from "./identity.js";
 import { oneLine } from "./text.js";
@@ -9,8 +9,8 @@ const KEPT = "Kept in this browser.";
 
 /**
  * @param {typeof import("./pkg/web.js").Peer} Peer
- * @returns {Promise<{peer: object, note: string, notice?: string}>} `note` says what this identity
- *   is; `notice`, what a person should know at once
+ * @returns {Promise<{peer: object, note: string, notice?: string}>} `note` says what kind of identity this is; `notice`
+ *   is something that a person should know at once
  */
 export async function startPeer(Peer, config, { temporary, indexedDB }) {
   if (temporary) return { peer: await Peer.start(config), note: TEMPORARY, notice: TEMPORARY };
@@ -27,7 +27,7 @@ async function startKept(Peer, config, kept, indexedDB) {
   try {
     return { peer: await Peer.start({ ...config, identity: kept }), note: KEPT };
   } catch (error) {
-    // Either the key is damaged, and a fresh one helps, or it fails again for the same reason.
+    // If the key was damaged, a fresh one works; any other fault shows again.
     const fresh = await startFresh(Peer, config, indexedDB);
     const notice = `The identity that this browser kept cannot be used (${oneLine(error.message)}). You have a new one.`;
     return { ...fresh, notice };

@@ -1,23 +1,23 @@
-// One tab at a time is this browser's peer. Web Locks know who it is; they are missing where the
-// page did not come by https or from this machine, and there tabs ask each other.
+// Sees to it that one tab at a time is this browser's peer. Web Locks do it where there are any: they are missing when
+// the page came neither by https nor from this machine. Tabs ask each other then.
 
 const NAME = "punchline-identity";
-/** A tab that does not answer by then is not there, or frozen. */
+/** A tab that takes longer to answer is gone or frozen. */
 const ANSWER_MS = 400;
 /** A tab that was asked to leave stops its peer first, which takes 2 seconds and a little more. */
 const LEAVE_MS = 4000;
 
 /**
  * @param {{locks?: LockManager, BroadcastChannel?: typeof BroadcastChannel}} browser
- * @param {(late: boolean) => Promise<void>} onAsked another tab takes over: stop, it waits. Or, if
- *   `late`, another tab had the lock all along, and only answers now
+ * @param {(late: boolean) => Promise<void>} onAsked called when another tab takes over; that tab waits for the promise.
+ *   `late`: the other tab had the lock all along, and has only answered now
  */
-export function createLock({ locks, BroadcastChannel }, onAsked) {
+export function createTabLock({ locks, BroadcastChannel }, onAsked) {
   const channel = BroadcastChannel && new BroadcastChannel(NAME);
   const backend = locks ? webLock(locks) : channel ? askingLock(channel, () => leave(true)) : alwaysFree();
   let lost;
 
-  /** Gives the lock up, once, after what holds it has stopped. */
+  /** Gives the lock up, once, after the peer that needs it has stopped. */
   function leave(late = false) {
     lost ??= (async () => {
       await onAsked(late);
@@ -33,7 +33,7 @@ export function createLock({ locks, BroadcastChannel }, onAsked) {
   return {
     /** @returns {Promise<boolean>} whether this tab has the lock now */
     claim: () => backend.claim(ANSWER_MS, () => leave()),
-    /** Asks the tab that has the lock to stop, and takes it. */
+    /** Asks the tab that has the lock to stop, and takes the lock. */
     async takeOver() {
       const left = channel && answer(channel, "left", LEAVE_MS);
       channel?.postMessage({ type: "leave" });
@@ -49,7 +49,7 @@ export function createLock({ locks, BroadcastChannel }, onAsked) {
 function webLock(locks) {
   let release;
 
-  /** Resolves when the lock is ours; rejects when it was not to be had. */
+  /** Resolves when this tab has the lock; rejects when it cannot have it. */
   function request(options, onStolen) {
     return new Promise((resolve, reject) => {
       const whole = locks.request(NAME, options, () => new Promise((free) => {
@@ -67,7 +67,7 @@ function webLock(locks) {
 
   return {
     async claim(wait, onStolen) {
-      // A page that is being left, as in a reload, may hold its lock for a moment yet.
+      // A page that is being left, as in a reload, may keep its lock for another moment.
       const abort = new AbortController();
       const timer = setTimeout(() => abort.abort(), wait);
       const got = await request({ signal: abort.signal }, onStolen).then(() => true, () => false);
@@ -88,10 +88,10 @@ function askingLock(channel, onLate) {
   const token = Math.random();
 
   channel.addEventListener("message", ({ data }) => {
-    // Of two tabs that ask at once, the one with the higher token gets it.
+    // Of two tabs that ask at once, the one with the higher token gets the lock.
     const first = state === "asking" && token > data?.token;
     if (data?.type === "who" && (state === "held" || first)) channel.postMessage({ type: "here", to: data.token });
-    // On a busy machine an answer may come when we have stopped waiting for it.
+    // On a busy machine an answer may come after this tab has stopped waiting for it.
     if (data?.type === "here" && data.to === token && state === "held") {
       state = "free";
       onLate();
@@ -122,7 +122,7 @@ function alwaysFree() {
   return { claim: take, steal: take, held: () => held, release: () => (held = false) };
 }
 
-/** Whether another tab says `type`, to whom it may concern, within this time. */
+/** Whether another tab sends a message of this type, to this token if there is one, within this time. */
 function answer(channel, type, wait, to) {
   return new Promise((resolve) => {
     const done = (said) => {
