@@ -4,9 +4,10 @@ use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Swarm, identify,
     identity::Keypair,
-    relay, rendezvous,
+    relay,
     swarm::{NetworkBehaviour, SwarmEvent},
 };
+use libp2p_rendezvous as rendezvous;
 
 use super::harness::{TestNode, memory_swarm, patiently};
 use crate::{
