@@ -2,12 +2,12 @@
 
 pub(crate) mod behaviour;
 mod event_loop;
-pub(crate) mod gate;
 mod milliseconds;
-// A browser has no sockets of its own.
-#[cfg_attr(target_family = "wasm", path = "node/native_only_absent.rs")]
-pub(crate) mod native_only;
 mod outputs;
+pub(crate) mod poll_on_wake;
+// A browser has no sockets of its own.
+#[cfg_attr(target_family = "wasm", path = "node/no_sockets.rs")]
+pub(crate) mod sockets;
 mod swarm_events;
 #[cfg(test)]
 mod tests;
@@ -22,16 +22,19 @@ use web_time::Instant;
 pub use self::event_loop::EventLoop;
 pub use crate::queue::Events;
 use crate::{
-    config::{COMMAND_QUEUE_LEN, MAX_NAMESPACE_BYTES, NodeConfig, RelayAddress},
+    config::{MAX_NAMESPACE_BYTES, NodeConfig, RelayAddress},
     connector::RelayInfo,
     error::{SendError, StartError, Stopped},
     node::behaviour::Behaviour,
-    node::gate::Gated,
+    node::poll_on_wake::PollOnWake,
     path::{Path, Transport},
     platform,
     protocols::msg::hub::Hub,
     queue,
 };
+
+/// Commands that wait for the event loop.
+const COMMAND_QUEUE_LEN: usize = 64;
 
 /// A handle to a running node. Clones are handles to the same node, which stops when none is left.
 #[derive(Debug, Clone)]
@@ -86,12 +89,13 @@ enum Request {
 }
 
 /// Makes a node. Its listeners are bound already; the rest happens while the [`EventLoop`] runs.
-pub fn new(config: NodeConfig, key: Keypair) -> Result<(Node, Events, EventLoop), StartError> {
+pub fn new(mut config: NodeConfig, key: Keypair) -> Result<(Node, Events, EventLoop), StartError> {
+    config.hole_punch &= platform::HOLE_PUNCH;
     let (hub, events) = prepare(&config)?;
     let swarm = platform::build_swarm(key.clone(), |relay| {
-        Gated(Behaviour::new(&config, &key, relay, hub.clone()))
+        PollOnWake(Behaviour::new(&config, &key, relay, hub.clone()))
     })?;
-    assemble(config, key, swarm, hub, events)
+    assemble(&config, swarm, hub, events)
 }
 
 fn prepare(config: &NodeConfig) -> Result<(Arc<Hub>, Events), StartError> {
@@ -104,9 +108,8 @@ fn prepare(config: &NodeConfig) -> Result<(Arc<Hub>, Events), StartError> {
 }
 
 fn assemble(
-    config: NodeConfig,
-    key: Keypair,
-    swarm: Swarm<Gated<Behaviour>>,
+    config: &NodeConfig,
+    swarm: Swarm<PollOnWake<Behaviour>>,
     hub: Arc<Hub>,
     events: Events,
 ) -> Result<(Node, Events, EventLoop), StartError> {
@@ -116,7 +119,7 @@ fn assemble(
         hub: hub.clone(),
         requests,
     };
-    let event_loop = EventLoop::new(swarm, key, config, hub, receiver)?;
+    let event_loop = EventLoop::new(swarm, config, hub, receiver)?;
     Ok((node, events, event_loop))
 }
 

@@ -142,7 +142,7 @@ impl Probe {
             Ok(()) => {
                 self.dialling.insert(id, which);
             }
-            Err(e) => tried.outcome = Outcome::Failed(Cause::of_dial(&e).text),
+            Err(e) => tried.outcome = Outcome::Failed(Cause::of_dial(&e, platform::reason_of).text),
         }
     }
 
@@ -186,7 +186,10 @@ impl Probe {
                 ..
             } => {
                 if let Some(which) = self.dialling.remove(&connection_id) {
-                    self.outcome(which, Outcome::Failed(Cause::of_dial(&error).text));
+                    self.outcome(
+                        which,
+                        Outcome::Failed(Cause::of_dial(&error, platform::reason_of).text),
+                    );
                 }
             }
             SwarmEvent::NewExternalAddrCandidate { address } => self.on_candidate(address),

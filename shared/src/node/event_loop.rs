@@ -1,11 +1,11 @@
 //! Runs a node: carries the swarm's events into the session, and the session's wishes out.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt};
 use futures_timer::Delay;
 use libp2p::{
-    Multiaddr, Swarm, core::transport::ListenerId, identity::Keypair, multiaddr::Protocol,
+    Multiaddr, Swarm, core::transport::ListenerId, multiaddr::Protocol,
     request_response::ResponseChannel, swarm::ConnectionId,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -13,30 +13,29 @@ use web_time::Instant;
 
 use super::{PeerInfo, Request};
 use crate::{
-    config::{
-        CLOSE_TIMEOUT, FAREWELL_TIME, NodeConfig, OUTBOX_CHECK_INTERVAL, SHUTDOWN_TIMEOUT,
-        UNREGISTER_TIME,
-    },
+    config::{CLOSE_TIMEOUT, FAREWELL_TIME, NodeConfig, SHUTDOWN_TIMEOUT},
     connector::{Connector, DialId, Input, RelayId},
     error::StartError,
     event::Event,
     node::behaviour::Behaviour,
-    node::gate::Gated,
+    node::poll_on_wake::PollOnWake,
+    platform,
     protocols::greet,
     protocols::msg::hub::Hub,
-    protocols::rendezvous,
     reason::Cause,
     table::Table,
 };
 
+/// How often outboxes are searched for messages that are too old.
+const OUTBOX_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// A stop that unregistered waits at least this long, so that the request gets out.
+const UNREGISTER_TIME: Duration = Duration::from_millis(200);
+
 /// Runs a node. Whoever starts the node polls it: a tokio task, or `spawn_local`.
 pub struct EventLoop {
-    pub(super) swarm: Swarm<Gated<Behaviour>>,
+    pub(super) swarm: Swarm<PollOnWake<Behaviour>>,
     pub(super) connector: Connector,
     pub(super) hub: Arc<Hub>,
-    pub(super) rendezvous: rendezvous::client::Client,
-    /// Signs what we register.
-    pub(super) key: Keypair,
     requests: mpsc::Receiver<Request>,
     /// Configured listeners that are not up yet.
     pub(super) listeners_due: Vec<ListenerId>,
@@ -45,15 +44,12 @@ pub struct EventLoop {
     /// Dials that the session waits for.
     pub(super) dials: Table<ConnectionId, DialId>,
     /// Who is at the other end, where, and where they see us.
-    pub(super) connections: Table<ConnectionId, Connection>,
+    pub(super) connections: Table<ConnectionId, Established>,
     /// Where relays see us: what has been reported already.
     pub(super) observed: Vec<Multiaddr>,
     /// A relay was told that we leave.
     pub(super) unregistered: bool,
 }
-
-/// Observed addresses that are remembered as reported.
-pub(super) const MAX_OBSERVED: usize = 32;
 
 /// The listener that stands for a reservation.
 #[derive(Debug)]
@@ -66,7 +62,7 @@ pub(super) struct Reservation {
 
 /// What the loop remembers of a connection.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct Established {
     pub(super) address: Multiaddr,
     pub(super) observed: Option<Multiaddr>,
     /// The first greeting, if it was faster than identify, which tells where the greeter sees us.
@@ -75,15 +71,14 @@ pub(super) struct Connection {
 
 impl EventLoop {
     pub(super) fn new(
-        mut swarm: Swarm<Gated<Behaviour>>,
-        key: Keypair,
-        config: NodeConfig,
+        mut swarm: Swarm<PollOnWake<Behaviour>>,
+        config: &NodeConfig,
         hub: Arc<Hub>,
         requests: mpsc::Receiver<Request>,
     ) -> Result<Self, StartError> {
         let listeners_due = listen(&mut swarm, &config.listen)?;
         let connector = Connector::new(
-            &config,
+            config,
             *swarm.local_peer_id(),
             rand::random(),
             Instant::now(),
@@ -92,8 +87,6 @@ impl EventLoop {
             swarm,
             connector,
             hub,
-            rendezvous: rendezvous::client::Client::new(config.namespace),
-            key,
             requests,
             listeners_due,
             reservations: Vec::new(),
@@ -240,7 +233,7 @@ impl EventLoop {
 /// Binds the listeners. A machine without IPv6 is fine, an address that was asked for by number and
 /// cannot be had is not.
 fn listen(
-    swarm: &mut Swarm<Gated<Behaviour>>,
+    swarm: &mut Swarm<PollOnWake<Behaviour>>,
     addresses: &[Multiaddr],
 ) -> Result<Vec<ListenerId>, StartError> {
     let mut listeners = Vec::new();
@@ -255,7 +248,7 @@ fn listen(
             Err(e) => {
                 return Err(StartError::Listen {
                     address: address.clone(),
-                    reason: Cause::of_transport(&e).text,
+                    reason: Cause::of_transport(&e, platform::reason_of).text,
                 });
             }
         }

@@ -7,14 +7,20 @@
 pub(crate) mod behaviour;
 mod connection;
 mod driver;
+pub(crate) mod framing;
 pub(crate) mod handler;
 pub(crate) mod hub;
 mod inbound;
 mod link;
-mod oneshot;
+pub(crate) mod oneshot;
 mod outbound;
 
+use std::time::Duration;
+
 use libp2p::StreamProtocol;
+
+/// A stream that does not say hello within this time is reset, and a one-shot stream that is not done.
+pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Messages with acks.
 pub const MSG_PROTOCOL: StreamProtocol = StreamProtocol::new("/punchline/msg/1.0.0");

@@ -1,12 +1,32 @@
-//! From a circuit to a direct connection: by dialling where the peer says it listens, and by
-//! dialling at the same moment as the peer does (libp2p's DCUtR).
+//! From a circuit to a direct connection: dials where the peer says it listens, and dials at the same moment as the
+//! peer does (DCUtR).
 //!
-//! The peer that was dialled through the relay tells its candidates, is told the other's, says when
-//! to start, and both dial. QUIC goes first, and TCP only where QUIC is not common to both or fails:
-//! dialled side by side, the slower but better one would be given up.
+//! Specification: <https://github.com/libp2p/specs/blob/master/relay/DCUtR.md>
 //!
-//! libp2p's own behaviour offers the candidates that it had when the circuit came, guesses them
-//! wrong behind a NAT that changes ports, and lets TCP win over QUIC.
+//! ```text
+//!   responder (dialled through the relay)      initiator (was dialled through the relay)
+//!        |  <------ CONNECT: its candidates ------  |
+//!        |  ------- CONNECT: its candidates ----->  |   measures the round trip
+//!        |  <------ SYNC -------------------------  |   waits for half of it
+//!      dials                                      dials
+//! ```
+//!
+//! QUIC goes first, and TCP only where QUIC is not common to both or fails: dialled side by side, the slower but
+//! better one would be given up. `candidates` chooses addresses, and `handler` runs the exchange on one circuit.
+//!
+//! # Instead of libp2p's behaviour
+//!
+//! libp2p-dcutr (of libp2p 0.57.1):
+//!
+//! - offers the candidates that it had when the circuit came, though a relay may report an observed address a moment
+//!   later;
+//! - takes candidates from identify, which puts a listening port in the place of an observed one that differs, as
+//!   behind every NAT that translates ports (for QUIC: rust-libp2p #4896, open; related: #6277, open);
+//! - dials TCP beside QUIC, so that TCP often wins, and waits 5 s for each of three attempts.
+//!
+//! The first and the last are not reported, as far as known. Without it the NAT suite's `matrix::` cells with
+//! translated ports fail. It may go when libp2p-dcutr takes observed addresses as they are, asks for them when it
+//! needs them, and lets its user order transports.
 
 mod candidates;
 mod handler;
@@ -55,7 +75,7 @@ const POLITE_WAIT: Duration = Duration::from_secs(3);
 /// The result of all tries on one circuit that was dialled by the other peer.
 #[derive(Debug)]
 pub(crate) struct Event {
-    /// To whom there was no hole.
+    /// The peer that stays behind its relay.
     pub(crate) peer: PeerId,
     /// Why, for a person.
     pub(crate) reason: Failed,
@@ -70,7 +90,17 @@ pub(crate) enum Failed {
     Refused(String),
 }
 
-/// Punches holes.
+/// Makes direct connections beside circuits.
+///
+/// Its owner passes on what identify says ([`Behaviour::observed`] for its relays, [`Behaviour::listens`] for peers
+/// at the other end of a circuit); everything else it takes from the swarm. A direct connection shows as any other;
+/// an [`Event`] reports that all [`ATTEMPTS`] on one circuit have failed. The side that was dialled begins:
+///
+/// ```text
+///   circuit --> attempt 1 --ATTEMPT_TIME--> attempt 2 --> attempt 3 --> Event: failed
+///                   |                           |             |
+///                   +------- a direct connection over QUIC, or any after the last: done
+/// ```
 pub(crate) struct Behaviour {
     me: PeerId,
     candidates: Arc<Candidates>,
@@ -113,7 +143,7 @@ impl Behaviour {
         }
     }
 
-    /// One of our relays told where it sees us.
+    /// Takes in where one of our relays sees us.
     pub(crate) fn observed(&mut self, relay: PeerId, conn: ConnectionId, address: &Multiaddr) {
         // Only the port that we listen on is of use.
         if self.telling.contains(&conn)
@@ -123,7 +153,7 @@ impl Behaviour {
         }
     }
 
-    /// A peer at the other end of a circuit told where it listens.
+    /// Takes in where a peer at the other end of a circuit listens, by its own word, and dials it there.
     pub(crate) fn listens(&mut self, conn: ConnectionId, claimed: &[Multiaddr]) {
         let Some(circuit) = self.circuits.get_mut(&conn) else {
             return;

@@ -8,7 +8,7 @@ use prost::Message;
 use web_time::Instant;
 
 use crate::delivery::{
-    Inbox, Outbox, Verdict,
+    Acceptance, Inbox, Outbox,
     frames::{Ack, Data, Frame, Hello, Kind, Resume},
 };
 
@@ -248,8 +248,8 @@ impl Line {
                     assert_eq!(self.session, Some(data.session));
                     assert_eq!(data.body, data.seq.to_string());
                     ack_due = true;
-                    let verdict = receiver.inbox.accept(data.session, data.seq);
-                    if verdict.expect("an honest message") == Verdict::New {
+                    let accepted = receiver.inbox.accept(data.session, data.seq);
+                    if accepted.expect("an honest message") == Acceptance::New {
                         receiver.shown.push((data.session, data.seq));
                     }
                 }

@@ -2,11 +2,12 @@
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
-use crate::{
-    address,
-    config::{DEFAULT_NAMESPACE, MAX_NEIGHBOUR_ADDRESSES, MAX_NEIGHBOURS},
-    table::Table,
-};
+use crate::{address, config::DEFAULT_NAMESPACE, table::Table};
+
+/// Peers that announce themselves and are listened to. Each may be dialled again and again.
+pub(super) const MAX_NEIGHBOURS: usize = 128;
+/// Addresses of one of them: a few interfaces, two transports.
+pub(super) const MAX_NEIGHBOUR_ADDRESSES: usize = 8;
 
 /// Whose announcements concern us.
 ///

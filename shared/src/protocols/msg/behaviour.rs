@@ -39,7 +39,7 @@ pub(crate) enum Event {
         cause: Cause,
     },
     /// A connection has carried no message for a while, and none is under way on it.
-    Idle { peer: PeerId, conn: ConnId },
+    Drained { peer: PeerId, conn: ConnId },
     /// A remote does not answer on a connection: for a moment, or (`dead`) for too long.
     Silent {
         peer: PeerId,
@@ -152,7 +152,7 @@ impl Behaviour {
         let mut candidates = self.peers.get_mut(&peer).into_iter().flatten();
         if let Some(candidate) = candidates.find(|c| c.conn == conn) {
             candidate.silent = true;
-            self.choose(peer, &Cause::new(Reason::NoAnswer, ""));
+            self.choose(peer, &Cause::new(Reason::NoAnswer, "no answer"));
             self.pending.push_back(Event::Silent { peer, conn, dead });
         }
     }
@@ -260,7 +260,7 @@ impl NetworkBehaviour for Behaviour {
             ToBehaviour::Proven { rtt } => self.set_proven(peer, conn, Ok(rtt)),
             ToBehaviour::Unproven { cause } => self.set_proven(peer, conn, Err(cause)),
             ToBehaviour::Silent { dead } => self.set_silent(peer, conn, dead),
-            ToBehaviour::Idle => self.pending.push_back(Event::Idle { peer, conn }),
+            ToBehaviour::Drained => self.pending.push_back(Event::Drained { peer, conn }),
         }
     }
 

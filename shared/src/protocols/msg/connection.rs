@@ -52,7 +52,7 @@ pub(crate) struct Reports {
     /// And with it the path: the remote has been silent for too long.
     pub(crate) dead: bool,
     /// No message was carried for a while.
-    pub(crate) idle: bool,
+    pub(crate) drained: bool,
 }
 
 impl Connection {

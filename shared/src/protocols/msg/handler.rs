@@ -31,11 +31,12 @@ use super::{
     oneshot::{OneshotReceiver, OneshotSender},
 };
 use crate::reason::{Cause, Reason};
-use crate::{
-    config::{MAX_STREAM_ATTEMPTS, REOPEN_PAUSE},
-    event::Event,
-    path::Transport,
-};
+use crate::{event::Event, path::Transport};
+
+/// The pause before a msg stream is opened again after a fault; it grows with each attempt.
+const REOPEN_PAUSE: Duration = Duration::from_millis(500);
+/// How often a connection's msg stream is opened again after a fault before the connection is left alone.
+const MAX_STREAM_ATTEMPTS: u32 = 5;
 
 /// What a handler tells the behaviour.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ pub(crate) enum ToBehaviour {
     /// The remote does not answer on the path: for a moment, or (`dead`) for too long.
     Silent { dead: bool },
     /// No message was carried for a while, and none is under way here.
-    Idle,
+    Drained,
 }
 
 /// What an outbound stream is for.
@@ -125,7 +126,7 @@ impl Handler {
             silent,
             outbound_ended,
             dead,
-            idle,
+            drained,
         } = self.conn.take_reports(cx);
         if answered.is_some() {
             self.attempts = 0;
@@ -137,8 +138,8 @@ impl Handler {
         if silent || dead {
             self.tell(ToBehaviour::Silent { dead });
         }
-        if idle {
-            self.tell(ToBehaviour::Idle);
+        if drained {
+            self.tell(ToBehaviour::Drained);
         }
     }
 

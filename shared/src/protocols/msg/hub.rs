@@ -11,7 +11,7 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -27,16 +27,27 @@ use super::{
 };
 use crate::reason::{Cause, Reason};
 use crate::{
-    config::{MAX_BODY_BYTES, MAX_KNOWN_PEERS},
+    config::MAX_BODY_BYTES,
     delivery::{
-        Outbox,
-        frames::{Data, Kind, MAX_SEQ},
+        Outbox, Refused,
+        frames::{Data, Kind},
     },
     error::SendError,
     event::DeliveryState,
     queue::EventSender,
     table::Table,
 };
+
+/// Peers whose delivery state is kept; beyond it the longest absent one with an empty outbox goes.
+const MAX_KNOWN_PEERS: usize = 1_024;
+
+/// The links of all peers.
+#[derive(Debug, Default)]
+struct Links {
+    of: Table<PeerId, Arc<Link>>,
+    /// The node has stopped: every outbox is closed, and one that is made from now on begins closed.
+    stopped: bool,
+}
 
 /// The delivery state of all peers.
 #[derive(Debug)]
@@ -46,12 +57,11 @@ pub(crate) struct Hub {
     pub(crate) events: EventSender,
     pub(crate) drivers: Drivers,
     message_timeout: Duration,
-    links: Mutex<Table<PeerId, Arc<Link>>>,
+    links: Mutex<Links>,
     unacked: AtomicUsize,
     /// Where new outboxes start: after what has been sent to any peer that was forgotten since. A
     /// peer that returns remembers our session, and expects no number twice.
     first_seq: AtomicU64,
-    stopped: AtomicBool,
     /// How often all paths were to be probed at once.
     probes_asked_for: AtomicU64,
     /// Notified when messages leave an outbox.
@@ -68,7 +78,6 @@ impl Hub {
             links: Mutex::default(),
             unacked: AtomicUsize::new(0),
             first_seq: AtomicU64::new(1),
-            stopped: AtomicBool::new(false),
             probes_asked_for: AtomicU64::new(0),
             left_outbox: Notify::new(),
         }
@@ -79,28 +88,23 @@ impl Hub {
         if body.len() > MAX_BODY_BYTES {
             return Err(SendError::TooLong(body.len()));
         }
-        if self.stopped.load(Ordering::Relaxed) {
-            return Err(SendError::Stopped);
-        }
-        let link = self.link(&to).ok_or(SendError::UnknownPeer(to))?;
+        let refused = |refused| match refused {
+            Refused::Full => SendError::OutboxFull(to),
+            Refused::Closed => SendError::Stopped,
+        };
+        let link = self.link_to(to)?;
         let mut state = link.lock();
         let len = body.len();
-        if !state.outbox.has_room(len) {
-            return Err(SendError::OutboxFull(to));
-        }
+        state.outbox.check(len).map_err(refused)?;
         let seq = state.outbox.next_seq();
-        if seq >= MAX_SEQ {
-            return Err(SendError::OutboxFull(to));
-        }
         let frame = Kind::Data(Data {
             session: 0,
             seq,
             body,
         })
         .into_frame();
-        if state.outbox.push(frame, len).is_err() {
-            return Err(SendError::OutboxFull(to));
-        }
+        // A stop that came meanwhile has closed the outbox: only the outbox itself knows.
+        state.outbox.push(frame, len).map_err(refused)?;
         self.unacked.fetch_add(1, Ordering::Relaxed);
         state.wake_writers();
         Ok(seq)
@@ -127,6 +131,7 @@ impl Hub {
     pub(crate) fn room(&self, now: Instant) -> Vec<PeerId> {
         let links = self.links.lock();
         let mut room: Vec<_> = links
+            .of
             .values()
             .filter(|link| link.lock().in_room(now))
             .map(|link| link.peer)
@@ -136,26 +141,44 @@ impl Hub {
     }
 
     pub(crate) fn link(&self, peer: &PeerId) -> Option<Arc<Link>> {
-        self.links.lock().get(peer).cloned()
+        self.links.lock().of.get(peer).cloned()
+    }
+
+    fn link_to(&self, peer: PeerId) -> Result<Arc<Link>, SendError> {
+        let links = self.links.lock();
+        if links.stopped {
+            return Err(SendError::Stopped);
+        }
+        links
+            .of
+            .get(&peer)
+            .cloned()
+            .ok_or(SendError::UnknownPeer(peer))
     }
 
     /// The link of a peer that has a connection.
     pub(crate) fn link_or_new(&self, peer: PeerId) -> Arc<Link> {
         let mut links = self.links.lock();
-        if !links.contains_key(&peer) && links.len() >= MAX_KNOWN_PEERS {
-            self.forget_one(&mut links);
+        if !links.of.contains_key(&peer) && links.of.len() >= MAX_KNOWN_PEERS {
+            self.forget_one(&mut links.of);
         }
+        let stopped = links.stopped;
         links
+            .of
             .get_or_insert_with(peer, || {
                 let first_seq = self.first_seq.load(Ordering::Relaxed);
-                Arc::new(Link::new(peer, Outbox::starting_at(first_seq)))
+                let mut outbox = Outbox::starting_at(first_seq);
+                if stopped {
+                    outbox.close();
+                }
+                Arc::new(Link::new(peer, outbox))
             })
             .clone()
     }
 
     /// Fails what is too old and forgets peers that are gone for good. To be called now and then.
     pub(crate) fn tick(&self, now: Instant) {
-        let links: Vec<_> = self.links.lock().values().cloned().collect();
+        let links: Vec<_> = self.links.lock().of.values().cloned().collect();
         for link in links {
             let mut state = link.lock();
             let expired = state.outbox.expire(now, self.message_timeout);
@@ -171,7 +194,7 @@ impl Hub {
             self.failed(link.peer, expired, &Cause::new(Reason::NotAcked, text));
             state.wake_writers();
         }
-        self.links.lock().retain(|_, link| {
+        self.links.lock().of.retain(|_, link| {
             if Arc::strong_count(link) > 1 {
                 return true;
             }
@@ -186,10 +209,13 @@ impl Hub {
 
     /// Takes no more messages, and fails those that are not acked.
     pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-        let links: Vec<_> = self.links.lock().values().cloned().collect();
+        let links: Vec<_> = {
+            let mut links = self.links.lock();
+            links.stopped = true;
+            links.of.values().cloned().collect()
+        };
         for link in links {
-            let failed = link.lock().outbox.clear();
+            let failed = link.lock().outbox.close();
             let cause = Cause::new(Reason::Stopped, "the node was stopped");
             self.failed(link.peer, failed, &cause);
         }
@@ -199,7 +225,7 @@ impl Hub {
     /// Asks on every path at once whether it still works.
     pub(crate) fn probe(&self) {
         self.probes_asked_for.fetch_add(1, Ordering::Relaxed);
-        for link in self.links.lock().values() {
+        for link in self.links.lock().of.values() {
             link.lock().wake_all();
         }
     }
@@ -245,7 +271,7 @@ impl Hub {
             return;
         };
         let mut state = link.lock();
-        let failed = state.outbox.clear();
+        let failed = state.outbox.close();
         self.forgotten(&state);
         let text = "too many other peers came since it left";
         self.failed(link.peer, failed, &Cause::new(Reason::TooMany, text));

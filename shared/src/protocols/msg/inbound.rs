@@ -3,22 +3,29 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures::FutureExt;
 use futures_timer::Delay;
 use libp2p::Stream;
 
-use super::{connection::Connection, link::Role};
+use super::{
+    HELLO_TIMEOUT,
+    connection::Connection,
+    framing::{FrameReader, FrameWriter, StreamError},
+    link::Role,
+};
 use crate::{
-    config::{ACK_REPEAT, HELLO_TIMEOUT},
     delivery::{
-        OutOfPlace, Verdict,
-        frames::{Ack, Data, FrameError, Hello, Kind, Reader, Resume, Writer},
+        Acceptance, OutOfPlace,
+        frames::{Ack, Data, FrameError, Hello, Kind, Resume},
     },
     event::Event,
 };
 
+/// How often a receiver whose application takes nothing repeats its last ack, as its sign of life.
+const ACK_REPEAT: Duration = Duration::from_secs(1);
 /// Frames handled before other work of the node gets its turn.
 const BATCH_FRAMES: usize = 512;
 /// Bytes of messages handled before the event queue is asked for room again.
@@ -28,8 +35,8 @@ const BATCH_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Inbound {
     stream: Stream,
-    reader: Reader,
-    writer: Writer,
+    reader: FrameReader,
+    writer: FrameWriter,
     /// Read, but not yet wanted: the application has no room, or does not know of the peer yet.
     held: Option<Data>,
     /// The session of the last hello.
@@ -45,7 +52,7 @@ pub(crate) struct Inbound {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InboundFault {
     #[error(transparent)]
-    Frame(#[from] FrameError),
+    Stream(#[from] StreamError),
     #[error(transparent)]
     OutOfPlace(#[from] OutOfPlace),
     #[error("no hello within {} s", HELLO_TIMEOUT.as_secs())]
@@ -54,12 +61,18 @@ pub(crate) enum InboundFault {
     WrongDirection,
 }
 
+impl From<FrameError> for InboundFault {
+    fn from(error: FrameError) -> Self {
+        Self::Stream(error.into())
+    }
+}
+
 impl Inbound {
     pub(crate) fn new(stream: Stream) -> Self {
         Self {
             stream,
-            reader: Reader::default(),
-            writer: Writer::default(),
+            reader: FrameReader::default(),
+            writer: FrameWriter::default(),
             held: None,
             session: None,
             due: Delay::new(HELLO_TIMEOUT),
@@ -173,9 +186,9 @@ impl Inbound {
             self.held = Some(data);
             return Ok(false);
         }
-        let verdict = state.inbox.accept(session, data.seq)?;
+        let accepted = state.inbox.accept(session, data.seq)?;
         self.ack_due = true;
-        if verdict == Verdict::New {
+        if accepted == Acceptance::New {
             // Counts something for an empty message, too.
             self.accepted += data.body.len().max(1);
             state.shown.push(Event::Message {
@@ -194,7 +207,7 @@ impl Inbound {
             .ok_or(OutOfPlace::UnknownSession(data.session))
     }
 
-    fn write(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Result<(), FrameError> {
+    fn write(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Result<(), StreamError> {
         if self.ack_due && self.writer.has_room() {
             self.ack_due = false;
             let next = self

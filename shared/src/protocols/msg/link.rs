@@ -10,11 +10,13 @@ use parking_lot::{Mutex, MutexGuard};
 use web_time::Instant;
 
 use crate::{
-    config::ROOM_MEMORY,
     delivery::{Inbox, Outbox},
     event::Event,
     queue::EventSender,
 };
+
+/// A peer that left this recently still belongs to the room: broadcasts queue for it.
+pub(super) const ROOM_MEMORY: Duration = Duration::from_secs(120);
 
 /// The delivery state of one peer.
 #[derive(Debug)]

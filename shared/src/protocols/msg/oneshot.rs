@@ -18,11 +18,16 @@ use futures_timer::Delay;
 use libp2p::Stream;
 use prost::Message;
 
+use super::HELLO_TIMEOUT;
 use crate::{
-    config::{HELLO_TIMEOUT, MAX_ONESHOT_BYTES, MAX_ONESHOT_STREAMS},
     delivery::frames::{Frame, Kind},
     protocols::wire,
 };
+
+/// The largest packet of the one-shot form, as its first implementation had it.
+pub(crate) const MAX_ONESHOT_BYTES: usize = 2_048;
+/// Streams of one connection that are read at a time.
+pub(crate) const MAX_ONESHOT_STREAMS: usize = 16;
 
 /// Reads the packets of a connection's streams, in the order the streams were opened.
 #[derive(Default)]

@@ -11,17 +11,24 @@ use futures_timer::Delay;
 use libp2p::Stream;
 use web_time::Instant;
 
-use super::{connection::Connection, link::Role};
+use super::{
+    connection::Connection,
+    framing::{FrameReader, FrameWriter, StreamError},
+    link::Role,
+};
 use crate::{
-    config::{PATH_TIMEOUT, PROBE_INTERVAL, SENT_REPORT_DELAY},
+    config::PROBE_INTERVAL,
     delivery::{
         BogusAck,
-        frames::{FrameError, Hello, Kind, Reader, Resume, Writer},
-        silence::{Silence, Verdict, stood_still},
+        frames::{FrameError, Hello, Kind, Resume},
+        silence::{Liveness, PATH_TIMEOUT, Silence, stood_still},
     },
     reason::Reason,
 };
 
+/// A written message is reported as sent after this time, unless it has been acked by then: most are, and an
+/// event for each would cost as much as the message.
+const SENT_REPORT_DELAY: Duration = Duration::from_millis(20);
 /// Frames read before other work of the node gets its turn.
 const BATCH_FRAMES: usize = 512;
 /// Batches written before other work of the node gets its turn.
@@ -31,8 +38,8 @@ const MAX_BATCHES: u32 = 16;
 #[derive(Debug)]
 pub(crate) struct Outbound {
     stream: Stream,
-    reader: Reader,
-    writer: Writer,
+    reader: FrameReader,
+    writer: FrameWriter,
     /// The hello that is not answered yet: its nonce, and when it was sent.
     hello: Option<(u64, Instant)>,
     next_nonce: u64,
@@ -61,7 +68,7 @@ pub(crate) struct Outbound {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OutboundFault {
     #[error(transparent)]
-    Frame(#[from] FrameError),
+    Stream(#[from] StreamError),
     #[error(transparent)]
     BogusAck(#[from] BogusAck),
     #[error("no answer within {} s", PATH_TIMEOUT.as_secs())]
@@ -77,11 +84,19 @@ impl OutboundFault {
     pub(crate) const fn code(&self) -> Reason {
         match self {
             Self::NoAnswer => Reason::NoAnswer,
-            Self::Frame(FrameError::Io(_) | FrameError::Truncated) | Self::Closed => {
+            Self::Stream(StreamError::Io(_) | StreamError::Truncated) | Self::Closed => {
                 Reason::ConnectionClosed
             }
-            Self::Frame(_) | Self::BogusAck(_) | Self::WrongDirection => Reason::ProtocolViolation,
+            Self::Stream(StreamError::Frame(_)) | Self::BogusAck(_) | Self::WrongDirection => {
+                Reason::ProtocolViolation
+            }
         }
+    }
+}
+
+impl From<FrameError> for OutboundFault {
+    fn from(error: FrameError) -> Self {
+        Self::Stream(error.into())
     }
 }
 
@@ -90,8 +105,8 @@ impl Outbound {
         let now = Instant::now();
         let mut this = Self {
             stream,
-            reader: Reader::default(),
-            writer: Writer::default(),
+            reader: FrameReader::default(),
+            writer: FrameWriter::default(),
             hello: None,
             next_nonce: 1,
             resumed: None,
@@ -152,15 +167,15 @@ impl Outbound {
         conn: &Connection,
     ) -> Result<(), OutboundFault> {
         while self.probe.poll_unpin(cx).is_ready() {
-            let verdict = self.tick(conn);
+            let liveness = self.tick(conn);
             if self.hello.is_none() {
                 self.say_hello(conn);
                 continue;
             }
-            match verdict {
-                Verdict::Wait => {}
-                Verdict::Silent => conn.report(|reports| reports.silent = true),
-                Verdict::Dead => return Err(OutboundFault::NoAnswer),
+            match liveness {
+                Liveness::Alive => {}
+                Liveness::Silent => conn.report(|reports| reports.silent = true),
+                Liveness::Dead => return Err(OutboundFault::NoAnswer),
             }
         }
         let asked_for = conn.hub.probes_asked_for();
@@ -177,7 +192,7 @@ impl Outbound {
     }
 
     /// A probe interval has passed. The clock is read here, not for every frame.
-    fn tick(&mut self, conn: &Connection) -> Verdict {
+    fn tick(&mut self, conn: &Connection) -> Liveness {
         let now = Instant::now();
         self.probe.reset(PROBE_INTERVAL);
         let since = now.saturating_duration_since(self.probed);
@@ -186,7 +201,7 @@ impl Outbound {
         }
         self.probed = now;
         if !conn.take_carried_data() {
-            conn.report(|reports| reports.idle = true);
+            conn.report(|reports| reports.drained = true);
         }
         // A frame of 64 KiB on a slow line takes longer than any deadline for its answer, so every
         // sign of life counts, not just the answer itself.
@@ -266,7 +281,7 @@ impl Outbound {
                 .writer
                 .poll_write(cx, Pin::new(&mut self.stream), small)
             {
-                Poll::Ready(result) => result.map_err(FrameError::from)?,
+                Poll::Ready(result) => result.map_err(StreamError::from)?,
                 Poll::Pending => {
                     self.stuck = true;
                     return Ok(());
@@ -277,7 +292,7 @@ impl Outbound {
             }
         }
         if let Poll::Ready(result) = self.writer.poll_flush(cx, Pin::new(&mut self.stream)) {
-            result.map_err(FrameError::from)?;
+            result.map_err(StreamError::from)?;
         }
         Ok(())
     }

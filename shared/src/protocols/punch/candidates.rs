@@ -33,7 +33,7 @@ impl Kind {
     }
 }
 
-/// Where we may be reached, as far as we know. Read at the moment it is told to a peer.
+/// Where we may be reached, as far as we know. Read at the moment it is offered to a peer.
 #[derive(Debug, Default)]
 pub(super) struct Candidates(Mutex<Known>);
 

@@ -50,9 +50,9 @@ pub(super) enum Role {
 pub(crate) enum Outcome {
     /// Now is the moment.
     Agreed {
-        /// What we told.
+        /// What we offered.
         ours: Vec<Multiaddr>,
-        /// What we were told.
+        /// What the peer offered.
         theirs: Vec<Multiaddr>,
     },
     /// There was no agreement.

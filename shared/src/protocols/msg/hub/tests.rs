@@ -1,13 +1,16 @@
 //! What is remembered of peers that are gone.
 
+use std::{sync::Barrier, thread};
+
 use futures::{StreamExt, executor::block_on};
 use libp2p::swarm::ConnectionId;
 
 use super::*;
 use crate::{
-    config::{DEFAULT_MESSAGE_TIMEOUT, MAX_OUTBOX_MESSAGES, ROOM_MEMORY},
+    config::{DEFAULT_MESSAGE_TIMEOUT, MAX_OUTBOX_MESSAGES},
     event::Event,
     path::Path,
+    protocols::msg::link::ROOM_MEMORY,
     queue,
 };
 
@@ -87,6 +90,26 @@ fn messages_that_cannot_be_taken_are_refused_at_once() {
     hub.stop();
     assert_eq!(hub.send(peer, "hi".into()), Err(SendError::Stopped));
     assert_eq!(hub.unacked(), 0);
+}
+
+#[test]
+fn a_message_that_races_a_stop_is_refused_or_fails() {
+    for _ in 0..2_000 {
+        let (hub, _events) = hub();
+        let peer = PeerId::random();
+        connect(&hub, peer);
+        let start = Barrier::new(2);
+        let sent = thread::scope(|scope| {
+            let sending = scope.spawn(|| {
+                start.wait();
+                hub.send(peer, "now or never".into())
+            });
+            start.wait();
+            hub.stop();
+            sending.join().unwrap()
+        });
+        assert_eq!(hub.unacked(), 0, "{sent:?}, and nobody will ever ack it");
+    }
 }
 
 fn hub() -> (Hub, queue::Events) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use libp2p::{Multiaddr, core::PeerRecord, identity::Keypair};
 
 use super::*;
-use crate::{config::MAX_PAGE_BYTES, protocols::rendezvous::packet::Unregister};
+use crate::protocols::rendezvous::{packet::Unregister, registry::MAX_PAGE_BYTES};
 
 const LIMITS: Limits = Limits {
     max_registrations: 100,
