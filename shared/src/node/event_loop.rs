@@ -260,6 +260,14 @@ fn is_any_ipv6(address: &Multiaddr) -> bool {
     matches!(address.iter().next(), Some(Protocol::Ip6(ip)) if ip.is_unspecified())
 }
 
+impl Drop for EventLoop {
+    /// Ends the node however the loop ended: also when its task was aborted, or has panicked.
+    fn drop(&mut self) {
+        self.hub.stop();
+        self.hub.events.close();
+    }
+}
+
 /// A timer that is set anew only when its deadline moves.
 #[derive(Default)]
 struct Timer {
