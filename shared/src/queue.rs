@@ -29,7 +29,7 @@ pub(crate) const EVENT_QUEUE_BYTES: usize = 8 * 1024 * 1024;
 /// Beyond this many events of any kind the node stands still until some are read.
 const EVENT_QUEUE_HARD_LEN: usize = 4 * EVENT_QUEUE_LEN;
 
-/// Makes a queue.
+/// Makes a queue: the sender is the node's, and the events are the application's.
 pub(crate) fn new() -> (EventSender, Events) {
     let shared = Arc::new(Mutex::new(Queue::default()));
     let sender = EventSender {
@@ -56,7 +56,7 @@ pub struct Events {
     taken: VecDeque<Queued>,
 }
 
-/// What is in the queue.
+/// An entry of the queue.
 #[derive(Debug)]
 enum Queued {
     Event(Event),

@@ -1,4 +1,4 @@
-//! Everything a peer does on its connections.
+//! All protocols of a peer together.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,12 +12,12 @@ use crate::{
     },
     protocols::{
         greet, limits,
-        msg::{self, MSG_PROTOCOL, ONESHOT_PROTOCOL, hub::Hub},
+        msg::{self, MSG_PROTOCOL, ONESHOT_PROTOCOL, messenger::Messenger},
         ping, rendezvous,
     },
 };
 
-/// How often each connection is pinged. It tells whether a relay is alive, which need not speak msg.
+/// How often each connection is pinged. Pings show whether a relay is alive, which need not speak msg.
 const PING_INTERVAL: Duration = Duration::from_secs(3);
 
 /// A peer's connections.
@@ -29,7 +29,7 @@ const LIMITS: limits::Limits = limits::Limits {
     of_peer: MAX_CONNECTIONS_PER_PEER,
 };
 
-/// The peer's behaviour. The limits come first: what they deny, the others need not see.
+/// The protocols of a peer. The limits come first: connections that they deny, the others need not see.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     limits: limits::Behaviour,
@@ -47,7 +47,7 @@ impl Behaviour {
         config: &NodeConfig,
         key: &Keypair,
         relay: relay::client::Behaviour,
-        hub: Arc<Hub>,
+        messenger: Arc<Messenger>,
     ) -> Self {
         let me = PeerId::from(key.public());
         let identify = identify::Config::new(IDENTIFY_PROTOCOL.into(), key.public())
@@ -64,7 +64,7 @@ impl Behaviour {
             ),
             sockets: sockets::behaviour(me, config),
             greet: greet::new(),
-            msg: msg::behaviour::Behaviour::new(hub),
+            msg: msg::behaviour::Behaviour::new(messenger),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Does to the swarm what the session wants.
+//! Does to the swarm what the connector wants.
 
 use libp2p::{
     Multiaddr, PeerId,
@@ -18,7 +18,7 @@ use crate::{
 const NO_TRANSPORT: &str = "there is no transport for that kind of address";
 
 impl EventLoop {
-    /// Does all that the session wants by now.
+    /// Does all that the connector wants by now.
     pub(super) fn perform_outputs(&mut self) {
         while let Some(output) = self.connector.poll_output() {
             self.perform(output);
@@ -28,7 +28,7 @@ impl EventLoop {
     fn perform(&mut self, output: Output) {
         let behaviour = &mut self.swarm.behaviour_mut().0;
         match output {
-            Output::Emit(event) => self.hub.events.push(event),
+            Output::Emit(event) => self.events.push(event),
             Output::Dial {
                 dial,
                 peer,

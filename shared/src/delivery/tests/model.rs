@@ -17,7 +17,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 /// Frames that a writer collects.
 const WRITER_FRAMES: usize = 8;
 
-/// The process that sends, as its hub and its outbound streams see it.
+/// The process that sends, as its messenger and its outbound streams see it.
 #[derive(Debug)]
 pub(super) struct Sender {
     pub(super) session: u64,
@@ -99,7 +99,7 @@ impl Sender {
         }
     }
 
-    /// Time passes, and the hub looks for messages that are too old.
+    /// Time passes, and the messenger looks for messages that are too old.
     pub(super) fn pass(&mut self, time: Duration) {
         // It has looked before, too, as it does every second.
         let mut expired = self.outbox.expire(self.now, TIMEOUT);

@@ -138,7 +138,7 @@ impl EventLoop {
                 self.observed.remove(0);
             }
             self.observed.push(address.clone());
-            self.hub.events.push(Event::ExternalAddress { address });
+            self.events.push(Event::ExternalAddress { address });
         }
     }
 }

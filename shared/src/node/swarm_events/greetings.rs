@@ -16,7 +16,7 @@ impl EventLoop {
                     },
             } => {
                 // Greetings are small talk: with a full queue they are not answered.
-                if !self.hub.events.has_room() {
+                if !self.events.has_room() {
                     return;
                 }
                 let Some(connection) = self.connections.get_mut(&connection_id) else {

@@ -18,7 +18,7 @@ impl EventLoop {
         if !self.is_reservation(listener) {
             let me = *self.swarm.local_peer_id();
             self.network_changed(&address, false);
-            self.hub.events.push(Event::Listening {
+            self.events.push(Event::Listening {
                 address: address::with_peer(address, me),
             });
         }
@@ -86,7 +86,7 @@ impl EventLoop {
             self.swarm.remove_listener(listener);
             self.input(Input::ReservationLost { relay, cause });
         } else if self.was_due(listener) {
-            self.hub.events.push(Event::Error {
+            self.events.push(Event::Error {
                 code: Reason::ListenFailed,
                 message: format!("a listener could not start: {cause}"),
             });
@@ -110,7 +110,7 @@ impl EventLoop {
     fn network_changed(&mut self, address: &Multiaddr, lost: bool) {
         if platform::HAS_INTERFACES && address::leads_beyond(address) {
             self.input(Input::NetworkChanged { lost });
-            self.hub.probe();
+            self.messenger.probe();
             self.push_addresses();
         }
     }

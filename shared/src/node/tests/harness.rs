@@ -54,11 +54,11 @@ impl TestNode {
         super::log::record();
         config.listen.push("/memory/0".parse().unwrap());
         let key = Keypair::generate_ed25519();
-        let (hub, events) = prepare(&config).unwrap();
+        let (messenger, events) = prepare(&config).unwrap();
         let swarm = memory_swarm(&key, |relay| {
-            PollOnWake(Behaviour::new(&config, &key, relay, hub.clone()))
+            PollOnWake(Behaviour::new(&config, &key, relay, messenger.clone()))
         });
-        let (node, events, event_loop) = assemble(&config, swarm, hub, events).unwrap();
+        let (node, events, event_loop) = assemble(&config, swarm, messenger, events).unwrap();
         let task = tokio::spawn(event_loop.run()).abort_handle();
         let mut this = Self {
             task,

@@ -62,8 +62,13 @@ async fn many_sessions_are_only_remembered_for_a_while() {
             assert!(stream.read().await.is_some());
         }
     }
-    let link = scene.node.node.hub.link(&from).expect("it is connected");
-    let remembered = link.lock().inbox.remembered();
+    let conversation = scene
+        .node
+        .node
+        .messenger
+        .conversation(&from)
+        .expect("it is connected");
+    let remembered = conversation.lock().inbox.remembered();
     assert_eq!(remembered, MAX_REMEMBERED_SESSIONS);
     assert_eq!(resumed_at(&hostile, node, FIRST).await, 1, "forgotten");
     scene.only_a_stream_was_lost(&mut hostile).await;

@@ -1,4 +1,4 @@
-//! The stream on which a remote sends us its messages and we answer with acks.
+//! The stream on which a remote sends us its messages, and on which we answer with acks.
 
 use std::{
     pin::Pin,
@@ -13,8 +13,8 @@ use libp2p::Stream;
 use super::{
     HELLO_TIMEOUT,
     connection::Connection,
+    conversation::Role,
     framing::{FrameReader, FrameWriter, StreamError},
-    link::Role,
 };
 use crate::{
     delivery::{
@@ -31,7 +31,11 @@ const BATCH_FRAMES: usize = 512;
 /// Bytes of messages handled before the event queue is asked for room again.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// The remote's stream.
+/// The remote's stream: takes its hello, shows its messages, and acks them.
+///
+/// Its driver polls it until it ends. A message is read only while the application has room for it and knows that the
+/// peer is connected; until then one is held, which stops the remote by the stream's flow control. In each turn at most
+/// [`BATCH_FRAMES`] frames and about [`BATCH_BYTES`] of bodies are taken.
 #[derive(Debug)]
 pub(crate) struct Inbound {
     stream: Stream,
@@ -106,7 +110,7 @@ impl Inbound {
     fn read(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Result<bool, InboundFault> {
         let result = self.read_frames(cx, conn);
         if std::mem::take(&mut self.accepted) > 0 {
-            conn.link.lock().show(&conn.hub.events);
+            conn.conversation.lock().show(&conn.messenger.events);
         }
         result
     }
@@ -116,7 +120,7 @@ impl Inbound {
         cx: &mut Context<'_>,
         conn: &Connection,
     ) -> Result<bool, InboundFault> {
-        let room = conn.hub.events.poll_room(cx).is_ready();
+        let room = conn.messenger.events.poll_room(cx).is_ready();
         if let Some(data) = self.held.take()
             && !self.data(cx, data, room, conn)?
         {
@@ -157,7 +161,11 @@ impl Inbound {
 
     fn hello(&mut self, hello: &Hello, conn: &Connection) {
         self.session = Some(hello.session);
-        let next = conn.link.lock().inbox.hello(hello.session, hello.base);
+        let next = conn
+            .conversation
+            .lock()
+            .inbox
+            .hello(hello.session, hello.base);
         let resume = Resume {
             next,
             nonce: hello.nonce,
@@ -180,7 +188,7 @@ impl Inbound {
         let session = self.session_of(&data)?;
         conn.heard();
         conn.carried_data();
-        let mut state = conn.link.lock();
+        let mut state = conn.conversation.lock();
         if !room || !state.announced {
             state.register(conn.id, Role::Reader, cx);
             self.held = Some(data);
@@ -192,7 +200,7 @@ impl Inbound {
             // Counts something for an empty message, too.
             self.accepted += data.body.len().max(1);
             state.shown.push(Event::Message {
-                from: conn.link.peer,
+                from: conn.conversation.peer,
                 id: data.seq,
                 body: data.body,
                 path: conn.transport.path(),
@@ -212,7 +220,7 @@ impl Inbound {
             self.ack_due = false;
             let next = self
                 .session
-                .and_then(|session| conn.link.lock().inbox.next(session));
+                .and_then(|session| conn.conversation.lock().inbox.next(session));
             if let Some(next) = next {
                 self.writer.push(&Kind::Ack(Ack { next }).into_frame());
             }

@@ -1,4 +1,4 @@
-//! The stream on which we send a remote our messages and it answers with acks.
+//! The stream on which we send a remote our messages, and on which it answers with acks.
 
 use std::{
     pin::Pin,
@@ -13,8 +13,8 @@ use web_time::Instant;
 
 use super::{
     connection::Connection,
+    conversation::Role,
     framing::{FrameReader, FrameWriter, StreamError},
-    link::Role,
 };
 use crate::{
     config::PROBE_INTERVAL,
@@ -34,7 +34,12 @@ const BATCH_FRAMES: usize = 512;
 /// Batches written before other work of the node gets its turn.
 const MAX_BATCHES: u32 = 16;
 
-/// Our stream.
+/// Our stream: says hello, writes the outbox of the peer while this connection is the active one, takes acks, and
+/// asks again and again whether the remote is there.
+///
+/// [`Outbound::new`] says hello; then its driver polls it until it fails. What it learns goes to the conversation
+/// (acks) and to the handler (`Reports`: answered, silent, drained). It may write messages only after the remote has
+/// said where to resume in the conversation's present epoch, or when nothing is unacked.
 #[derive(Debug)]
 pub(crate) struct Outbound {
     stream: Stream,
@@ -43,20 +48,20 @@ pub(crate) struct Outbound {
     /// The hello that is not answered yet: its nonce, and when it was sent.
     hello: Option<(u64, Instant)>,
     next_nonce: u64,
-    /// The epoch of the link that this stream may write messages in.
+    /// The epoch of the conversation that this stream may write messages in.
     resumed: Option<u64>,
     /// The epoch that the last hello asks for.
     asked: Option<u64>,
-    /// The next message that the remote expects, by its last word here.
+    /// The next message that the remote expects, as it said last on this stream.
     expected: Option<u64>,
     probe: Delay,
-    /// When it was looked at last.
+    /// When the probe's timer fired last.
     probed: Instant,
-    /// Since the hello that is not answered yet.
+    /// Counted since the hello that is not answered yet.
     silence: Silence,
     /// How often the node had asked for probes of all paths by then.
     asked_for: u64,
-    /// When to tell of messages that have been written.
+    /// When to report messages that have been written.
     report: Option<Delay>,
     /// Messages have been written that no report is due for.
     wrote: bool,
@@ -115,7 +120,7 @@ impl Outbound {
             probe: Delay::new(PROBE_INTERVAL),
             probed: now,
             silence: Silence::default(),
-            asked_for: conn.hub.probes_asked_for(),
+            asked_for: conn.messenger.probes_asked_for(),
             report: None,
             wrote: false,
             stuck: false,
@@ -147,9 +152,9 @@ impl Outbound {
 
     /// Asks where to resume, whether the remote still answers, and how long that takes.
     fn say_hello(&mut self, conn: &Connection) {
-        let state = conn.link.lock();
+        let state = conn.conversation.lock();
         let hello = Hello {
-            session: conn.hub.session,
+            session: conn.messenger.session,
             base: state.outbox.base(),
             nonce: self.next_nonce,
         };
@@ -178,7 +183,7 @@ impl Outbound {
                 Liveness::Dead => return Err(OutboundFault::NoAnswer),
             }
         }
-        let asked_for = conn.hub.probes_asked_for();
+        let asked_for = conn.messenger.probes_asked_for();
         if asked_for != self.asked_for {
             self.asked_for = asked_for;
             // A hello that waits for its answer keeps its deadline, however often it is asked for.
@@ -191,7 +196,7 @@ impl Outbound {
         Ok(())
     }
 
-    /// A probe interval has passed. The clock is read here, not for every frame.
+    /// Judges the interval that has passed. The clock is read here, not for every frame.
     fn tick(&mut self, conn: &Connection) -> Liveness {
         let now = Instant::now();
         self.probe.reset(PROBE_INTERVAL);
@@ -216,7 +221,7 @@ impl Outbound {
     ) -> Result<Option<Duration>, OutboundFault> {
         let mut rtt = None;
         // Acks become events, so they too wait for room.
-        if conn.hub.events.poll_room(cx).is_pending() {
+        if conn.messenger.events.poll_room(cx).is_pending() {
             // The silence is ours, not the remote's.
             conn.heard();
             return Ok(None);
@@ -227,9 +232,9 @@ impl Outbound {
                 Some(Kind::Ack(ack)) => {
                     conn.heard();
                     self.expected = Some(ack.next);
-                    let mut state = conn.link.lock();
+                    let mut state = conn.conversation.lock();
                     let acked = state.outbox.ack(ack.next)?;
-                    conn.hub.acked(conn.link.peer, acked);
+                    conn.messenger.acked(conn.conversation.peer, acked);
                 }
                 Some(Kind::Hello(_) | Kind::Data(_)) => return Err(OutboundFault::WrongDirection),
                 None => match self.reader.poll_fill(cx, Pin::new(&mut self.stream)) {
@@ -254,7 +259,7 @@ impl Outbound {
             return Ok(None);
         };
         self.expected = Some(resume.next);
-        let mut state = conn.link.lock();
+        let mut state = conn.conversation.lock();
         let current = state.active == Some(conn.id) && self.asked == Some(state.epoch);
         let acked = if current && self.resumed != self.asked {
             self.resumed = self.asked;
@@ -262,7 +267,7 @@ impl Outbound {
         } else {
             state.outbox.ack(resume.next)?
         };
-        conn.hub.acked(conn.link.peer, acked);
+        conn.messenger.acked(conn.conversation.peer, acked);
         Ok(Some(sent_at.elapsed()))
     }
 
@@ -297,17 +302,17 @@ impl Outbound {
         Ok(())
     }
 
-    /// Tells of messages that have been written. Most are acked before it is time to.
+    /// Reports messages that have been written. Most are acked before it is time to.
     fn report(&mut self, cx: &mut Context<'_>, conn: &Connection) {
         if let Some(report) = &mut self.report
             && report.poll_unpin(cx).is_ready()
         {
             self.report = None;
             if self.writer.is_empty() {
-                let mut state = conn.link.lock();
+                let mut state = conn.conversation.lock();
                 if state.active == Some(conn.id) {
                     let sent = state.outbox.newly_sent();
-                    conn.hub.sent(conn.link.peer, sent);
+                    conn.messenger.sent(conn.conversation.peer, sent);
                 }
             }
         }
@@ -323,7 +328,7 @@ impl Outbound {
 
     /// Collects what may be written now.
     fn fill(&mut self, cx: &Context<'_>, conn: &Connection) {
-        let mut state = conn.link.lock();
+        let mut state = conn.conversation.lock();
         state.register(conn.id, Role::Writer, cx);
         if state.active != Some(conn.id) {
             return;

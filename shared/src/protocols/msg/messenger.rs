@@ -1,4 +1,4 @@
-//! What applications, the behaviour, and the handlers and drivers of all connections share.
+//! Shared between the application's handle, the behaviour, and the handlers and drivers of all connections.
 //!
 //! A message goes from the application straight into its peer's outbox and wakes the one driver
 //! that may write it; a received one goes from the driver straight into the event queue. Neither
@@ -22,8 +22,8 @@ use tokio::sync::Notify;
 use web_time::Instant;
 
 use super::{
+    conversation::{Conversation, ConversationState},
     driver::Drivers,
-    link::{Link, LinkState},
 };
 use crate::reason::{Cause, Reason};
 use crate::{
@@ -41,23 +41,34 @@ use crate::{
 /// Peers whose delivery state is kept; beyond it the longest absent one with an empty outbox goes.
 const MAX_KNOWN_PEERS: usize = 1_024;
 
-/// The links of all peers.
+/// The conversations with all peers.
 #[derive(Debug, Default)]
-struct Links {
-    of: Table<PeerId, Arc<Link>>,
-    /// The node has stopped: every outbox is closed, and one that is made from now on begins closed.
+struct Conversations {
+    of: Table<PeerId, Arc<Conversation>>,
+    /// The node has stopped: every outbox is closed, and one that is made from now on is so from the start.
     stopped: bool,
 }
 
-/// The delivery state of all peers.
+/// Sends messages, and knows what became of each.
+///
+/// [`Messenger::send`] is all that an application calls; the event loop calls [`Messenger::tick`] once a second and
+/// [`Messenger::stop`] at the end. A message that was accepted is reported with one of these ends, whatever happens:
+///
+/// ```text
+///   send --> queued --> written --SENT_REPORT_DELAY--> sent --+--> acked
+///                |          |                                 |
+///                +----------+---------------------------------+--> failed: too old, forgotten peer, stopped node
+/// ```
+///
+/// At most [`MAX_KNOWN_PEERS`] conversations are kept, beside those with a connection.
 #[derive(Debug)]
-pub(crate) struct Hub {
-    /// Tells this process from an earlier one of the same identity.
+pub(crate) struct Messenger {
+    /// Distinguishes this process from an earlier one of the same identity.
     pub(crate) session: u64,
     pub(crate) events: EventSender,
     pub(crate) drivers: Drivers,
     message_timeout: Duration,
-    links: Mutex<Links>,
+    conversations: Mutex<Conversations>,
     unacked: AtomicUsize,
     /// Where new outboxes start: after what has been sent to any peer that was forgotten since. A
     /// peer that returns remembers our session, and expects no number twice.
@@ -68,14 +79,14 @@ pub(crate) struct Hub {
     left_outbox: Notify,
 }
 
-impl Hub {
+impl Messenger {
     pub(crate) fn new(session: u64, events: EventSender, message_timeout: Duration) -> Self {
         Self {
             session,
             events,
             drivers: Drivers::default(),
             message_timeout,
-            links: Mutex::default(),
+            conversations: Mutex::default(),
             unacked: AtomicUsize::new(0),
             first_seq: AtomicU64::new(1),
             probes_asked_for: AtomicU64::new(0),
@@ -92,8 +103,8 @@ impl Hub {
             Refused::Full => SendError::OutboxFull(to),
             Refused::Closed => SendError::Stopped,
         };
-        let link = self.link_to(to)?;
-        let mut state = link.lock();
+        let conversation = self.conversation_to(to)?;
+        let mut state = conversation.lock();
         let len = body.len();
         state.outbox.check(len).map_err(refused)?;
         let seq = state.outbox.next_seq();
@@ -103,7 +114,7 @@ impl Hub {
             body,
         })
         .into_frame();
-        // A stop that came meanwhile has closed the outbox: only the outbox itself knows.
+        // Only the outbox knows of a stop that came meanwhile: it is closed.
         state.outbox.push(frame, len).map_err(refused)?;
         self.unacked.fetch_add(1, Ordering::Relaxed);
         state.wake_writers();
@@ -124,46 +135,47 @@ impl Hub {
 
     /// Messages to one peer that are neither acked nor failed.
     pub(crate) fn unacked_by(&self, peer: &PeerId) -> usize {
-        self.link(peer).map_or(0, |link| link.lock().outbox.len())
+        self.conversation(peer)
+            .map_or(0, |conversation| conversation.lock().outbox.len())
     }
 
-    /// The peers that are connected, or were a moment ago.
+    /// Returns the peers that are connected, or were a moment ago.
     pub(crate) fn room(&self, now: Instant) -> Vec<PeerId> {
-        let links = self.links.lock();
-        let mut room: Vec<_> = links
+        let conversations = self.conversations.lock();
+        let mut room: Vec<_> = conversations
             .of
             .values()
-            .filter(|link| link.lock().in_room(now))
-            .map(|link| link.peer)
+            .filter(|conversation| conversation.lock().in_room(now))
+            .map(|conversation| conversation.peer)
             .collect();
         room.sort_unstable();
         room
     }
 
-    pub(crate) fn link(&self, peer: &PeerId) -> Option<Arc<Link>> {
-        self.links.lock().of.get(peer).cloned()
+    pub(crate) fn conversation(&self, peer: &PeerId) -> Option<Arc<Conversation>> {
+        self.conversations.lock().of.get(peer).cloned()
     }
 
-    fn link_to(&self, peer: PeerId) -> Result<Arc<Link>, SendError> {
-        let links = self.links.lock();
-        if links.stopped {
+    fn conversation_to(&self, peer: PeerId) -> Result<Arc<Conversation>, SendError> {
+        let conversations = self.conversations.lock();
+        if conversations.stopped {
             return Err(SendError::Stopped);
         }
-        links
+        conversations
             .of
             .get(&peer)
             .cloned()
             .ok_or(SendError::UnknownPeer(peer))
     }
 
-    /// The link of a peer that has a connection.
-    pub(crate) fn link_or_new(&self, peer: PeerId) -> Arc<Link> {
-        let mut links = self.links.lock();
-        if !links.of.contains_key(&peer) && links.of.len() >= MAX_KNOWN_PEERS {
-            self.forget_one(&mut links.of);
+    /// Returns the conversation with a peer that has a connection, or begins one.
+    pub(crate) fn conversation_or_new(&self, peer: PeerId) -> Arc<Conversation> {
+        let mut conversations = self.conversations.lock();
+        if !conversations.of.contains_key(&peer) && conversations.of.len() >= MAX_KNOWN_PEERS {
+            self.forget_one(&mut conversations.of);
         }
-        let stopped = links.stopped;
-        links
+        let stopped = conversations.stopped;
+        conversations
             .of
             .get_or_insert_with(peer, || {
                 let first_seq = self.first_seq.load(Ordering::Relaxed);
@@ -171,34 +183,38 @@ impl Hub {
                 if stopped {
                     outbox.close();
                 }
-                Arc::new(Link::new(peer, outbox))
+                Arc::new(Conversation::new(peer, outbox))
             })
             .clone()
     }
 
-    /// Fails what is too old and forgets peers that are gone for good. To be called now and then.
+    /// Fails messages that are too old, and forgets peers that are gone for good. To be called now and then.
     pub(crate) fn tick(&self, now: Instant) {
-        let links: Vec<_> = self.links.lock().of.values().cloned().collect();
-        for link in links {
-            let mut state = link.lock();
+        let conversations: Vec<_> = self.conversations.lock().of.values().cloned().collect();
+        for conversation in conversations {
+            let mut state = conversation.lock();
             let expired = state.outbox.expire(now, self.message_timeout);
             if expired.is_empty() {
                 continue;
             }
-            // The other side must hear of the new base before the next message.
+            // The other side has to learn of the new base before the next message.
             state.epoch += 1;
             let text = format!(
                 "not acked within {} s; it may have arrived all the same",
                 self.message_timeout.as_secs()
             );
-            self.failed(link.peer, expired, &Cause::new(Reason::NotAcked, text));
+            self.failed(
+                conversation.peer,
+                expired,
+                &Cause::new(Reason::NotAcked, text),
+            );
             state.wake_writers();
         }
-        self.links.lock().of.retain(|_, link| {
-            if Arc::strong_count(link) > 1 {
+        self.conversations.lock().of.retain(|_, conversation| {
+            if Arc::strong_count(conversation) > 1 {
                 return true;
             }
-            let state = link.lock();
+            let state = conversation.lock();
             let forget = state.is_forgettable(now, self.message_timeout);
             if forget {
                 self.forgotten(&state);
@@ -207,17 +223,18 @@ impl Hub {
         });
     }
 
-    /// Takes no more messages, and fails those that are not acked.
+    /// Takes no more messages, and fails those that are not acked. A message that races this is refused, or fails:
+    /// its outbox knows.
     pub(crate) fn stop(&self) {
-        let links: Vec<_> = {
-            let mut links = self.links.lock();
-            links.stopped = true;
-            links.of.values().cloned().collect()
+        let conversations: Vec<_> = {
+            let mut conversations = self.conversations.lock();
+            conversations.stopped = true;
+            conversations.of.values().cloned().collect()
         };
-        for link in links {
-            let failed = link.lock().outbox.close();
+        for conversation in conversations {
+            let failed = conversation.lock().outbox.close();
             let cause = Cause::new(Reason::Stopped, "the node was stopped");
-            self.failed(link.peer, failed, &cause);
+            self.failed(conversation.peer, failed, &cause);
         }
         self.left_outbox.notify_waiters();
     }
@@ -225,8 +242,8 @@ impl Hub {
     /// Asks on every path at once whether it still works.
     pub(crate) fn probe(&self) {
         self.probes_asked_for.fetch_add(1, Ordering::Relaxed);
-        for link in self.links.lock().of.values() {
-            link.lock().wake_all();
+        for conversation in self.conversations.lock().of.values() {
+            conversation.lock().wake_all();
         }
     }
 
@@ -234,22 +251,22 @@ impl Hub {
         self.probes_asked_for.load(Ordering::Relaxed)
     }
 
-    /// Messages left the outbox because the peer has them.
+    /// Reports messages that left the outbox because the peer has them.
     pub(crate) fn acked(&self, to: PeerId, ids: Range<u64>) {
         self.left(to, ids, DeliveryState::Acked, None);
     }
 
-    /// Messages left the outbox because the peer will never say that it has them.
+    /// Reports messages that left the outbox because the peer will never say that it has them.
     pub(crate) fn sent_without_ack(&self, to: PeerId, ids: Range<u64>) {
         self.left(to, ids, DeliveryState::Sent, None);
     }
 
-    /// Messages left the outbox because they are given up.
+    /// Reports messages that left the outbox because they are given up.
     pub(crate) fn failed(&self, to: PeerId, ids: Range<u64>, cause: &Cause) {
         self.left(to, ids, DeliveryState::Failed, Some(cause));
     }
 
-    /// Messages were written to a path for the first time.
+    /// Reports messages that were written to a path for the first time.
     pub(crate) fn sent(&self, to: PeerId, ids: Range<u64>) {
         if !ids.is_empty() {
             self.events.deliveries(to, ids, DeliveryState::Sent, None);
@@ -258,26 +275,31 @@ impl Hub {
 
     /// Makes room by forgetting the peer that has been away longest, if possible one that has
     /// everything.
-    fn forget_one(&self, links: &mut Table<PeerId, Arc<Link>>) {
-        let longest_away = links
+    fn forget_one(&self, conversations: &mut Table<PeerId, Arc<Conversation>>) {
+        let longest_away = conversations
             .values()
-            .filter(|link| Arc::strong_count(link) == 1)
-            .map(|link| {
-                let state = link.lock();
-                (!state.outbox.is_empty(), state.left_at, link.peer)
+            .filter(|conversation| Arc::strong_count(conversation) == 1)
+            .map(|conversation| {
+                let state = conversation.lock();
+                (!state.outbox.is_empty(), state.left_at, conversation.peer)
             })
             .min();
-        let Some(link) = longest_away.and_then(|(_, _, peer)| links.remove(&peer)) else {
+        let Some(conversation) = longest_away.and_then(|(_, _, peer)| conversations.remove(&peer))
+        else {
             return;
         };
-        let mut state = link.lock();
+        let mut state = conversation.lock();
         let failed = state.outbox.close();
         self.forgotten(&state);
         let text = "too many other peers came since it left";
-        self.failed(link.peer, failed, &Cause::new(Reason::TooMany, text));
+        self.failed(
+            conversation.peer,
+            failed,
+            &Cause::new(Reason::TooMany, text),
+        );
     }
 
-    fn forgotten(&self, state: &LinkState) {
+    fn forgotten(&self, state: &ConversationState) {
         self.first_seq
             .fetch_max(state.outbox.next_seq(), Ordering::Relaxed);
     }
