@@ -1,4 +1,7 @@
-//! The one place where native and browser differ: transports, and what follows from them.
+//! The one place where a native build and a browser's differ: their transports, and what follows from those.
+//!
+//! Both sides offer the same names. What a protocol needs a socket for is left out of a browser's build in
+//! `protocols.rs`, by one line each.
 
 #[cfg(not(target_family = "wasm"))]
 mod native;
