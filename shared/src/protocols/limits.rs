@@ -6,7 +6,7 @@
 //! cost nothing, so anybody could have that table grow for ever. Not reported, as far as known. Here nothing outlives
 //! its connection.
 //!
-//! Without it `peers_that_are_gone_leave_nothing_behind` fails. It may go when libp2p's limits remove a peer with its
+//! The test of that is `peers_that_are_gone_leave_nothing_behind`. It may go when libp2p's limits remove a peer with its
 //! last connection.
 
 #[cfg(test)]

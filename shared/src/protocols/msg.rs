@@ -23,8 +23,8 @@
 //!
 //! libp2p-request-response 0.30.0 and libp2p-stream 0.5.0-alpha take any connection to a peer, relayed or not
 //! (rust-libp2p #6238, open), and neither says which. Delivery has to know its path: to prefer the better one, to
-//! prove that it works, and to say where to resume when it breaks. `node::tests::paths` fails without that. This may
-//! go when a stream can be opened on a connection by name.
+//! prove that it works, and to say where to resume when it breaks. The tests of that are in `node::tests::paths`. This
+//! may go when a stream can be opened on a connection by name.
 
 pub(crate) mod behaviour;
 mod connection;

@@ -24,8 +24,8 @@
 //!   behind every NAT that translates ports (for QUIC: rust-libp2p #4896, open; related: #6277, open);
 //! - dials TCP beside QUIC, so that TCP often wins, and waits 5 s for each of three attempts.
 //!
-//! The first and the last are not reported, as far as known. Without it the NAT suite's `matrix::` cells with
-//! translated ports fail. It may go when libp2p-dcutr takes observed addresses as they are, asks for them when it
+//! The first and the last are not reported, as far as known. The tests of that are the NAT suite's `matrix::`
+//! cells with translated ports. It may go when libp2p-dcutr takes observed addresses as they are, asks for them when it
 //! needs them, and lets its user order transports.
 
 mod candidates;
@@ -63,7 +63,7 @@ use self::{
     handler::{Handler, Outcome, Role},
 };
 
-/// Tries on one circuit; the session makes another one when they were in vain.
+/// Tries on one circuit; the connector makes another one when they were in vain.
 const ATTEMPTS: u8 = 3;
 /// How long a try has before the next one begins beside it.
 const ATTEMPT_TIME: Duration = Duration::from_secs(2);
@@ -107,8 +107,8 @@ pub(crate) struct Behaviour {
     circuits: HashMap<ConnectionId, Circuit>,
     /// Connections without a relay, and whether over QUIC.
     direct: HashMap<ConnectionId, (PeerId, bool)>,
-    /// Those that we dialled from the port that we listen on.
-    telling: HashSet<ConnectionId>,
+    /// Connections that we dialled from the port that we listen on: only those show where it is seen.
+    from_our_port: HashSet<ConnectionId>,
     /// Running dials over TCP that punch. The system itself repeats what was lost, and no second one
     /// could use the same port meanwhile.
     tcp_dials: HashMap<ConnectionId, PeerId>,
@@ -137,7 +137,7 @@ impl Behaviour {
             candidates: Arc::default(),
             circuits: HashMap::new(),
             direct: HashMap::new(),
-            telling: HashSet::new(),
+            from_our_port: HashSet::new(),
             tcp_dials: HashMap::new(),
             events: VecDeque::new(),
         }
@@ -146,7 +146,7 @@ impl Behaviour {
     /// Takes in where one of our relays sees us.
     pub(crate) fn observed(&mut self, relay: PeerId, conn: ConnectionId, address: &Multiaddr) {
         // Only the port that we listen on is of use.
-        if self.telling.contains(&conn)
+        if self.from_our_port.contains(&conn)
             && let Some(kind) = of_kind(address)
         {
             self.candidates.observed(relay, kind, address.clone());
@@ -343,7 +343,7 @@ impl NetworkBehaviour for Behaviour {
             return Ok(Either::Left(self.new_circuit(conn, peer, Role::Responder)));
         }
         if port == PortUse::Reuse {
-            self.telling.insert(conn);
+            self.from_our_port.insert(conn);
         }
         Ok(Either::Right(dummy::ConnectionHandler))
     }
@@ -369,7 +369,7 @@ impl NetworkBehaviour for Behaviour {
             FromSwarm::ConnectionClosed(closed) => {
                 self.circuits.remove(&closed.connection_id);
                 self.direct.remove(&closed.connection_id);
-                self.telling.remove(&closed.connection_id);
+                self.from_our_port.remove(&closed.connection_id);
             }
             FromSwarm::NewListenAddr(new) => self.candidates.listening(new.addr),
             FromSwarm::ExpiredListenAddr(old) => self.candidates.no_longer(old.addr),

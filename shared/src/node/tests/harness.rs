@@ -24,7 +24,7 @@ use crate::{
 /// A test that waits longer than this is stuck.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A node in memory, and what it told.
+/// A node in memory, and its events.
 pub(crate) struct TestNode {
     pub(crate) node: Node,
     pub(crate) peer_id: PeerId,

@@ -1,4 +1,4 @@
-//! A peer built on plain libp2p: it speaks what a test tells it to, well or badly.
+//! A peer built on plain libp2p: it says what a test wants it to say, well or badly.
 
 use std::{
     pin::Pin,

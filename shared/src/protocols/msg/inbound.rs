@@ -95,7 +95,7 @@ impl Inbound {
             return Poll::Ready(Err(InboundFault::NoHello));
         }
         let closed = self.read(cx, conn)?;
-        // The remote must be able to tell a slow application from a dead path.
+        // So the remote can distinguish a slow application from a dead path.
         while self.held.is_some() && self.due.poll_unpin(cx).is_ready() {
             self.due.reset(ACK_REPEAT);
             self.ack_due = true;

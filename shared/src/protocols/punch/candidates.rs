@@ -72,7 +72,7 @@ impl Candidates {
     }
 
     /// What to offer: where relays see us, and global addresses of our own.
-    pub(super) fn to_tell(&self) -> Vec<Multiaddr> {
+    pub(super) fn to_offer(&self) -> Vec<Multiaddr> {
         let known = self.0.lock();
         let observed = known.observed.iter().map(|(_, _, address)| address);
         let global = |address: &&Multiaddr| ip_of(address).is_some_and(is_global);

@@ -165,7 +165,7 @@ impl ConnectionHandler for Handler {
 }
 
 async fn initiate(mut stream: Stream, candidates: Arc<Candidates>) -> io::Result<Outcome> {
-    let ours = candidates.to_tell();
+    let ours = candidates.to_offer();
     send(&mut stream, &HolePunch::connect(&ours)).await?;
     let sent = Instant::now();
     let theirs = receive(&mut stream, Kind::Connect).await?.addresses();
@@ -178,7 +178,7 @@ async fn initiate(mut stream: Stream, candidates: Arc<Candidates>) -> io::Result
 
 async fn respond(mut stream: Stream, candidates: Arc<Candidates>) -> io::Result<Outcome> {
     let theirs = receive(&mut stream, Kind::Connect).await?.addresses();
-    let ours = candidates.to_tell();
+    let ours = candidates.to_offer();
     send(&mut stream, &HolePunch::connect(&ours)).await?;
     receive(&mut stream, Kind::Sync).await?;
     Ok(Outcome::Agreed { ours, theirs })

@@ -12,8 +12,11 @@
 //! - signs and reads only rust-libp2p's own form of peer records, which no other implementation has (#6204; for the
 //!   decoding side #6384, open).
 //!
-//! Without it `node::tests::hostile_answers` would fail, and so would the interoperability tests with js-libp2p.
-//! It may go when a release has both fixes and the client forgets what its user does not want kept.
+//! The tests of that are `a_time_to_live_without_end_is_only_a_number` and `both_forms_of_peer_records_are_read`. It
+//! may go when a release has both fixes, and forgets what its user does not want kept.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::VecDeque,
@@ -208,12 +211,15 @@ impl Behaviour {
 }
 
 /// What a failure means. `None`: there is no answer, which the owner notices by itself.
-const fn code_of(error: &rr::OutboundFailure) -> Option<Reason> {
+fn code_of(error: &rr::OutboundFailure) -> Option<Reason> {
     match error {
         rr::OutboundFailure::Timeout | rr::OutboundFailure::ConnectionClosed => None,
         rr::OutboundFailure::UnsupportedProtocols => Some(Reason::Incompatible),
         rr::OutboundFailure::DialFailure => Some(Reason::ConnectionClosed),
-        rr::OutboundFailure::Io(_) => Some(Reason::ProtocolViolation),
+        rr::OutboundFailure::Io(e) => Some(match e.kind() {
+            std::io::ErrorKind::InvalidData => Reason::ProtocolViolation,
+            _ => Reason::ConnectionClosed,
+        }),
     }
 }
 
@@ -379,28 +385,5 @@ impl NetworkBehaviour for Behaviour {
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_many_addresses_the_best_are_registered() {
-        let [relay, other, me] = [(); 3].map(|()| PeerId::random());
-        let circuit = |by: PeerId, port: u16| -> Multiaddr {
-            let address = format!("/ip4/192.0.2.1/tcp/{port}/p2p/{by}/p2p-circuit/p2p/{me}");
-            address.parse().unwrap()
-        };
-        let direct: Multiaddr = "/ip4/192.0.2.2/tcp/1".parse().unwrap();
-        let mut addresses: Vec<_> = (1..=10).map(|port| circuit(other, port)).collect();
-        addresses.extend((1..=10).map(|port| circuit(relay, port)));
-        addresses.push(direct.clone());
-        let best = best(&addresses, relay);
-        assert_eq!(best.len(), MAX_ADDRESSES_PER_PEER);
-        assert_eq!(best[0], direct);
-        assert_eq!(best[1..11], addresses[10..20]);
-        assert_eq!(best[11..], addresses[..5]);
     }
 }

@@ -13,9 +13,9 @@
 //! - says who is in all namespaces to whoever names none, as the specification allows. Here a namespace is a room.
 //!
 //! The latter two are not reported, as far as known. Here a cookie is a number, and nothing outlives its registration.
-//! Without it `what_is_replaced_or_withdrawn_leaves_nothing`, `whoever_is_registered_may_refresh_when_there_is_no_room`
-//! and `only_who_names_a_room_is_told_who_is_in_it` fail. It may go when libp2p's server passes them, but for the
-//! last: that one is a decision of ours.
+//! The tests of that are `what_is_replaced_or_withdrawn_leaves_nothing`, `only_who_names_a_room_learns_who_is_in_it` and
+//! `whoever_is_registered_may_refresh_when_there_is_no_room`. It may go when libp2p's server behaves like that, but for
+//! the rooms, which are a decision of ours.
 
 #[cfg(test)]
 mod tests;

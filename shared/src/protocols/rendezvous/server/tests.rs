@@ -304,7 +304,7 @@ fn the_standard_form_of_peer_records_is_taken_too() {
 }
 
 #[test]
-fn only_who_names_a_room_is_told_who_is_in_it() {
+fn only_who_names_a_room_learns_who_is_in_it() {
     let (mut rig, a) = (Rig::new(), key());
     rig.register(&a, "room");
     let (_, cookie) = rig.discover("room", None);
