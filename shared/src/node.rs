@@ -11,6 +11,7 @@ pub(crate) mod sockets;
 mod swarm_events;
 #[cfg(test)]
 mod tests;
+mod timer;
 
 use std::{sync::Arc, time::Duration};
 

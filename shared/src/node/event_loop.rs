@@ -5,13 +5,13 @@ use std::{fmt, sync::Arc, time::Duration};
 use futures::{FutureExt, StreamExt};
 use futures_timer::Delay;
 use libp2p::{
-    Multiaddr, Swarm, core::transport::ListenerId, multiaddr::Protocol,
-    request_response::ResponseChannel, swarm::ConnectionId,
+    Multiaddr, Swarm, core::transport::ListenerId, request_response::ResponseChannel,
+    swarm::ConnectionId,
 };
 use tokio::sync::{mpsc, oneshot};
 use web_time::Instant;
 
-use super::{PeerInfo, Request};
+use super::{PeerInfo, Request, swarm_events::listen, timer::Timer};
 use crate::{
     config::{CLOSE_TIMEOUT, FAREWELL_TIME, NodeConfig, SHUTDOWN_TIMEOUT},
     connector::{Connector, DialId, Input, RelayId},
@@ -19,11 +19,9 @@ use crate::{
     event::Event,
     node::behaviour::Behaviour,
     node::poll_on_wake::PollOnWake,
-    platform,
     protocols::greet,
     protocols::msg::messenger::Messenger,
     queue::EventSender,
-    reason::Cause,
     table::Table,
 };
 
@@ -250,63 +248,11 @@ impl EventLoop {
     }
 }
 
-/// Binds the listeners. A machine without IPv6 is fine, an address that was asked for by number and
-/// cannot be had is not.
-fn listen(
-    swarm: &mut Swarm<PollOnWake<Behaviour>>,
-    addresses: &[Multiaddr],
-) -> Result<Vec<ListenerId>, StartError> {
-    let mut listeners = Vec::new();
-    for address in addresses {
-        match swarm.listen_on(address.clone()) {
-            Ok(listener) => {
-                listeners.push(listener);
-            }
-            Err(e) if is_any_ipv6(address) => {
-                tracing::info!(%address, "not listening: {e}");
-            }
-            Err(e) => {
-                return Err(StartError::Listen {
-                    address: address.clone(),
-                    reason: Cause::of_transport(&e, platform::reason_of).text,
-                });
-            }
-        }
-    }
-    Ok(listeners)
-}
-
-fn is_any_ipv6(address: &Multiaddr) -> bool {
-    matches!(address.iter().next(), Some(Protocol::Ip6(ip)) if ip.is_unspecified())
-}
-
 impl Drop for EventLoop {
     /// Ends the node however the loop has ended: its task may have been aborted, or may have panicked.
     fn drop(&mut self) {
         self.messenger.stop();
         self.events.close();
-    }
-}
-
-/// A timer that is set anew only when its deadline moves.
-#[derive(Default)]
-struct Timer {
-    armed: Option<(Instant, Delay)>,
-}
-
-impl Timer {
-    async fn until(&mut self, deadline: Option<Instant>) {
-        let Some(deadline) = deadline else {
-            return std::future::pending().await;
-        };
-        if self.armed.as_ref().is_none_or(|(at, _)| *at != deadline) {
-            let delay = deadline.saturating_duration_since(Instant::now());
-            self.armed = Some((deadline, Delay::new(delay)));
-        }
-        if let Some((_, delay)) = &mut self.armed {
-            delay.await;
-        }
-        self.armed = None;
     }
 }
 

@@ -4,6 +4,7 @@ mod connections;
 mod greetings;
 mod listeners;
 
+pub(super) use self::listeners::listen;
 use libp2p::swarm::SwarmEvent;
 
 use super::{event_loop::EventLoop, sockets};

@@ -2,13 +2,14 @@
 
 use std::io;
 
-use libp2p::{Multiaddr, core::transport::ListenerId, relay};
+use libp2p::{Multiaddr, Swarm, core::transport::ListenerId, multiaddr::Protocol, relay};
 
 use crate::{
     address,
     connector::Input,
+    error::StartError,
     event::Event,
-    node::event_loop::EventLoop,
+    node::{behaviour::Behaviour, event_loop::EventLoop, poll_on_wake::PollOnWake},
     platform,
     reason::{Cause, Reason},
 };
@@ -124,4 +125,34 @@ impl EventLoop {
         let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
         self.swarm.behaviour_mut().0.identify.push(peers);
     }
+}
+
+/// Binds the listeners. A machine without IPv6 is fine, an address that was asked for by number and
+/// cannot be had is not.
+pub(in crate::node) fn listen(
+    swarm: &mut Swarm<PollOnWake<Behaviour>>,
+    addresses: &[Multiaddr],
+) -> Result<Vec<ListenerId>, StartError> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        match swarm.listen_on(address.clone()) {
+            Ok(listener) => {
+                listeners.push(listener);
+            }
+            Err(e) if is_any_ipv6(address) => {
+                tracing::info!(%address, "not listening: {e}");
+            }
+            Err(e) => {
+                return Err(StartError::Listen {
+                    address: address.clone(),
+                    reason: Cause::of_transport(&e, platform::reason_of).text,
+                });
+            }
+        }
+    }
+    Ok(listeners)
+}
+
+fn is_any_ipv6(address: &Multiaddr) -> bool {
+    matches!(address.iter().next(), Some(Protocol::Ip6(ip)) if ip.is_unspecified())
 }
