@@ -140,7 +140,7 @@ impl Node {
         self.messenger.send(to, body.into())
     }
 
-    /// As [`Self::send`], but waits while the outbox is full.
+    /// Sends like [`Self::send`], but waits while the outbox is full.
     pub async fn send_when_ready(
         &self,
         to: PeerId,

@@ -13,7 +13,8 @@ mod tests;
 use std::{error::Error, fmt, io};
 
 use libp2p::{
-    TransportError,
+    TransportError, relay,
+    relay::outbound::hop::{ConnectError, ReserveError},
     swarm::{ConnectionError, DialError},
 };
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,8 @@ pub enum Reason {
     NotARelay,
     /// The relay refused a reservation, or ended one.
     ReservationRefused,
+    /// The relay refused a circuit to a peer, or could not make one; the text says which.
+    CircuitRefused,
     /// The rendezvous point does not allow this namespace.
     NamespaceRefused,
     /// The rendezvous point refused a registration or a discovery for another reason; the text says which.
@@ -103,7 +106,7 @@ pub struct Cause {
 }
 
 impl Cause {
-    /// A cause in these words.
+    /// Makes a cause in these words.
     #[must_use]
     pub fn new(code: Reason, text: impl Into<String>) -> Self {
         Self {
@@ -112,7 +115,7 @@ impl Cause {
         }
     }
 
-    /// The connection ended, for whatever a swarm says of it; without an error it ended in an orderly way.
+    /// Returns why a connection ended, by what the swarm says of it. Without an error it ended in an orderly way.
     #[must_use]
     pub fn of_close(error: Option<&ConnectionError>) -> Self {
         let text = error.map_or_else(|| "the connection was closed".into(), |e| of_chain(e));
@@ -124,7 +127,7 @@ impl Cause {
         Self { code, text }
     }
 
-    /// A transport could not dial or listen.
+    /// Returns why a transport could not dial or listen.
     ///
     /// `known` maps the errors that only this platform's transports have.
     #[must_use]
@@ -133,11 +136,21 @@ impl Cause {
             TransportError::MultiaddrNotSupported(_) => {
                 Self::new(Reason::NoTransport, "no transport for this kind of address")
             }
-            TransportError::Other(e) => Self::new(code_of_chain(e, known), of_chain(e)),
+            TransportError::Other(e) => {
+                let code = code_of_chain(e, known).unwrap_or(Reason::TransportFailed);
+                Self::new(code, of_chain(e))
+            }
         }
     }
 
-    /// A dial failed.
+    /// Returns why the listener that stands for a reservation failed.
+    #[must_use]
+    pub fn of_reservation(error: &io::Error) -> Self {
+        let code = code_of_chain(error, |_| None).unwrap_or(Reason::ReservationRefused);
+        Self::new(code, of_chain(error))
+    }
+
+    /// Returns why a dial failed.
     ///
     /// Of several addresses the texts are all there; the code is the first one's. `known` maps the errors that only
     /// this platform's transports have.
@@ -175,7 +188,7 @@ impl Cause {
         }
     }
 
-    /// Any other error.
+    /// Makes a cause of any other error, with this code.
     #[must_use]
     pub fn of_error(code: Reason, error: &(dyn Error + 'static)) -> Self {
         Self::new(code, of_chain(error))
@@ -188,7 +201,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// The innermost cause of an error that says anything, which is what a person can act on.
+/// Returns the innermost cause of an error that says anything, which is what a person can act on.
 pub(crate) fn of_chain(error: &(dyn Error + 'static)) -> String {
     let mut reason = one_line(&error.to_string());
     for error in causes(error).skip(1) {
@@ -200,13 +213,46 @@ pub(crate) fn of_chain(error: &(dyn Error + 'static)) -> String {
     reason
 }
 
-/// What the innermost error of a known kind means.
-fn code_of_chain(error: &(dyn Error + 'static), known: KnownErrors) -> Reason {
-    if let Some(code) = causes(error).filter_map(known).last() {
-        return code;
+/// Returns what the innermost error of a known kind means. Kinds that only the platform knows come first.
+fn code_of_chain(error: &(dyn Error + 'static), known: KnownErrors) -> Option<Reason> {
+    let code = |error| code_of_relay(error).or_else(|| code_of_io(error));
+    let of_platform = causes(error).filter_map(known).last();
+    of_platform.or_else(|| causes(error).filter_map(code).last())
+}
+
+/// Returns what an error of libp2p's relay client means, unless there is a cause inside that says more.
+fn code_of_relay(error: &(dyn Error + 'static)) -> Option<Reason> {
+    if let Some(error) = error.downcast_ref::<ReserveError>() {
+        return match error {
+            ReserveError::Refused | ReserveError::ResourceLimitExceeded => {
+                Some(Reason::ReservationRefused)
+            }
+            ReserveError::Unsupported => Some(Reason::NotARelay),
+            ReserveError::Protocol(_) => Some(Reason::ProtocolViolation),
+            ReserveError::Io(_) => None,
+        };
     }
-    let kinds = causes(error).filter_map(|error| Some(error.downcast_ref::<io::Error>()?.kind()));
-    let codes = kinds.filter_map(|kind| match kind {
+    if let Some(error) = error.downcast_ref::<ConnectError>() {
+        return match error {
+            ConnectError::ResourceLimitExceeded
+            | ConnectError::ConnectionFailed
+            | ConnectError::NoReservation
+            | ConnectError::PermissionDenied => Some(Reason::CircuitRefused),
+            ConnectError::Unsupported => Some(Reason::NotARelay),
+            ConnectError::Protocol(_) => Some(Reason::ProtocolViolation),
+            ConnectError::Io(_) => None,
+        };
+    }
+    match error.downcast_ref::<relay::client::transport::Error>()? {
+        relay::client::transport::Error::ResponseFromBehaviourCanceled(_) => {
+            Some(Reason::ConnectionClosed)
+        }
+        _ => None,
+    }
+}
+
+fn code_of_io(error: &(dyn Error + 'static)) -> Option<Reason> {
+    match error.downcast_ref::<io::Error>()?.kind() {
         io::ErrorKind::ConnectionRefused => Some(Reason::ConnectionRefused),
         io::ErrorKind::TimedOut => Some(Reason::NoAnswer),
         io::ErrorKind::HostUnreachable
@@ -217,11 +263,10 @@ fn code_of_chain(error: &(dyn Error + 'static), known: KnownErrors) -> Reason {
         | io::ErrorKind::BrokenPipe
         | io::ErrorKind::UnexpectedEof => Some(Reason::ConnectionClosed),
         _ => None,
-    });
-    codes.last().unwrap_or(Reason::TransportFailed)
+    }
 }
 
-/// The error, and what is inside it. An I/O error's own content is no source of it.
+/// Returns the error, and what is inside it. An I/O error's own content is no source of it.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| {
         let error: &'a (dyn Error + 'static) = *error;

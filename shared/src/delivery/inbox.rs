@@ -88,7 +88,7 @@ impl Inbox {
         Ok(Acceptance::New)
     }
 
-    /// How many sessions are remembered.
+    /// Counts the sessions that are remembered.
     #[cfg(test)]
     pub(crate) fn remembered(&self) -> usize {
         self.sessions.len()

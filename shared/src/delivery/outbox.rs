@@ -83,7 +83,7 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    /// An outbox whose first message has this sequence number.
+    /// Makes an outbox whose first message has this sequence number.
     #[must_use]
     pub fn starting_at(seq: u64) -> Self {
         Self {
@@ -103,7 +103,7 @@ impl Outbox {
         if has_room { Ok(()) } else { Err(Refused::Full) }
     }
 
-    /// The sequence number of the next message.
+    /// Returns the sequence number of the next message.
     #[must_use]
     pub fn next_seq(&self) -> u64 {
         self.base + self.entries.len() as u64
@@ -117,7 +117,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Messages that are not acked.
+    /// Counts the messages that are not acked.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -129,7 +129,7 @@ impl Outbox {
         self.entries.is_empty()
     }
 
-    /// The first message that is not acked, or the next one if all are: what a hello says.
+    /// Returns the first message that is not acked, or the next one if all are: what a hello says.
     #[must_use]
     pub const fn base(&self) -> u64 {
         self.base
@@ -154,14 +154,14 @@ impl Outbox {
         self.cursor > 0 || self.written > 0
     }
 
-    /// The messages that were written for the first time since the last call.
+    /// Returns the messages that were written for the first time since the last call.
     pub fn newly_sent(&mut self) -> Range<u64> {
         let from = self.base + self.reported as u64;
         self.reported = self.reported.max(self.cursor);
         from..self.base + self.reported as u64
     }
 
-    /// The other side has everything before `next`. Returns the messages that are acked by it now.
+    /// Takes in an ack: the other side has everything before `next`. Returns the messages that this acks.
     pub fn ack(&mut self, next: u64) -> Result<Range<u64>, BogusAck> {
         let sent = self.base + self.cursor.max(self.written) as u64;
         if next > sent {
@@ -177,14 +177,15 @@ impl Outbox {
         Ok(from..self.base)
     }
 
-    /// The other side wants to go on at `next`, on a path that has just begun.
+    /// Takes in where the other side wants to go on, on a path that has just begun. Returns the messages that this
+    /// acks.
     pub fn resume(&mut self, next: u64) -> Result<Range<u64>, BogusAck> {
         let acked = self.ack(next)?;
         self.rewind();
         Ok(acked)
     }
 
-    /// The present path is gone: nothing is written to the next one yet.
+    /// Begins anew for another path, to which nothing is written yet.
     pub fn rewind(&mut self) {
         self.written = self.written.max(self.cursor);
         self.cursor = 0;

@@ -39,7 +39,7 @@ pub(super) fn behaviour(me: PeerId, config: &NodeConfig) -> Behaviour {
     }
 }
 
-/// What an event means to the connector.
+/// Returns what an event means to the connector.
 pub(super) fn input_of(event: BehaviourEvent) -> Input {
     let news = match event {
         BehaviourEvent::Punch(punch::Event { peer, reason }) => {

@@ -13,7 +13,7 @@
 //!   process stands still at the wrong moment (rust-libp2p #5943, open). The panic is caught;
 //! - does not know which interface an IPv6 announcement belongs to: its IPv6 stays off.
 //!
-//! Without them the NAT suite's `lan::a_hostile_crowd` fails. They may go when libp2p-mdns bounds its records and its
+//! The test of that is the NAT suite's `lan::a_hostile_crowd`. They may go when libp2p-mdns bounds its records and its
 //! queues, and #5943 is closed.
 
 mod flood;

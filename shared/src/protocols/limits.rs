@@ -87,7 +87,7 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    /// No connections yet.
+    /// Makes the behaviour, without any connection.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {

@@ -41,7 +41,7 @@ use libp2p::{
 pub struct Behaviour(ping::Behaviour);
 
 impl Behaviour {
-    /// The behaviour with libp2p's options.
+    /// Makes the behaviour with libp2p's options.
     #[must_use]
     pub fn new(config: ping::Config) -> Self {
         Self(ping::Behaviour::new(config))

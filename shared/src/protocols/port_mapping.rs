@@ -101,7 +101,7 @@ pub(super) struct Port {
 }
 
 impl Port {
-    /// A circuit's address is the relay's, not ours.
+    /// Returns the port of an address that the gateway can map. A circuit's address is the relay's, not ours.
     pub(super) fn of(address: &Multiaddr) -> Option<Self> {
         let mut parts = address.iter();
         let Some(Protocol::Ip4(ip)) = parts.next().filter(|_| !has_circuit(address)) else {
@@ -121,7 +121,7 @@ impl Port {
         })
     }
 
-    /// The address, as it is outside.
+    /// Returns the address as it is outside.
     pub(super) fn outside(&self, ip: Ipv4Addr, port: u16) -> Multiaddr {
         let port = if self.udp {
             Protocol::Udp(port)
@@ -192,7 +192,7 @@ impl Behaviour {
         }
     }
 
-    /// A failure is reported once, until something was mapped.
+    /// Says whether to pass something on: a failure is reported once, until something was mapped.
     fn is_worth_reporting(&mut self, to_swarm: &ToSwarm<Event, Infallible>) -> bool {
         match to_swarm {
             ToSwarm::GenerateEvent(Event::Failed { .. }) => {
@@ -235,7 +235,7 @@ impl Behaviour {
     }
 }
 
-/// The cause of a failure to map ports.
+/// Makes the cause of a failure to map ports.
 pub(super) fn unavailable(text: impl Into<String>) -> Cause {
     Cause::new(Reason::PortMappingUnavailable, text)
 }

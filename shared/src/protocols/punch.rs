@@ -234,7 +234,7 @@ impl Behaviour {
         }
     }
 
-    /// An attempt is due, or the last one has failed.
+    /// Begins an attempt that is due, or reports that the last one has failed.
     fn attempt(&mut self, conn: ConnectionId) {
         let Some(circuit) = self.circuits.get(&conn) else {
             return;
@@ -283,7 +283,7 @@ impl Behaviour {
         Handler::new(role, self.candidates.clone())
     }
 
-    /// What is due by now. Returns whether anything was.
+    /// Does what is due by now. Returns whether anything was.
     fn run_timers(&mut self, cx: &mut Context<'_>) -> bool {
         let mut attempts = Vec::new();
         let mut dials = Vec::new();

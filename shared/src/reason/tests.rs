@@ -84,3 +84,29 @@ fn a_connection_that_timed_out_gave_no_answer() {
     let idle = ConnectionError::KeepAliveTimeout;
     assert_eq!(code(Some(idle)), Reason::ConnectionClosed);
 }
+
+#[test]
+fn what_a_relay_refuses_has_a_code() {
+    use relay::client::transport::Error;
+    let reserve = |error| {
+        let error = io::Error::other(Error::Reservation(error));
+        Cause::of_reservation(&error).code
+    };
+    assert_eq!(reserve(ReserveError::Refused), Reason::ReservationRefused);
+    assert_eq!(reserve(ReserveError::Unsupported), Reason::NotARelay);
+    let timeout = ReserveError::Io(io::ErrorKind::TimedOut.into());
+    assert_eq!(reserve(timeout), Reason::NoAnswer);
+    let unknown = io::Error::other("anything else");
+    let code = Cause::of_reservation(&unknown).code;
+    assert_eq!(code, Reason::ReservationRefused);
+
+    let connect = |error| {
+        let error = TransportError::Other(io::Error::other(Error::Connect(error)));
+        Cause::of_transport(&error, |_| None)
+    };
+    let none = connect(ConnectError::NoReservation);
+    assert_eq!(none.code, Reason::CircuitRefused);
+    assert_eq!(none.text, "Relay has no reservation for destination.");
+    let broken = ConnectError::Io(io::ErrorKind::UnexpectedEof.into());
+    assert_eq!(connect(broken).code, Reason::ConnectionClosed);
+}

@@ -45,14 +45,14 @@ impl EventLoop {
     ) {
         let cause = match reason {
             Ok(()) => Cause::new(Reason::ReservationRefused, "the relay ended it"),
-            Err(e) => Cause::of_error(Reason::ReservationRefused, &e),
+            Err(e) => Cause::of_reservation(&e),
         };
         self.listener_gone(listener, cause);
     }
 
     pub(in crate::node) fn on_listener_error(&mut self, listener: ListenerId, error: &io::Error) {
         if self.is_reservation(listener) {
-            let cause = Cause::of_error(Reason::ReservationRefused, error);
+            let cause = Cause::of_reservation(error);
             self.listener_gone(listener, cause);
         } else {
             tracing::warn!("listener: {error}");

@@ -61,7 +61,7 @@ impl Watch {
         }
     }
 
-    /// Ready when it is too much.
+    /// Is ready once too much has come.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut packet = [0; MAX_PACKET];
         for _ in 0..MAX_AT_ONCE {
@@ -81,7 +81,7 @@ impl Watch {
     }
 }
 
-/// What libp2p makes of a packet, at most: each answer comes with all addresses.
+/// Counts the entries that libp2p makes of a packet, at most: each answer comes with all addresses.
 fn entries(packet: &[u8]) -> u32 {
     let Some((&[_, _, _, _, _, _, a0, a1, _, _, b0, b1], rest)) = packet.split_first_chunk() else {
         return 0;

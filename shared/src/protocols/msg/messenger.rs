@@ -128,12 +128,12 @@ impl Messenger {
         notified
     }
 
-    /// Messages to all peers that are neither acked nor failed.
+    /// Counts the messages to all peers that are neither acked nor failed.
     pub(crate) fn unacked(&self) -> usize {
         self.unacked.load(Ordering::Relaxed)
     }
 
-    /// Messages to one peer that are neither acked nor failed.
+    /// Counts the messages to one peer that are neither acked nor failed.
     pub(crate) fn unacked_by(&self, peer: &PeerId) -> usize {
         self.conversation(peer)
             .map_or(0, |conversation| conversation.lock().outbox.len())

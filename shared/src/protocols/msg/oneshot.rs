@@ -49,7 +49,7 @@ impl OneshotReceiver {
         self.reading.is_empty()
     }
 
-    /// The next packet.
+    /// Returns the next packet, once it has been read.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<String>> {
         match self.reading.poll_next_unpin(cx) {
             Poll::Ready(Some(result)) => Poll::Ready(result),
@@ -92,25 +92,25 @@ impl OneshotSender {
         Ok(())
     }
 
-    /// The message that was started last.
+    /// Returns the number of the message that was started last.
     pub(crate) const fn seq(&self) -> u64 {
         self.seq
     }
 
-    /// The stream is there.
+    /// Takes the stream, and begins to write.
     pub(crate) fn opened(&mut self, stream: Stream) {
         if let Some(body) = self.waiting.pop_front() {
             self.writing = Some(within_time(send(stream, body)).boxed());
         }
     }
 
-    /// The stream cannot be had.
+    /// Gives the message up: its stream cannot be had.
     pub(crate) fn failed(&mut self) {
         self.waiting.clear();
         self.writing = None;
     }
 
-    /// Whether the packet was written, once that is known.
+    /// Returns whether the packet was written, once that is known.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(writing) = &mut self.writing else {
             return Poll::Pending;

@@ -85,7 +85,7 @@ pub(crate) enum OutboundFault {
 }
 
 impl OutboundFault {
-    /// What kind of fault this is, for programs.
+    /// Returns what kind of fault this is, for programs.
     pub(crate) const fn code(&self) -> Reason {
         match self {
             Self::NoAnswer => Reason::NoAnswer,

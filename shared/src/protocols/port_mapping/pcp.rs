@@ -97,7 +97,7 @@ impl Pcp {
         });
     }
 
-    /// The gateway forgets it by itself when it is not renewed.
+    /// Stops renewing a port's mapping: the gateway then forgets it by itself.
     pub(super) fn remove(&mut self, address: &Multiaddr) {
         let Some(at) = self.kept.iter().position(|k| k.port.address == *address) else {
             return;
@@ -184,7 +184,7 @@ async fn keep(gateway: Ipv4Addr, port: Port, sender: mpsc::Sender<Answer>) {
     }
 }
 
-/// What a gateway grants is its own word.
+/// Returns when to renew a mapping. What a gateway grants is its own word, so it is kept within bounds.
 fn renewal(lifetime: u32) -> Duration {
     let half = Duration::from_secs(u64::from(lifetime)) / 2;
     half.clamp(MIN_MAPPING_RENEWAL, MAPPING_LIFETIME / 2)
@@ -257,12 +257,12 @@ fn is_public(ip: Ipv4Addr) -> bool {
     !(local || carrier || a == 0 || a >= 224)
 }
 
-/// Where packets go that have no better way.
+/// Returns where packets go that have no better way.
 pub(super) fn default_gateway() -> Option<Ipv4Addr> {
     gateway_in(&std::fs::read_to_string(ROUTES).ok()?)
 }
 
-/// Columns: interface, destination, gateway, flags, three more, metric; …. Addresses are numbers as the
+/// Finds the default route in Linux's table. Columns: interface, destination, gateway, flags, three more, metric; …. Addresses are numbers as the
 /// processor keeps them.
 fn gateway_in(routes: &str) -> Option<Ipv4Addr> {
     const GATEWAY_FLAG: u32 = 2;

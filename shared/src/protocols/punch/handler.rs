@@ -231,7 +231,7 @@ impl HolePunch {
         }
     }
 
-    /// What of them makes sense.
+    /// Returns the addresses that make sense.
     fn addresses(self) -> Vec<Multiaddr> {
         let all = self.addresses.into_iter();
         all.filter_map(|bytes| bytes.try_into().ok()).collect()

@@ -211,7 +211,7 @@ impl Behaviour {
     }
 }
 
-/// What a failure means. `None`: there is no answer, which the owner notices by itself.
+/// Returns what a failure means. `None`: there is no answer, which the owner notices by itself.
 fn code_of(error: &rr::OutboundFailure) -> Option<Reason> {
     match error {
         rr::OutboundFailure::Timeout | rr::OutboundFailure::ConnectionClosed => None,

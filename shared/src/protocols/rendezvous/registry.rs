@@ -134,7 +134,7 @@ impl Registry {
         Some(registration)
     }
 
-    /// What is registered in a namespace since `seen`, oldest first, as much as fits into one answer;
+    /// Returns what is registered in a namespace since `seen`, oldest first, as much as fits into one answer;
     /// and the number to ask on from.
     pub(super) fn since(
         &self,
@@ -168,7 +168,7 @@ impl Registry {
         (found, seen)
     }
 
-    /// When the next registration expires.
+    /// Returns when the next registration expires.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         self.expiries.first().map(|(at, _)| *at)
     }

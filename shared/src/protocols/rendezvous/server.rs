@@ -46,7 +46,7 @@ const MAX_UNREAD_ANSWERS: usize = 1_024;
 /// The behaviour: it carries questions and answers.
 pub type Behaviour = rr::Behaviour<Codec>;
 
-/// A behaviour for [`Server`].
+/// Makes a behaviour for [`Server`].
 #[must_use]
 pub fn behaviour() -> Behaviour {
     let config = rr::Config::default()
@@ -124,7 +124,7 @@ impl Server {
         }
     }
 
-    /// How many registrations there are.
+    /// Counts the registrations.
     #[must_use]
     pub fn registrations(&self) -> usize {
         self.registry.len()
@@ -171,13 +171,13 @@ impl Server {
         event
     }
 
-    /// When the next registration expires.
+    /// Returns when the next registration expires.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.registry.next_expiry()
     }
 
-    /// The next registration that has expired by `now`. To be called until there is none.
+    /// Removes the next registration that has expired by `now`. To be called until there is none.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Event> {
         let gone = self.registry.expired(now)?;
         Some(Event::Unregistered {
@@ -301,7 +301,7 @@ fn discovered(page: Result<DiscoverResponse, Status>) -> Packet {
     }
 }
 
-/// Numbers of a later start are higher, so that cookies of an earlier one stay valid: 2^20 for each
+/// Returns the number to begin after. Numbers of a later start are higher, so that cookies of an earlier one stay valid: 2^20 for each
 /// millisecond since 1970 are more than can be given out in it.
 fn first_number() -> Number {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -309,7 +309,7 @@ fn first_number() -> Number {
     u64::try_from(milliseconds).unwrap_or_default() << 20
 }
 
-/// What a peer signed, if it did.
+/// Returns what a peer signed, if it did.
 fn checked(peer: PeerId, record: Option<Vec<u8>>) -> Result<Vec<u8>, Status> {
     let bytes = record.filter(|bytes| bytes.len() <= MAX_RECORD_BYTES);
     let bytes = bytes.ok_or(Status::InvalidRecord)?;
@@ -330,7 +330,7 @@ fn entry(registration: &Registration, now: Instant) -> Register {
     }
 }
 
-/// A number, then the namespace that it is of: libp2p's clients look for both.
+/// Encodes a cookie: a number, then the namespace that it is of: libp2p's clients look for both.
 fn write_cookie(seen: Number, namespace: &str) -> Vec<u8> {
     [&seen.to_be_bytes(), namespace.as_bytes()].concat()
 }
