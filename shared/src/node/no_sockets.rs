@@ -1,4 +1,4 @@
-//! In a browser there is no socket of one's own, and so nothing to do with one.
+//! Stands in for `sockets` in a browser, which has no sockets of its own.
 
 use std::convert::Infallible;
 
@@ -9,18 +9,18 @@ use libp2p::{
 
 use crate::{config::NodeConfig, connector::Input};
 
-/// Nothing; and not libp2p's behaviours, which would come along in the wasm.
+/// Does nothing.
 pub(crate) type Behaviour = dummy::Behaviour;
 
-pub(crate) const fn behaviour(_: PeerId, _: &NodeConfig) -> Behaviour {
+pub(super) const fn behaviour(_: PeerId, _: &NodeConfig) -> Behaviour {
     dummy::Behaviour
 }
 
-pub(crate) const fn told(event: Infallible) -> Option<Input> {
+pub(super) const fn input_of(event: Infallible) -> Input {
     match event {}
 }
 
-pub(crate) const fn hole_punch_hint(
+pub(super) const fn identified(
     _: &mut Behaviour,
     _: (PeerId, bool),
     _: ConnectionId,
