@@ -1,0 +1,78 @@
+//! What a peer with sockets of its own does with them: punches holes, finds others on its network, and has the
+//! gateway map its ports.
+//!
+//! `no_sockets` stands in for this file in a browser, which has no sockets: neither the three protocols nor their
+//! code come along in the wasm.
+
+use libp2p::{
+    PeerId, identify,
+    swarm::{ConnectionId, NetworkBehaviour, behaviour::toggle::Toggle},
+};
+
+use crate::{
+    config::NodeConfig,
+    connector::{Input, News},
+    platform::OwnNetwork,
+    protocols::{lan, port_mapping, punch},
+    reason::{Cause, Reason},
+};
+
+/// The three protocols, each of which may be switched off.
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    punch: Toggle<punch::Behaviour>,
+    lan: Toggle<lan::Behaviour>,
+    port_mapping: Toggle<port_mapping::Behaviour>,
+}
+
+/// Makes the behaviour of the peer with this id, which is ours.
+pub(super) fn behaviour(me: PeerId, config: &NodeConfig) -> Behaviour {
+    let punch = config.hole_punch.then(|| punch::Behaviour::new(me));
+    let lan = config
+        .mdns
+        .then(|| lan::Behaviour::new(me, &config.namespace));
+    let port_mapping = config.port_mapping.then(port_mapping::Behaviour::new);
+    Behaviour {
+        punch: punch.into(),
+        lan: lan.into(),
+        port_mapping: port_mapping.into(),
+    }
+}
+
+/// Returns what an event means to the connector.
+pub(super) fn input_of(event: BehaviourEvent) -> Input {
+    let news = match event {
+        BehaviourEvent::Punch(punch::Event { peer, reason }) => {
+            let cause = Cause::of_error(Reason::HolePunchFailed, &reason);
+            return Input::UpgradeFailed { peer, cause };
+        }
+        BehaviourEvent::Lan(lan::Event::Announced { peer, addresses }) => {
+            News::Announced { peer, addresses }
+        }
+        BehaviourEvent::PortMapping(port_mapping::Event::Mapped { address }) => {
+            News::Mapped(address)
+        }
+        BehaviourEvent::Lan(lan::Event::Failed { cause })
+        | BehaviourEvent::PortMapping(port_mapping::Event::Failed { cause }) => {
+            News::Missing { cause }
+        }
+    };
+    Input::Network(news, OwnNetwork)
+}
+
+/// Passes on what identify says that helps a hole punch: where one of our relays sees us, and where a peer at the
+/// other end of a circuit listens.
+pub(super) fn identified(
+    behaviour: &mut Behaviour,
+    (peer, is_our_relay): (PeerId, bool),
+    conn: ConnectionId,
+    info: &identify::Info,
+) {
+    let Some(punch) = behaviour.punch.as_mut() else {
+        return;
+    };
+    if is_our_relay {
+        punch.observed(peer, conn, &info.observed_addr);
+    }
+    punch.listens(conn, &info.listen_addrs);
+}
