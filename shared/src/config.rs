@@ -121,8 +121,6 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// long. Without it the other side would wait for us until its idle timeout.
 pub const FAREWELL_TIME: Duration = Duration::from_millis(50);
 
-/// Peers that the session keeps an eye on: discovered, dialled or connected.
-pub const MAX_SESSION_PEERS: usize = 1_024;
 /// Addresses kept for one peer.
 pub const MAX_ADDRESSES_PER_PEER: usize = 16;
 

@@ -4,11 +4,12 @@
 //! happened at, takes [`Output`]s until there are none, and calls [`Connector::handle_timeout`] at
 //! [`Connector::poll_timeout`].
 
-mod addr;
+mod addresses;
 mod backoff;
-mod conns;
+mod connections;
+mod context;
 mod dials;
-mod greet;
+mod greetings;
 mod io;
 mod network;
 mod paths;
@@ -26,15 +27,17 @@ mod upgrade;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use libp2p::PeerId;
 use rand::{SeedableRng, rngs::StdRng};
 use web_time::Instant;
 
 use self::{
-    conns::Conns,
+    connections::Connections,
+    context::Context,
     dials::{Dial, Purpose},
+    greetings::Greetings,
     peer::Peer,
     relay::Relay,
     targets::{Target, TargetId},
@@ -57,13 +60,12 @@ use crate::{
 pub struct Connector {
     local: PeerId,
     namespace: String,
-    greet_interval: Option<Duration>,
     hole_punch: bool,
     rng: StdRng,
     started: Instant,
     /// The time of the input that is being handled.
     now: Instant,
-    conns: Conns,
+    conns: Connections,
     dials: Table<DialId, Dial>,
     dial_count: u64,
     relays: Table<RelayId, Relay>,
@@ -72,6 +74,7 @@ pub struct Connector {
     pending_relays: usize,
     peers: Table<PeerId, Peer>,
     targets: Table<TargetId, Target>,
+    greetings: Greetings,
     target_count: u64,
     /// When those that wait for their turn to dial ask again.
     next_turn: Instant,
@@ -90,12 +93,11 @@ impl Connector {
         let mut connector = Self {
             local,
             namespace: config.namespace.clone(),
-            greet_interval: config.greet_interval.filter(|every| !every.is_zero()),
             hole_punch: config.hole_punch,
             rng: StdRng::seed_from_u64(seed),
             started: now,
             now,
-            conns: Conns::default(),
+            conns: Connections::default(),
             dials: Table::new(),
             dial_count: 0,
             relays: Table::new(),
@@ -103,6 +105,7 @@ impl Connector {
             pending_relays: config.pending_relays,
             peers: Table::new(),
             targets: Table::new(),
+            greetings: Greetings::new(config.greet_interval),
             target_count: 0,
             next_turn: now,
             listeners_ready: false,
@@ -150,7 +153,9 @@ impl Connector {
         let relays = self.relays.values().filter_map(Relay::timeout);
         let peers = self.peers.values().filter_map(Peer::timeout);
         let targets = self.targets.values().filter_map(Target::timeout);
-        dials.chain(relays).chain(peers).chain(targets).min()
+        let greetings = self.greetings.poll_timeout();
+        let all = dials.chain(relays).chain(peers).chain(targets);
+        all.chain(greetings).min()
     }
 
     /// The next thing to do. To be called until there is none, after every other call.
@@ -200,12 +205,18 @@ impl Connector {
             Input::Drained { peer, conn } => self.drained(peer, conn),
             Input::Silent { peer, conn, dead } => self.silent(peer, conn, dead),
             Input::UpgradeFailed { peer, .. } => self.upgrade_failed(peer),
-            Input::Greeting { peer, message } => self.greeted(peer, message),
+            Input::Greeting { peer, message } => {
+                self.greet(greetings::Input::Greeting { peer, message });
+            }
             Input::GreetingReply {
                 peer,
                 message,
                 address,
-            } => self.greeting_replied(peer, message, address),
+            } => self.greet(greetings::Input::Reply {
+                peer,
+                message,
+                address,
+            }),
             Input::Network(news, by) => self.network_told(news, by),
             Input::Wake => self.wake(),
             Input::NetworkChanged { lost } if platform::HAS_INTERFACES => {
@@ -231,7 +242,50 @@ impl Connector {
         self.run_relays();
         self.run_peers();
         self.run_targets();
+        self.run_greetings();
         self.check_ready();
+    }
+
+    fn context(&mut self) -> (Context<'_>, &mut Greetings) {
+        let context = Context {
+            now: self.now,
+            local: self.local,
+            listening: self.listeners_ready,
+            rng: &mut self.rng,
+            connections: &self.conns,
+            dial_count: &mut self.dial_count,
+        };
+        (context, &mut self.greetings)
+    }
+
+    fn greet(&mut self, input: greetings::Input) {
+        let (context, greetings) = self.context();
+        greetings.handle(&context, input);
+        self.carry_greetings();
+    }
+
+    fn run_greetings(&mut self) {
+        let (context, greetings) = self.context();
+        greetings.handle_timeout(&context);
+        self.carry_greetings();
+    }
+
+    fn carry_greetings(&mut self) {
+        for output in self.greetings.take_outputs() {
+            self.push(match output {
+                greetings::Output::Greet { peer, message } => Output::Greet { peer, message },
+                greetings::Output::Emit(event) => Output::Emit(event),
+            });
+        }
+    }
+
+    fn greetings_of_path(&mut self, peer: PeerId, connected: bool) {
+        self.greet(greetings::Input::Path { peer, connected });
+    }
+
+    fn report_order(&mut self, peer: PeerId) {
+        let ordered = self.is_explicit(peer);
+        self.greet(greetings::Input::Ordered { peer, ordered });
     }
 
     fn push(&mut self, output: Output) {

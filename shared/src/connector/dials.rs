@@ -5,7 +5,9 @@ use std::time::Duration;
 use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
-use super::{ConnId, Connector, DialId, Input, Output, RelayId, conns::Conn, targets::TargetId};
+use super::{
+    ConnId, Connector, DialId, Input, Output, RelayId, connections::Conn, targets::TargetId,
+};
 use crate::path::Transport;
 use crate::reason::{Cause, Reason};
 

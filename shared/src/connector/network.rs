@@ -2,7 +2,7 @@
 
 use libp2p::{Multiaddr, PeerId};
 
-use super::{Connector, News, addr, paths::POLITE_WAIT};
+use super::{Connector, News, addresses, paths::POLITE_WAIT};
 use crate::{
     event::Event,
     path::{Path, Transport},
@@ -53,9 +53,9 @@ impl Connector {
         let Some(peer) = self.peers.get(&id) else {
             return;
         };
-        let quic = |address: &Multiaddr| addr::is_plain(address, Transport::Quic);
+        let quic = |address: &Multiaddr| addresses::is_plain(address, Transport::Quic);
         let first = peer.near.is_some() && peer.backoff.is_fresh() && peer.explicit.is_empty();
-        if first && addresses.iter().any(quic) && !addresses.iter().any(addr::has_circuit) {
+        if first && addresses.iter().any(quic) && !addresses.iter().any(addresses::has_circuit) {
             addresses.retain(quic);
         }
     }

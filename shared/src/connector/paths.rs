@@ -5,9 +5,8 @@ use std::time::Duration;
 use libp2p::PeerId;
 
 use super::{
-    ActivePath, ConnId, Connector, addr,
+    ActivePath, ConnId, Connector, addresses,
     backoff::{Next, STABLE},
-    greet::Greetings,
     peer::Active,
     rendezvous::no_answer,
     status::milliseconds,
@@ -41,7 +40,7 @@ impl Connector {
         match path.path {
             Path::Relayed => peer.by_circuit = true,
             Path::Direct if dialled => {
-                peer.last_direct = Some(addr::with_peer(&path.address, id));
+                peer.last_direct = Some(addresses::with_peer(&path.address, id));
             }
             Path::Direct => {}
         }
@@ -64,7 +63,7 @@ impl Connector {
         self.tell_path(id, old.as_ref().map(|old| &old.path), path);
         self.path_of_kind(id, kind, old.map(|old| old.kind_since));
         self.target_reached(id);
-        self.begin_greetings(id);
+        self.greetings_of_path(id, true);
         self.review_later(id);
     }
 
@@ -85,7 +84,7 @@ impl Connector {
             });
         };
         let same = old.path == path && old.transport == transport;
-        if !same || !addr::same_place(&old.address, &address) {
+        if !same || !addresses::same_place(&old.address, &address) {
             self.emit(Event::PathChanged {
                 peer,
                 from: old.path,
@@ -106,7 +105,6 @@ impl Connector {
         };
         peer.last_connected = Some(now);
         peer.upgrade.end(old.path.path);
-        peer.greetings = Greetings::default();
         let stable = now.saturating_duration_since(old.connected_since) >= STABLE;
         if stable {
             peer.backoff.reset();
@@ -118,6 +116,7 @@ impl Connector {
             code: cause.code,
             reason: cause.text,
         });
+        self.greetings_of_path(id, false);
         self.redial(id, delay);
         self.target_lost(id, delay.unwrap_or_default());
     }
@@ -136,14 +135,14 @@ impl Connector {
         };
         let idle = peer.next == Next::Idle;
         let through = match path.path {
-            Path::Relayed => addr::relay_of(&path.address),
+            Path::Relayed => addresses::relay_of(&path.address),
             Path::Direct => None,
         };
         for relay in self.relays.values_mut() {
             relay.rendezvous.suspect(self.now);
         }
         let mut ways = self.circuits_to(id);
-        ways.retain(|way| addr::relay_of(way) != through);
+        ways.retain(|way| addresses::relay_of(way) != through);
         if idle && !ways.is_empty() {
             self.dial_peer_at(id, ways);
         }
@@ -188,6 +187,7 @@ impl Connector {
             peer.next = Next::Idle;
         }
         self.give_up_targets(id);
+        self.report_order(id);
         if is_relay {
             return;
         }

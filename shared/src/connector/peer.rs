@@ -6,10 +6,9 @@ use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
 use super::{
-    ActivePath, DialId, addr,
+    ActivePath, DialId, addresses,
     backoff::{Backoff, Next},
     earliest,
-    greet::Greetings,
     upgrade::Upgrade,
 };
 use crate::{path::Path, platform::OwnNetwork, table::Table};
@@ -42,7 +41,6 @@ pub(super) struct Peer {
     pub(super) reported: bool,
     pub(super) incompatible: Option<Instant>,
     pub(super) upgrade: Upgrade,
-    pub(super) greetings: Greetings,
     /// When to look for connections to close.
     pub(super) review: Option<Instant>,
 }
@@ -83,18 +81,12 @@ impl Peer {
             reported: false,
             incompatible: None,
             upgrade: Upgrade::new(),
-            greetings: Greetings::default(),
             review: None,
         }
     }
 
     pub(super) fn timeout(&self) -> Option<Instant> {
-        earliest([
-            self.next.timeout(),
-            self.upgrade.timeout(),
-            self.greetings.timeout(),
-            self.review,
-        ])
+        earliest([self.next.timeout(), self.upgrade.timeout(), self.review])
     }
 
     pub(super) const fn active(&self) -> Option<&Active> {
@@ -130,7 +122,7 @@ impl Peer {
     pub(super) fn listed(&self) -> Vec<Multiaddr> {
         let mut listed = Vec::new();
         for address in self.listings.values().flat_map(|l| &l.addresses) {
-            addr::push_new(&mut listed, address.clone());
+            addresses::push_new(&mut listed, address.clone());
         }
         listed
     }

@@ -6,19 +6,17 @@ use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
 use super::{
-    Connector, DialId, Purpose, addr,
+    Connector, DialId, Purpose, addresses,
     backoff::Next,
-    conns::Conn,
+    connections::Conn,
     peer::{Listing, Peer},
     relay::MAX_RELAYS,
 };
 use crate::reason::{Cause, Reason};
-use crate::{
-    config::{MAX_ADDRESSES_PER_PEER, MAX_SESSION_PEERS},
-    event::Event,
-    path::Path,
-};
+use crate::{config::MAX_ADDRESSES_PER_PEER, event::Event, path::Path};
 
+/// Peers that are known: discovered, dialled or connected.
+pub(super) const MAX_PEERS: usize = 1_024;
 /// A connection has this long to become a path: msg's hello, and some time for a slow circuit.
 pub(super) const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Dials of discovered peers at a time. The swarm's own limit on pending connections is above it.
@@ -28,7 +26,7 @@ const TURN_WAIT: Duration = Duration::from_secs(1);
 impl Connector {
     /// Makes room for a peer, if need be at the cost of one that is only known by name.
     pub(super) fn admit(&mut self, peer: PeerId, evict: bool) -> Option<&mut Peer> {
-        if !self.peers.contains_key(&peer) && self.peers.len() >= MAX_SESSION_PEERS {
+        if !self.peers.contains_key(&peer) && self.peers.len() >= MAX_PEERS {
             let spare = |peer: &Peer| {
                 peer.active.is_none() && peer.explicit.is_empty() && !peer.next.is_dialling()
             };
@@ -79,11 +77,11 @@ impl Connector {
         if peer.explicit.len() >= MAX_ADDRESSES_PER_PEER {
             peer.explicit.remove(0);
         }
-        addr::push_new(&mut peer.explicit, address);
+        addresses::push_new(&mut peer.explicit, address);
         peer.reported = false;
         peer.backoff.reset();
         self.carry_out_order(id);
-        self.begin_greetings(id);
+        self.report_order(id);
     }
 
     fn carry_out_order(&mut self, id: PeerId) {
@@ -134,14 +132,14 @@ impl Connector {
         }
         let (now, local) = (self.now, self.local);
         let peer = self.admit(id, false)?;
-        let addresses = addr::fit_for(id, claimed, local);
+        let addresses = addresses::fit_for(id, claimed, local);
         let is_first = peer.listings.is_empty();
         if peer.listings.len() >= MAX_RELAYS {
             peer.listings.remove_first();
         }
         peer.listings.insert(relay, Listing { at: now, addresses });
         let addresses = peer.listed();
-        let changed = is_first || !addr::are_the_same(&addresses, &peer.announced);
+        let changed = is_first || !addresses::are_the_same(&addresses, &peer.announced);
         peer.announced = addresses;
         Some(changed)
     }
@@ -190,7 +188,6 @@ impl Connector {
                 _ => {}
             }
             self.run_upgrade(id);
-            self.run_greetings(id);
             self.run_review(id);
         }
     }
@@ -249,7 +246,7 @@ impl Connector {
         let direct = peer.last_direct.clone().filter(|_| !self.has_target(id));
         let all = self.circuits_to(id).into_iter();
         for address in all.chain(peer.listed()).chain(direct) {
-            addr::push_new(&mut addresses, address);
+            addresses::push_new(&mut addresses, address);
         }
         addresses
     }
@@ -265,7 +262,7 @@ impl Connector {
         relays
             .filter(|(_, relay)| relay.peer.is_some_and(leads_there))
             .filter_map(|(relay, _)| self.way_to_relay(*relay))
-            .map(|circuit| addr::with_peer(&circuit, id))
+            .map(|circuit| addresses::with_peer(&circuit, id))
             .collect()
     }
 

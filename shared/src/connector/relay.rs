@@ -6,9 +6,9 @@ use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
 use super::{
-    ConnId, Connector, DialId, Output, Purpose, RelayId, addr,
+    ConnId, Connector, DialId, Output, Purpose, RelayId, addresses,
     backoff::{Backoff, STABLE},
-    conns::Conn,
+    connections::Conn,
     earliest,
     relay_dial::Dialling,
     rendezvous::Rendezvous,
@@ -135,7 +135,10 @@ impl Relay {
     pub(super) fn name(&self) -> String {
         self.addresses.first().map_or_else(String::new, |address| {
             self.pinned
-                .map_or_else(|| address.clone(), |peer| addr::with_peer(address, peer))
+                .map_or_else(
+                    || address.clone(),
+                    |peer| addresses::with_peer(address, peer),
+                )
                 .to_string()
         })
     }
@@ -143,7 +146,7 @@ impl Relay {
 
 impl Connector {
     pub(super) fn add_relay(&mut self, relay: &RelayAddress, at_start: bool, wait: bool) {
-        let found = addr::of_relay(relay.peer, &relay.addresses, self.local);
+        let found = addresses::of_relay(relay.peer, &relay.addresses, self.local);
         let (peer, addresses) = match found {
             Ok(good) => good,
             Err(e) => {
@@ -184,7 +187,7 @@ impl Connector {
         };
         relay.at_start |= at_start;
         for address in addresses {
-            addr::push_new(&mut relay.addresses, address);
+            addresses::push_new(&mut relay.addresses, address);
         }
         if let Stage::Waiting(at) = &mut relay.stage {
             *at = now.min(*at);
@@ -202,7 +205,7 @@ impl Connector {
     pub(super) fn way_to_relay(&self, id: RelayId) -> Option<Multiaddr> {
         let relay = self.relays.get(&id).filter(|relay| relay.is_standing())?;
         let conn = self.conns.get(relay.conn()?)?;
-        Some(addr::circuit(&conn.address, conn.peer))
+        Some(addresses::circuit(&conn.address, conn.peer))
     }
 
     /// Whether a supervisor needs this connection.

@@ -7,7 +7,7 @@ use web_time::Instant;
 
 use super::{
     ConnId, Connector, DialId, Purpose, RelayId,
-    conns::Conn,
+    connections::Conn,
     relay::{Stage, Trouble},
 };
 use crate::reason::{Cause, Reason};

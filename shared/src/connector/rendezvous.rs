@@ -7,10 +7,11 @@ use rand::RngExt;
 use web_time::Instant;
 
 use super::{
-    Connector, Output, RelayId, addr, backoff::Backoff, conns::Conn, peer::Peer, relay::Relay,
+    Connector, Output, RelayId, addresses, backoff::Backoff, connections::Conn, peer::Peer,
+    peers::MAX_PEERS, relay::Relay,
 };
 use crate::reason::{Cause, Reason};
-use crate::{config::MAX_SESSION_PEERS, event::Event, path::Path};
+use crate::{event::Event, path::Path};
 
 /// How long a relay may take for an answer.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -209,7 +210,7 @@ impl Connector {
     pub(super) fn carries_a_path(&self, id: RelayId) -> bool {
         let relay = self.relays.get(&id).and_then(|relay| relay.peer);
         let mut paths = self.peers.values().filter_map(Peer::path);
-        paths.any(|path| path.path == Path::Relayed && addr::relay_of(&path.address) == relay)
+        paths.any(|path| path.path == Path::Relayed && addresses::relay_of(&path.address) == relay)
     }
 
     pub(super) fn register(&mut self, id: RelayId) {
@@ -332,7 +333,7 @@ impl Connector {
             relay.discover = Ask::At(at);
             relay.discover_backoff.reset();
         }
-        for (found, addresses) in found.into_iter().take(MAX_SESSION_PEERS) {
+        for (found, addresses) in found.into_iter().take(MAX_PEERS) {
             self.listed(peer, found, addresses, news);
         }
     }

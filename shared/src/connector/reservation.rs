@@ -5,7 +5,7 @@ use std::time::Duration;
 use libp2p::{Multiaddr, PeerId};
 
 use super::{
-    ConnId, Connector, Output, Purpose, RelayId, addr,
+    ConnId, Connector, Output, Purpose, RelayId, addresses,
     relay::{Stage, Trouble},
     rendezvous::ANSWER_TIMEOUT,
 };
@@ -47,7 +47,7 @@ impl Connector {
         else {
             return;
         };
-        relay.claimed = addr::fit_for(peer, claimed, local);
+        relay.claimed = addresses::fit_for(peer, claimed, local);
         if !matches!(relay.stage, Stage::Identifying { conn, .. } if conn == id) {
             return;
         }
@@ -86,7 +86,7 @@ impl Connector {
 
     fn ask_for_reservation(&mut self, relay: RelayId, conn: ConnId) {
         if let Some(conn) = self.conns.get(conn) {
-            let address = addr::circuit(&conn.address, conn.peer);
+            let address = addresses::circuit(&conn.address, conn.peer);
             self.push(Output::Reserve { relay, address });
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use libp2p::PeerId;
 
-use super::{ConnId, Connector, conns::Conn, peer::Active};
+use super::{ConnId, Connector, connections::Conn, peer::Active};
 use crate::path::Path;
 
 /// A path has to last this long before what it replaces is closed.

@@ -6,7 +6,7 @@ use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
 use super::{
-    Connector, Purpose, addr,
+    Connector, Purpose, addresses,
     backoff::{Backoff, Next},
     peer::MEMORY,
     peers::{SETTLE_TIMEOUT, closed, does_not_answer},
@@ -44,7 +44,7 @@ impl Target {
 impl Connector {
     /// The application wants whoever is at this address.
     pub(super) fn order_dial(&mut self, address: Multiaddr) {
-        match addr::check(&address, self.local) {
+        match addresses::check(&address, self.local) {
             Err(e) => {
                 let message = format!("cannot dial {address}: {e}");
                 self.error(Reason::InvalidAddress, message);
@@ -157,14 +157,17 @@ impl Connector {
         let settled = self.now + SETTLE_TIMEOUT;
         let reached = self.has_path(peer);
         if let Some(target) = self.targets.get_mut(&id) {
-            target.peer = Some(peer);
+            let before = target.peer.replace(peer);
             target.next = if reached {
                 Next::Idle
             } else {
                 Next::Settling(settled)
             };
             self.admit(peer, true);
-            self.begin_greetings(peer);
+            self.report_order(peer);
+            if let Some(before) = before.filter(|before| *before != peer) {
+                self.report_order(before);
+            }
         }
     }
 

@@ -8,11 +8,13 @@ mod random;
 mod relay_retries;
 mod relays;
 mod rendezvous;
-mod rig;
+pub(in crate::connector) mod rig;
 mod status;
 mod surplus;
 mod targets;
 mod upgrades;
+
+use std::time::Duration;
 
 use libp2p::{Multiaddr, multihash::Multihash};
 

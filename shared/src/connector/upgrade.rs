@@ -7,9 +7,9 @@ use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
 use super::{
-    ConnId, Connector, DialId, Purpose, RelayId, addr,
+    ConnId, Connector, DialId, Purpose, RelayId, addresses,
     backoff::{Backoff, Next, STABLE},
-    conns::Conn,
+    connections::Conn,
 };
 use crate::reason::{Cause, Reason};
 use crate::{
@@ -179,8 +179,8 @@ impl Connector {
     /// The way of the present circuit, or else any.
     fn circuits_for_upgrade(&self, id: PeerId) -> Vec<Multiaddr> {
         let path = self.peers.get(&id).and_then(|peer| peer.path());
-        let present = path.map(|path| addr::with_peer(&path.address, id));
-        let is_circuit = |a: &Multiaddr| addr::relay_of(a).is_some();
+        let present = path.map(|path| addresses::with_peer(&path.address, id));
+        let is_circuit = |a: &Multiaddr| addresses::relay_of(a).is_some();
         match present.filter(is_circuit) {
             Some(address) => vec![address],
             None => self.circuits_to(id),
@@ -244,7 +244,9 @@ impl Connector {
         let kind_of = |conn: &Conn| {
             let kinds = [Transport::Quic, Transport::Tcp];
             let mut kinds = kinds.into_iter();
-            kinds.find(|kind| addr::is_plain(&conn.address, *kind) && !addr::is_ip6(&conn.address))
+            kinds.find(|kind| {
+                addresses::is_plain(&conn.address, *kind) && !addresses::is_ip6(&conn.address)
+            })
         };
         let Some(conn) = self.conns.get(id).filter(|conn| conn.leads_to_relay()) else {
             return false;
@@ -261,7 +263,8 @@ impl Connector {
 
     /// IPv4 only: nobody translates IPv6 addresses, so our own are what others see.
     fn observe_over(&mut self, relay_id: RelayId, kind: Transport) {
-        let fits = |address: &Multiaddr| addr::is_plain(address, kind) && !addr::is_ip6(address);
+        let fits =
+            |address: &Multiaddr| addresses::is_plain(address, kind) && !addresses::is_ip6(address);
         let Some((relay, peer)) = self
             .relays
             .get(&relay_id)
@@ -276,7 +279,7 @@ impl Connector {
         let known = relay.addresses.iter().chain(&relay.claimed);
         let mut addresses = Vec::new();
         for address in known.filter(|address| fits(address)) {
-            addr::push_new(&mut addresses, addr::with_peer(address, peer));
+            addresses::push_new(&mut addresses, addresses::with_peer(address, peer));
         }
         if addresses.is_empty() {
             return;
@@ -290,7 +293,10 @@ impl Connector {
     /// The relay that a peer is reached by, as far as we know.
     fn relay_to(&self, id: PeerId) -> Option<RelayId> {
         let peer = self.peers.get(&id)?;
-        if let Some(relay) = peer.path().and_then(|path| addr::relay_of(&path.address)) {
+        if let Some(relay) = peer
+            .path()
+            .and_then(|path| addresses::relay_of(&path.address))
+        {
             return self.relay_of(relay);
         }
         let mut standing = self.relays.iter().filter(|(_, relay)| relay.is_standing());

@@ -37,7 +37,7 @@ impl Rig {
             });
             rig.input(Input::ReservationAccepted {
                 relay: RelayId(n),
-                address: addr::circuit(&a(address), id(relay)),
+                address: addresses::circuit(&a(address), id(relay)),
             });
             conns.push(conn);
         }
@@ -56,7 +56,7 @@ impl Rig {
 }
 
 fn other_circuit(peer: PeerId) -> Multiaddr {
-    addr::with_peer(&addr::circuit(&a(OTHER_QUIC), id(OTHER)), peer)
+    addresses::with_peer(&addresses::circuit(&a(OTHER_QUIC), id(OTHER)), peer)
 }
 
 const fn is_lost(output: &Output) -> bool {

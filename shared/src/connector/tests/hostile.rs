@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    config::{MAX_ADDRESSES_PER_PEER, MAX_CONNECTIONS, MAX_SESSION_PEERS},
-    connector::relay::MAX_RELAYS,
+    config::{MAX_ADDRESSES_PER_PEER, MAX_CONNECTIONS},
+    connector::{peers::MAX_PEERS, relay::MAX_RELAYS},
 };
 
 /// More peers than fit into one byte.
@@ -48,7 +48,7 @@ fn garbage_addresses_of_others_are_not_dialled() {
 #[test]
 fn garbage_addresses_from_the_application_are_reported() {
     for address in garbage() {
-        let dialable = addr::peer_of(&address) == Some(id(2));
+        let dialable = addresses::peer_of(&address) == Some(id(2));
         let mut rig = Rig::alone();
         rig.input(Input::Dial(address.clone()));
         assert_eq!(rig.dials().len(), usize::from(dialable), "{address}");
@@ -91,7 +91,7 @@ fn huge_answers_are_cut() {
         peers,
         cookie: vec![0; 1 << 20],
     });
-    assert_eq!(rig.connector.peers.len(), MAX_SESSION_PEERS);
+    assert_eq!(rig.connector.peers.len(), MAX_PEERS);
     let told = rig.out.iter().all(|output| match output {
         Output::Emit(Event::Discovered { addresses, .. }) | Output::Dial { addresses, .. } => {
             addresses.len() <= MAX_ADDRESSES_PER_PEER
@@ -99,7 +99,7 @@ fn huge_answers_are_cut() {
         _ => true,
     });
     assert!(told);
-    assert!(rig.take().len() <= 2 * MAX_SESSION_PEERS);
+    assert!(rig.take().len() <= 2 * MAX_PEERS);
     rig.wait_for(secs(12), is_discover);
     let cookieless = Output::Discover {
         relay: id(RELAY),
@@ -119,7 +119,7 @@ fn a_full_table_still_has_room_for_who_is_really_there() {
     assert_eq!(rig.events().len(), 1);
     rig.input(Input::Dial(at(DIRECT, id(LARGE))));
     assert_eq!(rig.dials().len(), 1);
-    assert_eq!(rig.connector.peers.len(), MAX_SESSION_PEERS);
+    assert_eq!(rig.connector.peers.len(), MAX_PEERS);
 }
 
 #[test]

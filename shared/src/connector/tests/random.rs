@@ -38,7 +38,7 @@ fn address() -> impl Strategy<Value = Multiaddr> {
         a("/p2p-circuit"),
         circuit(QUIC, id(SMALL)),
         circuit(TCP, id(LARGE)),
-        addr::circuit(&circuit(QUIC, id(2)), id(2)),
+        addresses::circuit(&circuit(QUIC, id(2)), id(2)),
     ]);
     (any, prop::option::of(peer())).prop_map(|(address, peer)| match peer {
         Some(peer) => address.with(libp2p::multiaddr::Protocol::P2p(peer)),
@@ -207,6 +207,18 @@ fn check_dials(session: &Connector) {
     }
 }
 
+/// What one machine learnt of another is what that one holds.
+fn check_agreement(connector: &Connector) {
+    for peer in [id(LOCAL), id(RELAY), id(2), id(SMALL), id(LARGE)] {
+        let connected = connector
+            .peers
+            .get(&peer)
+            .is_some_and(|p| p.active.is_some());
+        let facts = (connector.is_explicit(peer), connected);
+        assert_eq!(connector.greetings.knows(peer), facts);
+    }
+}
+
 fn run(steps: Vec<Step>, from_scratch: bool) {
     let mut config = config(&[QUIC, TCP, WS]);
     config.dial = vec![a(DIRECT)];
@@ -228,6 +240,7 @@ fn run(steps: Vec<Step>, from_scratch: bool) {
             }
         }
         check_dials(&rig.connector);
+        check_agreement(&rig.connector);
         assert!(rig.out.len() < 500, "{} outputs", rig.out.len());
     }
     rig.input(Input::Shutdown);

@@ -6,7 +6,7 @@ use crate::connector::{relay::LISTEN_WAIT, relay_dial::HEAD_START, reservation::
 pub(super) fn reserve(address: &str) -> Output {
     Output::Reserve {
         relay: RelayId(0),
-        address: addr::circuit(&a(address), id(RELAY)),
+        address: addresses::circuit(&a(address), id(RELAY)),
     }
 }
 

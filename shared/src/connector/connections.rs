@@ -3,7 +3,7 @@
 use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
-use super::{ConnId, Purpose, addr};
+use super::{ConnId, Purpose, addresses};
 use crate::{config::MAX_CONNECTIONS, table::Table};
 
 /// A standing connection.
@@ -29,20 +29,20 @@ pub(super) struct Conn {
 impl Conn {
     /// Whether a reservation can be asked for on it: one's own way to the very relay.
     pub(super) fn leads_to_relay(&self) -> bool {
-        self.outbound && !self.relayed && !self.closing && !addr::has_circuit(&self.address)
+        self.outbound && !self.relayed && !self.closing && !addresses::has_circuit(&self.address)
     }
 }
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Conns {
+pub(super) struct Connections {
     all: Table<ConnId, (u64, Conn)>,
     /// Oldest first within a peer.
     by_peer: Table<(PeerId, u64), ConnId>,
     count: u64,
 }
 
-impl Conns {
+impl Connections {
     pub(super) fn is_full(&self) -> bool {
         self.all.len() >= MAX_CONNECTIONS as usize
     }
