@@ -162,7 +162,7 @@ pub struct NodeConfig {
     /// Relays to reserve on, register at and discover from.
     pub relays: Vec<RelayAddress>,
     /// Relays that belong to these, but have yet to be found: each comes by
-    /// [`crate::node::Node::add_relay`], and [`crate::event::Event::Ready`] waits for it too.
+    /// [`crate::node::Node::relay_found`], and [`crate::event::Event::Ready`] waits for it too.
     pub pending_relays: usize,
     /// The namespace to meet others in.
     pub namespace: String,
@@ -192,7 +192,7 @@ impl Default for NodeConfig {
             dial: Vec::new(),
             greet_interval: Some(DEFAULT_GREET_INTERVAL),
             message_timeout: DEFAULT_MESSAGE_TIMEOUT,
-            hole_punch: crate::platform::HOLE_PUNCH,
+            hole_punch: true,
             mdns: false,
             port_mapping: false,
         }

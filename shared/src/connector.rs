@@ -1,8 +1,38 @@
-//! What a node does about its relays and its peers, as a pure state machine.
+//! What a node does about its relays and its peers, as a pure state machine: no I/O, and no clock or
+//! randomness of its own.
 //!
-//! No I/O and no clock of its own: the event loop (or a test) passes [`Input`]s with the time they
-//! happened at, takes [`Output`]s until there are none, and calls [`Connector::handle_timeout`] at
-//! [`Connector::poll_timeout`].
+//! # How it is driven
+//!
+//! The event loop (or a test) passes each [`Input`], with the time it happened at, to [`Connector::handle`], and
+//! calls [`Connector::handle_timeout`] at [`Connector::poll_timeout`]. After each of these calls it takes
+//! [`Output`]s from [`Connector::poll_output`] until there are none, carries them out, and passes in what came of
+//! it. What a native peer's own network reports goes to [`Connector::handle_network`]. After [`Input::Shutdown`]
+//! only events of paths and greetings still come out.
+//!
+//! # What it is made of
+//!
+//! Four machines, each with a state, inputs, outputs and tests of its own. None knows another; what one needs
+//! of another it is given as an input, and keeps. The `Connector` decides nothing: it keeps the table of
+//! [`connections`], turns an input into inputs of machines, and carries each output of a machine to
+//! whom it concerns.
+//!
+//! ```text
+//!                     ┌──────────────────── Connector ────────────────────┐
+//!           Input ──► │  dials ── outcome, to who asked ──► relays, peers │
+//!                     │                                                   │
+//!  NetworkInput ────► │  relays ── known relays, listed peers ──► peers   │ ──► Output
+//!                     │  relays ◄── paths, wish to be observed ── peers   │
+//!     poll_timeout ◄─ │                                                   │
+//!                     │  peers ── who is ordered, has a path ► greetings  │
+//!                     └───────────────────────────────────────────────────┘
+//! ```
+//!
+//! - [`dials`]: what each running dial is for, and when it has taken too long.
+//! - [`relays`]: a supervisor for each relay: reservation, registration, discovery.
+//! - [`peers`]: who is known, dialled where, and by which paths reached; hole punches.
+//! - [`greetings`]: who is greeted, and when.
+//!
+//! The outputs of a machine are carried on right after each call to it, so what comes out keeps its order.
 
 mod addresses;
 mod backoff;
@@ -11,23 +41,15 @@ mod context;
 mod dials;
 mod greetings;
 mod io;
-mod network;
-mod paths;
-mod peer;
+mod known_relay;
 mod peers;
-mod relay;
-mod relay_dial;
-mod rendezvous;
-mod reservation;
-mod status;
-mod surplus;
-mod targets;
-mod upgrade;
+mod purpose;
+mod relays;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use libp2p::PeerId;
 use rand::{SeedableRng, rngs::StdRng};
@@ -36,88 +58,68 @@ use web_time::Instant;
 use self::{
     connections::Connections,
     context::Context,
-    dials::{Dial, Purpose},
+    dials::Dials,
     greetings::Greetings,
-    peer::Peer,
-    relay::Relay,
-    targets::{Target, TargetId},
+    peers::Peers,
+    purpose::{NewDial, Purpose},
+    relays::Relays,
 };
 pub use self::{
-    io::{DialId, Input, News, Output, RelayId},
-    status::{RelayInfo, RelayState},
+    io::{DialId, Input, NetworkInput, Output, RelayId},
+    relays::status::{RelayInfo, RelayState},
 };
-use crate::{
-    config::NodeConfig,
-    event::Event,
-    path::{ActivePath, ConnId},
-    platform,
-    reason::Reason,
-    table::Table,
-};
+use crate::{config::NodeConfig, event::Event, path::ConnId, reason::Cause};
 
-/// The state machine. It lives as long as its node.
+/// The state machine, which lives as long as its node; [the module](self) says how it is driven.
 #[derive(Debug)]
 pub struct Connector {
-    local: PeerId,
-    namespace: String,
-    hole_punch: bool,
-    rng: StdRng,
-    started: Instant,
-    /// The time of the input that is being handled.
-    now: Instant,
-    conns: Connections,
-    dials: Table<DialId, Dial>,
-    dial_count: u64,
-    relays: Table<RelayId, Relay>,
-    relay_count: u32,
-    /// Relays of the configuration that have yet to be added.
-    pending_relays: usize,
-    peers: Table<PeerId, Peer>,
-    targets: Table<TargetId, Target>,
+    facts: Facts,
+    dials: Dials,
+    relays: Relays,
+    peers: Peers,
     greetings: Greetings,
-    target_count: u64,
-    /// When those that wait for their turn to dial ask again.
-    next_turn: Instant,
-    listeners_ready: bool,
-    ready: bool,
     stopped: bool,
     outputs: VecDeque<Output>,
 }
 
+/// What every machine may read, and what it draws from.
+#[derive(Debug)]
+struct Facts {
+    /// The time of the input that is being handled.
+    now: Instant,
+    local: PeerId,
+    listening: bool,
+    rng: StdRng,
+    connections: Connections,
+    dial_count: u64,
+}
+
 impl Connector {
-    /// A session that dials its relays once the listeners are ready, and the peers to dial at once.
+    /// A connector that dials its relays once the listeners are ready, and the peers to dial at once.
     ///
     /// All its randomness comes from `seed`.
     #[must_use]
     pub fn new(config: &NodeConfig, local: PeerId, seed: u64, now: Instant) -> Self {
-        let mut connector = Self {
-            local,
-            namespace: config.namespace.clone(),
-            hole_punch: config.hole_punch,
-            rng: StdRng::seed_from_u64(seed),
-            started: now,
+        let mut facts = Facts {
             now,
-            conns: Connections::default(),
-            dials: Table::new(),
+            local,
+            listening: false,
+            rng: StdRng::seed_from_u64(seed),
+            connections: Connections::default(),
             dial_count: 0,
-            relays: Table::new(),
-            relay_count: 0,
-            pending_relays: config.pending_relays,
-            peers: Table::new(),
-            targets: Table::new(),
+        };
+        let mut connector = Self {
+            dials: Dials::default(),
+            relays: Relays::new(&facts.context(), config),
+            peers: Peers::new(&facts.context(), config),
             greetings: Greetings::new(config.greet_interval),
-            target_count: 0,
-            next_turn: now,
-            listeners_ready: false,
-            ready: false,
             stopped: false,
             outputs: VecDeque::new(),
+            facts,
         };
-        for relay in &config.relays {
-            connector.add_relay(relay, true, !config.listen.is_empty());
-        }
+        connector.from_relays();
         for address in &config.dial {
-            connector.order_dial(address.clone());
+            connector.to_peers(peers::Input::Order(address.clone()));
         }
         connector.run();
         connector
@@ -125,22 +127,31 @@ impl Connector {
 
     /// Takes in what happened at `now`.
     pub fn handle(&mut self, now: Instant, input: Input) {
-        self.now = now;
-        if self.stopped {
-            return self.handle_stopped(input);
+        self.facts.now = now;
+        if !self.stopped {
+            self.route(input);
+            self.run();
+        } else if let Input::Path { .. } | Input::Greeting { .. } | Input::GreetingReply { .. } =
+            input
+        {
+            // Messages may still come and go while the node finishes; nothing else matters any more.
+            self.route(input);
         }
-        self.forget_peers();
-        self.dispatch(input);
-        self.run();
+    }
+
+    /// Takes in what our own network reports at `now`. Never called in a browser.
+    pub fn handle_network(&mut self, now: Instant, input: NetworkInput) {
+        self.facts.now = now;
+        if !self.stopped {
+            self.route_network(input);
+            self.run();
+        }
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.now = now;
-        if !self.stopped {
-            self.forget_peers();
-            self.run();
-        }
+        self.facts.now = now;
+        self.run();
     }
 
     /// When to call [`Self::handle_timeout`], if nothing happens before.
@@ -149,13 +160,12 @@ impl Connector {
         if self.stopped {
             return None;
         }
-        let dials = self.dials.values().map(|dial| dial.until);
-        let relays = self.relays.values().filter_map(Relay::timeout);
-        let peers = self.peers.values().filter_map(Peer::timeout);
-        let targets = self.targets.values().filter_map(Target::timeout);
-        let greetings = self.greetings.poll_timeout();
-        let all = dials.chain(relays).chain(peers).chain(targets);
-        all.chain(greetings).min()
+        earliest([
+            self.dials.poll_timeout(),
+            self.relays.poll_timeout(),
+            self.peers.poll_timeout(),
+            self.greetings.poll_timeout(),
+        ])
     }
 
     /// The next thing to do. To be called until there is none, after every other call.
@@ -172,105 +182,312 @@ impl Connector {
     /// Whether this peer is one of our relays.
     #[must_use]
     pub fn is_relay(&self, peer: PeerId) -> bool {
-        self.relay_of(peer).is_some()
+        self.relays.is_relay(peer)
     }
 
-    fn dispatch(&mut self, input: Input) {
+    /// The relays, in the order in which they were added.
+    #[must_use]
+    pub fn relays(&self, now: Instant) -> Vec<RelayInfo> {
+        self.relays.infos(now)
+    }
+
+    /// Why the path to a peer is still relayed, once a hole punch has failed.
+    #[must_use]
+    pub fn punch_failure(&self, peer: PeerId) -> Option<&Cause> {
+        self.peers.punch_failure(peer)
+    }
+
+    fn route(&mut self, input: Input) {
         match input {
-            Input::AddRelay(relay) => {
-                let at_start = self.pending_relays > 0;
-                self.pending_relays = self.pending_relays.saturating_sub(1);
-                self.add_relay(&relay, at_start, !self.listeners_ready);
+            Input::AddRelay(relay) => self.to_relays(relays::Input::Add(relay)),
+            Input::RelayFound { place, relay } => {
+                self.to_relays(relays::Input::Found { place, relay });
             }
-            Input::DropRelay(relay) => self.drop_relay(relay),
-            Input::Dial(address) => self.order_dial(address),
-            Input::ListenersReady => self.listeners_ready(),
-            Input::DialFailed { dial, cause } => self.dial_failed(dial, &cause),
-            Input::Connected { .. } => self.connected(input),
-            Input::Closed { conn, cause, .. } => self.closed(conn, &cause),
+            Input::DropRelay(peer) => self.to_relays(relays::Input::Drop(peer)),
+            Input::Dial(address) => self.to_peers(peers::Input::Order(address)),
+            Input::ListenersReady => {
+                if !std::mem::replace(&mut self.facts.listening, true) {
+                    self.to_relays(relays::Input::ListenersReady);
+                }
+            }
+            Input::DialFailed { dial, cause } => {
+                self.to_dials(dials::Input::Failed { dial, cause })
+            }
+            Input::Connected {
+                peer,
+                conn,
+                address,
+                transport,
+                outbound,
+                dial,
+            } => self.to_dials(dials::Input::Connected(dials::Connected {
+                conn,
+                peer,
+                address,
+                transport,
+                outbound,
+                dial,
+            })),
+            Input::Closed { conn, cause, .. } => self.closed(conn, cause),
             Input::Identified { .. } => self.identified(input),
             Input::ReservationAccepted { relay, address } => {
-                self.reservation_accepted(relay, address);
+                self.to_relays(relays::Input::ReservationAccepted { relay, address });
             }
-            Input::ReservationLost { relay, cause } => self.reservation_lost(relay, &cause),
-            Input::Registered { relay, ttl } => self.registered(relay, ttl),
-            Input::RegisterFailed { relay, cause } => self.register_failed(relay, &cause),
+            Input::ReservationLost { relay, cause } => {
+                self.to_relays(relays::Input::ReservationLost { relay, cause });
+            }
+            Input::Registered { point, ttl } => {
+                self.to_relays(relays::Input::Registered { point, ttl });
+            }
+            Input::RegisterFailed { point, cause } => {
+                self.to_relays(relays::Input::RegisterFailed { point, cause });
+            }
             Input::Discovered {
-                relay,
+                point,
                 peers,
                 cookie,
-            } => self.discovered(relay, peers, cookie),
-            Input::DiscoverFailed { relay, .. } => self.discover_failed(relay),
-            Input::Path { peer, path, cause } => self.path(peer, path, cause),
-            Input::Drained { peer, conn } => self.drained(peer, conn),
-            Input::Silent { peer, conn, dead } => self.silent(peer, conn, dead),
-            Input::UpgradeFailed { peer, .. } => self.upgrade_failed(peer),
+            } => self.to_relays(relays::Input::Discovered {
+                point,
+                peers,
+                cookie,
+            }),
+            Input::DiscoverFailed { point, cause } => {
+                self.to_relays(relays::Input::DiscoverFailed { point, cause });
+            }
+            Input::Path { peer, path, cause } => {
+                if let Some(path) = &path {
+                    self.facts.connections.set_drained(path.conn, peer, false);
+                }
+                self.to_peers(peers::Input::Path { peer, path, cause });
+            }
+            Input::Drained { peer, conn } => {
+                if self.facts.connections.set_drained(conn, peer, true) {
+                    self.to_peers(peers::Input::Drained { peer });
+                }
+            }
+            Input::Silent { peer, conn, dead } => {
+                self.to_peers(peers::Input::Silent { peer, conn, dead });
+                self.to_relays(relays::Input::Silent { peer, conn, dead });
+            }
+            Input::UpgradeFailed { peer, cause } => {
+                self.to_peers(peers::Input::UpgradeFailed { peer, cause });
+            }
             Input::Greeting { peer, message } => {
-                self.greet(greetings::Input::Greeting { peer, message });
+                self.to_greetings(greetings::Input::Greeting { peer, message });
             }
             Input::GreetingReply {
                 peer,
                 message,
                 address,
-            } => self.greet(greetings::Input::Reply {
+            } => self.to_greetings(greetings::Input::Reply {
                 peer,
                 message,
                 address,
             }),
-            Input::Network(news, by) => self.network_told(news, by),
-            Input::Wake => self.wake(),
-            Input::NetworkChanged { lost } if platform::HAS_INTERFACES => {
-                self.network_changed(lost);
+            Input::Wake => {
+                self.to_relays(relays::Input::Wake);
+                self.to_peers(peers::Input::Wake);
             }
-            Input::NetworkChanged { .. } => {}
-            Input::Shutdown => self.shutdown(),
+            Input::Shutdown => {
+                self.to_relays(relays::Input::Leave);
+                self.stopped = true;
+            }
         }
     }
 
-    /// Messages may still come and go while the node finishes; nothing else matters any more.
-    fn handle_stopped(&mut self, input: Input) {
-        if matches!(
-            input,
-            Input::Path { .. } | Input::Greeting { .. } | Input::GreetingReply { .. }
-        ) {
-            self.dispatch(input);
+    fn closed(&mut self, conn: ConnId, cause: Cause) {
+        if let Some(closed) = self.facts.connections.remove(conn) {
+            self.to_relays(relays::Input::Closed {
+                conn,
+                cause: cause.clone(),
+            });
+            let peer = closed.peer;
+            self.to_peers(peers::Input::Closed { peer, cause });
+        }
+    }
+
+    fn identified(&mut self, input: Input) {
+        let Input::Identified {
+            peer,
+            conn,
+            compatible,
+            is_relay,
+            protocols,
+            listen_addresses,
+        } = input
+        else {
+            return;
+        };
+        let connections = &mut self.facts.connections;
+        if connections.identified(conn, peer, is_relay, compatible) {
+            self.to_relays(relays::Input::Identified {
+                conn,
+                listen_addresses,
+            });
+            self.to_peers(peers::Input::Identified { conn, protocols });
+        }
+    }
+
+    fn route_network(&mut self, input: NetworkInput) {
+        match input {
+            NetworkInput::Announced { peer, addresses } => {
+                self.peers
+                    .announced(&mut self.facts.context(), peer, addresses);
+                self.from_peers();
+            }
+            NetworkInput::Mapped { address } => {
+                self.relays.mapped(&self.facts.context(), address);
+                self.from_relays();
+            }
+            NetworkInput::Failed { cause } => self.push(Output::Emit(Event::Error {
+                code: cause.code,
+                message: cause.text,
+            })),
+            // At first every address is a new one.
+            NetworkInput::Changed { .. } if !self.facts.listening => {}
+            NetworkInput::Changed { lost } => {
+                self.relays.network_changed(&mut self.facts.context(), lost);
+                self.from_relays();
+                self.peers.network_changed(&self.facts.context());
+                self.from_peers();
+            }
         }
     }
 
     fn run(&mut self) {
-        self.expire_dials();
-        self.run_relays();
-        self.run_peers();
-        self.run_targets();
-        self.run_greetings();
-        self.check_ready();
+        if self.stopped {
+            return;
+        }
+        self.dials.handle_timeout(&self.facts.context());
+        self.from_dials();
+        self.relays.handle_timeout(&mut self.facts.context());
+        self.from_relays();
+        self.peers.handle_timeout(&mut self.facts.context());
+        self.from_peers();
+        self.greetings.handle_timeout(&self.facts.context());
+        self.from_greetings();
     }
 
-    fn context(&mut self) -> (Context<'_>, &mut Greetings) {
-        let context = Context {
-            now: self.now,
-            local: self.local,
-            listening: self.listeners_ready,
-            rng: &mut self.rng,
-            connections: &self.conns,
-            dial_count: &mut self.dial_count,
-        };
-        (context, &mut self.greetings)
+    fn to_dials(&mut self, input: dials::Input) {
+        self.dials.handle(&self.facts.context(), input);
+        self.from_dials();
     }
 
-    fn greet(&mut self, input: greetings::Input) {
-        let (context, greetings) = self.context();
-        greetings.handle(&context, input);
-        self.carry_greetings();
+    fn to_relays(&mut self, input: relays::Input) {
+        self.relays.handle(&mut self.facts.context(), input);
+        self.from_relays();
     }
 
-    fn run_greetings(&mut self) {
-        let (context, greetings) = self.context();
-        greetings.handle_timeout(&context);
-        self.carry_greetings();
+    fn to_peers(&mut self, input: peers::Input) {
+        self.peers.handle(&mut self.facts.context(), input);
+        self.from_peers();
     }
 
-    fn carry_greetings(&mut self) {
+    fn to_greetings(&mut self, input: greetings::Input) {
+        self.greetings.handle(&self.facts.context(), input);
+        self.from_greetings();
+    }
+
+    fn from_dials(&mut self) {
+        for output in self.dials.take_outputs() {
+            match output {
+                dials::Output::Accepted { conn: new, dial } => {
+                    let conn = new.id;
+                    self.facts.connections.insert(new);
+                    self.to_relays(relays::Input::Connected { conn, dial });
+                    self.to_peers(peers::Input::Connected { conn, dial });
+                }
+                dials::Output::Close(conn) => self.close(conn),
+                dials::Output::Failed {
+                    dial,
+                    purpose,
+                    cause,
+                } => self.dial_failed(dial, purpose, cause),
+            }
+        }
+    }
+
+    fn from_relays(&mut self) {
+        for output in self.relays.take_outputs() {
+            match output {
+                relays::Output::Dial(dial) => self.dial(dial),
+                relays::Output::Close(conn) => self.close(conn),
+                relays::Output::Reserve { relay, address } => {
+                    self.push(Output::Reserve { relay, address });
+                }
+                relays::Output::Unreserve { relay } => self.push(Output::Unreserve { relay }),
+                relays::Output::Register { point } => self.push(Output::Register { point }),
+                relays::Output::Unregister { point } => self.push(Output::Unregister { point }),
+                relays::Output::Discover { point, cookie } => {
+                    self.push(Output::Discover { point, cookie });
+                }
+                relays::Output::Emit(event) => self.push(Output::Emit(event)),
+                relays::Output::Known { relay, known } => {
+                    self.to_peers(peers::Input::Known { relay, known });
+                }
+                relays::Output::Listed {
+                    point,
+                    peers,
+                    is_news,
+                } => self.to_peers(peers::Input::Listed {
+                    point,
+                    peers,
+                    is_news,
+                }),
+                relays::Output::KeptForObservation { relay, conn } => {
+                    let purpose = Purpose::Observation(relay);
+                    self.facts.connections.set_purpose(conn, purpose);
+                }
+                relays::Output::Observed { relay } => {
+                    self.to_peers(peers::Input::Observed { relay });
+                }
+                relays::Output::NotObserved { relay } => {
+                    self.to_peers(peers::Input::NotObserved { relay });
+                }
+                relays::Output::NothingToObserve { peer } => {
+                    self.to_peers(peers::Input::NothingToObserve { peer });
+                }
+            }
+        }
+    }
+
+    fn from_peers(&mut self) {
+        for output in self.peers.take_outputs() {
+            match output {
+                peers::Output::Dial(dial) => self.dial(dial),
+                peers::Output::Close(conn) => self.close(conn),
+                peers::Output::Emit(event) => self.push(Output::Emit(event)),
+                peers::Output::Path {
+                    peer,
+                    conn,
+                    relayed,
+                    via,
+                } => {
+                    self.to_relays(relays::Input::Path {
+                        peer,
+                        conn,
+                        relayed,
+                        via,
+                    });
+                    let connected = true;
+                    self.to_greetings(greetings::Input::Path { peer, connected });
+                }
+                peers::Output::PathLost { peer } => {
+                    self.to_relays(relays::Input::PathLost { peer });
+                    let connected = false;
+                    self.to_greetings(greetings::Input::Path { peer, connected });
+                }
+                peers::Output::Ordered { peer, ordered } => {
+                    self.to_greetings(greetings::Input::Ordered { peer, ordered });
+                }
+                peers::Output::Observe { relay, peer } => {
+                    self.to_relays(relays::Input::Observe { relay, peer });
+                }
+            }
+        }
+    }
+
+    fn from_greetings(&mut self) {
         for output in self.greetings.take_outputs() {
             self.push(match output {
                 greetings::Output::Greet { peer, message } => Output::Greet { peer, message },
@@ -279,13 +496,40 @@ impl Connector {
         }
     }
 
-    fn greetings_of_path(&mut self, peer: PeerId, connected: bool) {
-        self.greet(greetings::Input::Path { peer, connected });
+    fn dial(&mut self, new: NewDial) {
+        self.to_dials(dials::Input::Started {
+            dial: new.id,
+            purpose: new.purpose,
+        });
+        self.push(Output::Dial {
+            dial: new.id,
+            peer: new.peer,
+            addresses: new.addresses,
+        });
     }
 
-    fn report_order(&mut self, peer: PeerId) {
-        let ordered = self.is_explicit(peer);
-        self.greet(greetings::Input::Ordered { peer, ordered });
+    fn dial_failed(&mut self, dial: DialId, purpose: Purpose, cause: Cause) {
+        match purpose {
+            Purpose::Relay(relay) => {
+                self.to_relays(relays::Input::DialFailed { relay, dial, cause });
+            }
+            Purpose::Observation(relay) => {
+                self.to_relays(relays::Input::ObservationFailed { relay, dial });
+            }
+            Purpose::Peer(_) | Purpose::Upgrade(_) | Purpose::Target(_) => {
+                self.to_peers(peers::Input::DialFailed {
+                    dial,
+                    purpose,
+                    cause,
+                });
+            }
+        }
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        if self.facts.connections.close(conn) {
+            self.push(Output::Close { conn });
+        }
     }
 
     fn push(&mut self, output: Output) {
@@ -293,56 +537,26 @@ impl Connector {
             self.outputs.push_back(output);
         }
     }
+}
 
-    fn emit(&mut self, event: Event) {
-        self.push(Output::Emit(event));
-    }
-
-    fn error(&mut self, code: Reason, message: String) {
-        self.emit(Event::Error { code, message });
-    }
-
-    fn listeners_ready(&mut self) {
-        if !self.listeners_ready {
-            self.listeners_ready = true;
-            self.hurry_relays();
+impl Facts {
+    const fn context(&mut self) -> Context<'_> {
+        Context {
+            now: self.now,
+            local: self.local,
+            listening: self.listening,
+            rng: &mut self.rng,
+            connections: &self.connections,
+            dial_count: &mut self.dial_count,
         }
-    }
-
-    fn check_ready(&mut self) {
-        let relays_ready =
-            self.pending_relays == 0 && self.relays.values().all(Relay::lets_be_ready);
-        if self.listeners_ready && !self.ready && relays_ready {
-            self.ready = true;
-            self.emit(Event::Ready {});
-        }
-    }
-
-    fn wake(&mut self) {
-        self.hurry_relays();
-        self.hurry_peers();
-        self.hurry_targets();
-    }
-
-    /// What began at another address of ours is tried again from the new one.
-    fn network_changed(&mut self, lost: bool) {
-        // At first every address is a new one.
-        if !self.listeners_ready {
-            return;
-        }
-        self.move_relays(lost);
-        self.hurry_peers();
-        self.hurry_targets();
-    }
-
-    fn shutdown(&mut self) {
-        self.leave_relays();
-        self.dials.clear();
-        self.stopped = true;
     }
 }
 
 /// The earliest of the times there are.
 fn earliest(times: impl IntoIterator<Item = Option<Instant>>) -> Option<Instant> {
     times.into_iter().flatten().min()
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -75,6 +75,7 @@ pub struct PeerInfo {
 enum Request {
     Dial(Multiaddr),
     AddRelay(RelayAddress),
+    RelayFound(usize, RelayAddress),
     DropRelay(PeerId),
     Wake,
     Peers(oneshot::Sender<Vec<PeerInfo>>),
@@ -179,6 +180,12 @@ impl Node {
     /// Uses one more relay from now on.
     pub async fn add_relay(&self, relay: RelayAddress) -> Result<(), Stopped> {
         self.request(Request::AddRelay(relay)).await
+    }
+
+    /// Uses the relay that was found in the place of a pending one: the n-th, from 0 on, of
+    /// [`NodeConfig::pending_relays`]. It may be found again, and be another one then.
+    pub async fn relay_found(&self, place: usize, relay: RelayAddress) -> Result<(), Stopped> {
+        self.request(Request::RelayFound(place, relay)).await
     }
 
     /// No longer uses a relay, unless there is a connection to it: it has become another one.

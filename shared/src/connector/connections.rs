@@ -1,10 +1,11 @@
-//! Every connection there is, by number and by peer.
+//! The table of standing connections: what is a fact about each. The [`super::Connector`] keeps it, the
+//! machines read it.
 
 use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
-use super::{ConnId, Purpose, addresses};
-use crate::{config::MAX_CONNECTIONS, table::Table};
+use super::{addresses, purpose::Purpose};
+use crate::{config::MAX_CONNECTIONS, path::ConnId, table::Table};
 
 /// A standing connection.
 #[derive(Debug)]
@@ -15,12 +16,13 @@ pub(super) struct Conn {
     pub(super) relayed: bool,
     pub(super) outbound: bool,
     pub(super) since: Instant,
-    /// Why the session dialled it, if it did.
+    /// Why a machine dialled it, if one did.
     pub(super) purpose: Option<Purpose>,
-    /// Whether the remote is a relay, once identify has told.
+    /// Whether the remote is a relay, once it has identified itself.
     pub(super) is_relay: Option<bool>,
-    /// Whether the remote speaks msg, once identify has told.
+    /// Whether the remote speaks msg, once it has identified itself.
     pub(super) compatible: Option<bool>,
+    /// It carries no message, and none waits for it.
     pub(super) drained: bool,
     /// We have asked for its end.
     pub(super) closing: bool,
@@ -33,7 +35,7 @@ impl Conn {
     }
 }
 
-/// All of them.
+/// Every standing connection, by number and by peer.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     all: Table<ConnId, (u64, Conn)>,
@@ -64,20 +66,53 @@ impl Connections {
         self.all.get(&id).map(|(_, conn)| conn)
     }
 
-    pub(super) fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
+    fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
         self.all.get_mut(&id).map(|(_, conn)| conn)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Conn> {
-        self.all.values().map(|(_, conn)| conn)
-    }
-
-    /// Those to one peer that are to stay, oldest first.
+    /// The connections to one peer that are to stay, oldest first.
     pub(super) fn of(&self, peer: PeerId) -> impl Iterator<Item = &Conn> {
         self.by_peer
             .iter_from(&(peer, 0))
             .take_while(move |((of, _), _)| *of == peer)
             .filter_map(|(_, id)| self.get(*id))
             .filter(|conn| !conn.closing)
+    }
+
+    /// The remote identified itself. Returns whether there is such a connection to it.
+    pub(super) fn identified(
+        &mut self,
+        id: ConnId,
+        peer: PeerId,
+        is_relay: bool,
+        compatible: bool,
+    ) -> bool {
+        let conn = self.get_mut(id).filter(|conn| conn.peer == peer);
+        conn.is_some_and(|conn| {
+            conn.is_relay = Some(is_relay);
+            conn.compatible = Some(compatible);
+            true
+        })
+    }
+
+    /// A connection carries messages, or no more. Returns whether there is such a connection to `peer`.
+    pub(super) fn set_drained(&mut self, id: ConnId, peer: PeerId, drained: bool) -> bool {
+        let conn = self.get_mut(id).filter(|conn| conn.peer == peer);
+        conn.is_some_and(|conn| {
+            conn.drained = drained;
+            true
+        })
+    }
+
+    pub(super) fn set_purpose(&mut self, id: ConnId, purpose: Purpose) {
+        if let Some(conn) = self.get_mut(id) {
+            conn.purpose = Some(purpose);
+        }
+    }
+
+    /// We ask for the end of a connection. Returns whether that is new.
+    pub(super) fn close(&mut self, id: ConnId) -> bool {
+        let conn = self.get_mut(id);
+        conn.is_none_or(|conn| !std::mem::replace(&mut conn.closing, true))
     }
 }

@@ -1,4 +1,4 @@
-//! The session, driven by hand.
+//! The connector, driven by hand.
 
 mod faults;
 mod hostile;
@@ -22,7 +22,7 @@ use self::rig::*;
 use super::*;
 use crate::{
     config::RelayAddress,
-    path::{Path, Transport},
+    path::{ActivePath, Path, Transport},
     reason::{Cause, Reason},
 };
 
@@ -62,7 +62,7 @@ fn shutdown_unregisters_gives_up_the_reservation_and_falls_silent() {
     assert_eq!(
         rig.take(),
         [
-            Output::Unregister { relay: id(RELAY) },
+            Output::Unregister { point: id(RELAY) },
             Output::Unreserve { relay: RelayId(0) }
         ]
     );

@@ -22,6 +22,7 @@ use crate::{
     event::Event,
     node::behaviour::Behaviour,
     node::gate::Gated,
+    platform,
     protocols::greet,
     protocols::msg::hub::Hub,
     protocols::rendezvous,
@@ -77,11 +78,12 @@ impl EventLoop {
     pub(super) fn new(
         mut swarm: Swarm<Gated<Behaviour>>,
         key: Keypair,
-        config: NodeConfig,
+        mut config: NodeConfig,
         hub: Arc<Hub>,
         requests: mpsc::Receiver<Request>,
     ) -> Result<Self, StartError> {
         let listeners_due = listen(&mut swarm, &config.listen)?;
+        config.hole_punch &= platform::HOLE_PUNCH;
         let connector = Connector::new(
             &config,
             *swarm.local_peer_id(),
@@ -197,6 +199,9 @@ impl EventLoop {
         match request {
             Request::Dial(address) => self.input(Input::Dial(address)),
             Request::AddRelay(relay) => self.input(Input::AddRelay(relay)),
+            Request::RelayFound(place, relay) => {
+                self.input(Input::RelayFound { place, relay });
+            }
             Request::DropRelay(relay) => self.input(Input::DropRelay(relay)),
             Request::Wake => self.input(Input::Wake),
             Request::Peers(reply) => {
@@ -220,7 +225,7 @@ impl EventLoop {
                 let (path, rtt) = msg.active_path(&peer).unzip();
                 PeerInfo {
                     peer,
-                    path: path.as_ref().map(|p| p.path),
+                    path: path.as_ref().map(|p| p.kind),
                     transport: path.as_ref().map(|p| p.transport),
                     address: path.map(|p| p.address),
                     rtt: rtt.flatten(),

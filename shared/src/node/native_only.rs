@@ -4,11 +4,11 @@ use libp2p::{
     PeerId, identify,
     swarm::{ConnectionId, NetworkBehaviour, behaviour::toggle::Toggle},
 };
+use web_time::Instant;
 
 use crate::{
     config::NodeConfig,
-    connector::{Input, News},
-    platform::OwnNetwork,
+    connector::{Connector, Input, NetworkInput},
     protocols::{lan::Lan, port_mapping::PortMapping, punch},
     reason::{Cause, Reason},
 };
@@ -25,7 +25,7 @@ pub(crate) struct Behaviour {
 #[derive(Debug)]
 pub(crate) enum BehaviourEvent {
     HolePunch(punch::Event),
-    Network(News),
+    Network(NetworkInput),
 }
 
 /// For the peer with this id, which is ours.
@@ -40,15 +40,21 @@ pub(crate) fn behaviour(me: PeerId, config: &NodeConfig) -> Behaviour {
     }
 }
 
-/// What the session has to know of it.
-pub(crate) fn told(event: BehaviourEvent) -> Option<Input> {
+/// Passes on what the connector has to know of it.
+pub(crate) fn report(connector: &mut Connector, event: BehaviourEvent) {
+    let now = Instant::now();
     match event {
-        BehaviourEvent::Network(news) => Some(Input::Network(news, OwnNetwork)),
+        BehaviourEvent::Network(input) => connector.handle_network(now, input),
         BehaviourEvent::HolePunch(punch::Event { peer, reason }) => {
             let cause = Cause::of_error(Reason::HolePunchFailed, &reason);
-            Some(Input::UpgradeFailed { peer, cause })
+            connector.handle(now, Input::UpgradeFailed { peer, cause });
         }
     }
+}
+
+/// This machine has an address more, or (`lost`) less.
+pub(crate) fn network_changed(connector: &mut Connector, lost: bool) {
+    connector.handle_network(Instant::now(), NetworkInput::Changed { lost });
 }
 
 /// What identify told that is of use for a hole punch: where one of our relays sees us, or where a
@@ -74,8 +80,8 @@ impl From<punch::Event> for BehaviourEvent {
     }
 }
 
-impl From<News> for BehaviourEvent {
-    fn from(news: News) -> Self {
+impl From<NetworkInput> for BehaviourEvent {
+    fn from(news: NetworkInput) -> Self {
         Self::Network(news)
     }
 }

@@ -7,7 +7,7 @@ use libp2p::{
     swarm::{ConnectionId, dummy},
 };
 
-use crate::{config::NodeConfig, connector::Input};
+use crate::{config::NodeConfig, connector::Connector};
 
 /// Nothing; and not libp2p's behaviours, which would come along in the wasm.
 pub(crate) type Behaviour = dummy::Behaviour;
@@ -16,9 +16,11 @@ pub(crate) const fn behaviour(_: PeerId, _: &NodeConfig) -> Behaviour {
     dummy::Behaviour
 }
 
-pub(crate) const fn told(event: Infallible) -> Option<Input> {
+pub(crate) const fn report(_: &mut Connector, event: Infallible) {
     match event {}
 }
+
+pub(crate) const fn network_changed(_: &mut Connector, _: bool) {}
 
 pub(crate) const fn hole_punch_hint(
     _: &mut Behaviour,

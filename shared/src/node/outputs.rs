@@ -1,4 +1,4 @@
-//! Does to the swarm what the session wants.
+//! Does to the swarm what the connector wants.
 
 use libp2p::{
     Multiaddr, PeerId,
@@ -18,7 +18,7 @@ use crate::{
 const NO_TRANSPORT: &str = "there is no transport for that kind of address";
 
 impl EventLoop {
-    /// Does all that the session wants by now.
+    /// Does all that the connector wants by now.
     pub(super) fn perform_outputs(&mut self) {
         while let Some(output) = self.connector.poll_output() {
             self.perform(output);
@@ -36,14 +36,14 @@ impl EventLoop {
             } => self.dial(dial, peer, addresses),
             Output::Reserve { relay, address } => self.reserve(relay, address),
             Output::Unreserve { relay } => self.unreserve(relay),
-            Output::Register { relay } => self.register(relay),
-            Output::Unregister { relay } => {
+            Output::Register { point } => self.register(point),
+            Output::Unregister { point } => {
                 self.unregistered = true;
-                self.rendezvous.unregister(&mut behaviour.rendezvous, relay);
+                self.rendezvous.unregister(&mut behaviour.rendezvous, point);
             }
-            Output::Discover { relay, cookie } => {
+            Output::Discover { point, cookie } => {
                 self.rendezvous
-                    .discover(&mut behaviour.rendezvous, cookie, relay);
+                    .discover(&mut behaviour.rendezvous, cookie, point);
             }
             Output::Greet { peer, message } => {
                 behaviour
@@ -82,15 +82,15 @@ impl EventLoop {
             .handle(Instant::now(), Input::DialFailed { dial, cause });
     }
 
-    fn register(&mut self, relay: PeerId) {
+    fn register(&mut self, point: PeerId) {
         let addresses = self.swarm.external_addresses().cloned().collect();
         let behaviour = &mut self.swarm.behaviour_mut().0.rendezvous;
         if let Err(cause) = self
             .rendezvous
-            .register(behaviour, &self.key, addresses, relay)
+            .register(behaviour, &self.key, addresses, point)
         {
             self.connector
-                .handle(Instant::now(), Input::RegisterFailed { relay, cause });
+                .handle(Instant::now(), Input::RegisterFailed { point, cause });
         }
     }
 

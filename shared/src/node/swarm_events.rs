@@ -1,4 +1,4 @@
-//! What the swarm's events mean to the session.
+//! What the swarm's events mean to the connector.
 
 use libp2p::{
     Multiaddr, PeerId,
@@ -108,7 +108,8 @@ impl EventLoop {
     /// This machine has an address more or less.
     fn network_changed(&mut self, address: &Multiaddr, lost: bool) {
         if platform::HAS_INTERFACES && address::leads_beyond(address) {
-            self.input(Input::NetworkChanged { lost });
+            native_only::network_changed(&mut self.connector, lost);
+            self.perform_outputs();
             self.hub.probe();
             self.push_addresses();
         }
@@ -186,9 +187,8 @@ impl EventLoop {
             BehaviourEvent::Greet(event) => self.on_greet(event),
             BehaviourEvent::Msg(event) => self.on_msg(event),
             BehaviourEvent::NativeOnly(event) => {
-                if let Some(input) = native_only::told(event) {
-                    self.input(input);
-                }
+                native_only::report(&mut self.connector, event);
+                self.perform_outputs();
             }
             BehaviourEvent::Ping(event) => {
                 let (peer, conn) = (event.peer, event.connection);
@@ -224,7 +224,7 @@ impl EventLoop {
                 self.answer_greeting(connection_id, channel);
             }
         }
-        let relay = is_relay(&info.protocols);
+        let is_relay = is_relay(&info.protocols);
         let ours = self.connector.is_relay(peer_id);
         native_only::hole_punch_hint(
             &mut self.swarm.behaviour_mut().0.native_only,
@@ -241,7 +241,7 @@ impl EventLoop {
             peer: peer_id,
             conn: connection_id,
             compatible,
-            relay,
+            is_relay,
             protocols: protocols.map(ToString::to_string).collect(),
             listen_addresses: info.listen_addrs,
         });

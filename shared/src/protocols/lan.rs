@@ -33,7 +33,7 @@ use self::{
 use crate::reason::{Cause, Reason};
 use crate::{
     config::{MAX_MDNS_RECORDS, MDNS_INTERVAL, MDNS_PAUSE, MDNS_TTL},
-    connector::News,
+    connector::NetworkInput,
 };
 
 const TOO_MUCH: &str = "too many announcements";
@@ -130,10 +130,10 @@ impl Lan {
         self.changed.extend(changed);
     }
 
-    fn next_news(&mut self) -> Option<News> {
+    fn next_news(&mut self) -> Option<NetworkInput> {
         let peer = self.changed.pop_front()?;
         let addresses = self.neighbours.addresses_of(peer);
-        Some(News::Announced { peer, addresses })
+        Some(NetworkInput::Announced { peer, addresses })
     }
 }
 
@@ -145,7 +145,7 @@ enum Heard {
 
 impl NetworkBehaviour for Lan {
     type ConnectionHandler = dummy::ConnectionHandler;
-    type ToSwarm = News;
+    type ToSwarm = NetworkInput;
 
     fn handle_established_inbound_connection(
         &mut self,
@@ -199,7 +199,7 @@ impl NetworkBehaviour for Lan {
         match event {}
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<News, Infallible>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<NetworkInput, Infallible>> {
         loop {
             if let Some(news) = self.next_news() {
                 return Poll::Ready(ToSwarm::GenerateEvent(news));
@@ -221,7 +221,7 @@ impl NetworkBehaviour for Lan {
                     if !std::mem::replace(&mut self.told, true) {
                         let text = format!("cannot look for peers on this network: {e}");
                         let cause = Cause::new(Reason::LanUnavailable, text);
-                        return Poll::Ready(ToSwarm::GenerateEvent(News::Missing { cause }));
+                        return Poll::Ready(ToSwarm::GenerateEvent(NetworkInput::Failed { cause }));
                     }
                 }
             }

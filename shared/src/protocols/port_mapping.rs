@@ -30,7 +30,7 @@ use crate::reason::{Cause, Reason};
 use crate::{
     address::has_circuit,
     config::{MAPPING_WAIT, MAX_MAPPING_RETRY, MAX_PORT_MAPPINGS, MIN_MAPPING_RETRY},
-    connector::News,
+    connector::NetworkInput,
 };
 
 /// Has the ports mapped that we listen on.
@@ -123,7 +123,7 @@ impl PortMapping {
         };
     }
 
-    fn use_pcp(&mut self) -> Option<News> {
+    fn use_pcp(&mut self) -> Option<NetworkInput> {
         let gateway = pcp::default_gateway();
         let mut pcp = Pcp::new(gateway);
         for (_, address) in &self.listeners {
@@ -133,19 +133,21 @@ impl PortMapping {
         self.retry = (self.retry * 2).min(MAX_MAPPING_RETRY);
         self.stage = Stage::Pcp { pcp, again };
         let text = "no gateway here maps our ports: none answers by UPnP, and there is no known one to ask by PCP or NAT-PMP";
-        gateway.is_none().then(|| News::Missing {
+        gateway.is_none().then(|| NetworkInput::Failed {
             cause: unavailable(text),
         })
     }
 
-    fn on_upnp(&mut self, event: upnp::Event) -> Option<News> {
+    fn on_upnp(&mut self, event: upnp::Event) -> Option<NetworkInput> {
         let Stage::Upnp { patience, .. } = &mut self.stage else {
             return None;
         };
         *patience = None;
         match event {
-            upnp::Event::NewExternalAddr { external_addr, .. } => Some(News::Mapped(external_addr)),
-            upnp::Event::ExpiredExternalAddr { external_addr, .. } => Some(News::Missing {
+            upnp::Event::NewExternalAddr { external_addr, .. } => Some(NetworkInput::Mapped {
+                address: external_addr,
+            }),
+            upnp::Event::ExpiredExternalAddr { external_addr, .. } => Some(NetworkInput::Failed {
                 cause: unavailable(format!(
                     "the gateway does not let others reach us at {external_addr} any more"
                 )),
@@ -156,12 +158,12 @@ impl PortMapping {
     }
 
     /// That nothing is mapped is told once, until something was.
-    fn is_worth_telling(&mut self, step: &ToSwarm<News, Infallible>) -> bool {
+    fn is_worth_telling(&mut self, step: &ToSwarm<NetworkInput, Infallible>) -> bool {
         match step {
-            ToSwarm::GenerateEvent(News::Missing { .. }) => {
+            ToSwarm::GenerateEvent(NetworkInput::Failed { .. }) => {
                 !std::mem::replace(&mut self.told, true)
             }
-            ToSwarm::GenerateEvent(News::Mapped(_)) => {
+            ToSwarm::GenerateEvent(NetworkInput::Mapped { .. }) => {
                 self.told = false;
                 self.retry = MIN_MAPPING_RETRY;
                 true
@@ -192,30 +194,30 @@ impl PortMapping {
         };
         *patience = None;
         let text = "the gateway was asked by UPnP to map our ports, and has not so far; allow it there, or forward them by hand";
-        Poll::Ready(Some(ToSwarm::GenerateEvent(News::Missing {
+        Poll::Ready(Some(ToSwarm::GenerateEvent(NetworkInput::Failed {
             cause: unavailable(text),
         })))
     }
 }
 
 /// What to pass on to the swarm; there may be nothing.
-pub(super) type Step = Option<ToSwarm<News, Infallible>>;
+pub(super) type Step = Option<ToSwarm<NetworkInput, Infallible>>;
 
 /// Ports are not mapped, for this reason.
 pub(super) fn unavailable(text: impl Into<String>) -> Cause {
     Cause::new(Reason::PortMappingUnavailable, text)
 }
 
-pub(super) fn not_public() -> News {
+pub(super) fn not_public() -> NetworkInput {
     let text = "the gateway's own outside address is not public: it is behind another NAT, so mapping ports there is of no use";
-    News::Missing {
+    NetworkInput::Failed {
         cause: unavailable(text),
     }
 }
 
 impl NetworkBehaviour for PortMapping {
     type ConnectionHandler = dummy::ConnectionHandler;
-    type ToSwarm = News;
+    type ToSwarm = NetworkInput;
 
     fn handle_established_inbound_connection(
         &mut self,
@@ -268,7 +270,7 @@ impl NetworkBehaviour for PortMapping {
         match event {}
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<News, Infallible>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<NetworkInput, Infallible>> {
         loop {
             let step = match &mut self.stage {
                 Stage::Starting => {

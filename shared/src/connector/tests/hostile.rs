@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     config::{MAX_ADDRESSES_PER_PEER, MAX_CONNECTIONS},
-    connector::{peers::MAX_PEERS, relay::MAX_RELAYS},
+    connector::{known_relay::MAX_RELAYS, peers::MAX_PEERS},
 };
 
 /// More peers than fit into one byte.
@@ -87,7 +87,7 @@ fn huge_answers_are_cut() {
         .collect();
     let peers = (0..5_000).map(|n| (many(n), addresses.clone())).collect();
     rig.input(Input::Discovered {
-        relay: id(RELAY),
+        point: id(RELAY),
         peers,
         cookie: vec![0; 1 << 20],
     });
@@ -102,7 +102,7 @@ fn huge_answers_are_cut() {
     assert!(rig.take().len() <= 2 * MAX_PEERS);
     rig.wait_for(secs(12), is_discover);
     let cookieless = Output::Discover {
-        relay: id(RELAY),
+        point: id(RELAY),
         cookie: None,
     };
     assert!(rig.out.contains(&cookieless));
@@ -135,11 +135,11 @@ fn connections_relays_and_targets_are_bounded() {
             addresses: vec![a(QUIC)],
         }));
     }
-    assert_eq!(rig.connector.relays.len(), MAX_RELAYS);
+    assert_eq!(rig.connector.relays(rig.now).len(), MAX_RELAYS);
     for n in 0..200 {
         rig.input(Input::Dial(a(&format!("/ip4/10.2.0.{n}/tcp/1"))));
     }
-    assert!(rig.connector.targets.len() <= 64);
+    assert!(rig.connector.peers.targets() <= 64);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn long_lists_of_protocols_are_cut() {
         peer: id(SMALL),
         conn,
         compatible: false,
-        relay: false,
+        is_relay: false,
         protocols: vec!["/é".repeat(10_000); 10_000],
         listen_addresses: garbage(),
     });
@@ -193,13 +193,16 @@ fn answers_to_nothing_are_ignored() {
     rig.drain(id(SMALL), ConnId::new_unchecked(99));
     rig.no_path(id(SMALL));
     for relay in [id(RELAY), id(SMALL)] {
-        rig.input(Input::Registered { relay, ttl: 1 });
+        rig.input(Input::Registered {
+            point: relay,
+            ttl: 1,
+        });
         rig.input(Input::RegisterFailed {
-            relay,
+            point: relay,
             cause: cause(""),
         });
         rig.input(Input::DiscoverFailed {
-            relay,
+            point: relay,
             cause: cause(""),
         });
         rig.input(Input::UpgradeFailed {

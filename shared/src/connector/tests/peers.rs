@@ -1,10 +1,10 @@
 //! Discovered peers: told of, dialled, lost and dialled again.
 
 use super::*;
-use crate::connector::{
+use crate::connector::peers::{
+    dialling::{MAX_RUNNING_DIALS, SETTLE_TIMEOUT},
     paths::POLITE_WAIT,
     peer::MEMORY,
-    peers::{MAX_RUNNING_DIALS, SETTLE_TIMEOUT},
 };
 
 fn is_disconnected(event: &Event) -> bool {
@@ -77,7 +77,7 @@ fn a_peer_that_was_gone_for_long_is_told_of_again() {
     rig.fail(dial);
     rig.advance(MEMORY + secs(61));
     rig.take();
-    assert!(rig.connector.peers.is_empty());
+    assert!(rig.connector.peers.len() == 0);
     rig.list(id(SMALL), &[]);
     assert_eq!(rig.events().len(), 1);
 }
@@ -252,7 +252,7 @@ fn a_peer_that_dialled_us_directly_is_wanted_for_a_while_after_it_left() {
     assert_eq!(rig.dials(), [], "we know no way to it");
     rig.advance(MEMORY);
     rig.input(Input::Wake);
-    assert!(rig.connector.peers.is_empty());
+    assert!(rig.connector.peers.len() == 0);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::{
     relays::{lost, reserve},
     *,
 };
-use crate::connector::reservation::{IDENTIFY_TIMEOUT, RESERVE_TIMEOUT};
+use crate::connector::relays::reservation::{IDENTIFY_TIMEOUT, RESERVE_TIMEOUT};
 
 #[test]
 fn a_relay_that_does_not_identify_itself_is_dropped() {

@@ -1,7 +1,9 @@
 //! Dialling relays and reserving there; and everything that ends it.
 
 use super::*;
-use crate::connector::{relay::LISTEN_WAIT, relay_dial::HEAD_START, reservation::NO_RELAY_RETRY};
+use crate::connector::relays::{
+    dialling::HEAD_START, relay::LISTEN_WAIT, reservation::NO_RELAY_RETRY,
+};
 
 pub(super) fn reserve(address: &str) -> Output {
     Output::Reserve {
@@ -38,11 +40,11 @@ fn a_relay_is_dialled_identified_reserved_registered_and_asked() {
                 relay: id(RELAY),
                 address: circuit(QUIC, id(LOCAL))
             }),
-            Output::Register { relay: id(RELAY) }
+            Output::Register { point: id(RELAY) }
         ]
     );
     rig.input(Input::Registered {
-        relay: id(RELAY),
+        point: id(RELAY),
         ttl: 7_200,
     });
     assert_eq!(
@@ -54,7 +56,7 @@ fn a_relay_is_dialled_identified_reserved_registered_and_asked() {
                 ttl: 7_200
             }),
             Output::Discover {
-                relay: id(RELAY),
+                point: id(RELAY),
                 cookie: None
             },
             Output::Emit(Event::Ready {})

@@ -1,4 +1,4 @@
-//! A session, a clock that stands still until told, and the words to drive both.
+//! A connector, a clock that stands still until it is moved, and the words to drive both.
 
 use super::*;
 
@@ -141,12 +141,17 @@ impl Rig {
         self.collect();
     }
 
+    pub(super) fn network(&mut self, input: NetworkInput) {
+        self.connector.handle_network(self.now, input);
+        self.collect();
+    }
+
     pub(super) fn collect(&mut self) {
         while let Some(output) = self.connector.poll_output() {
             self.out.push(output);
         }
         if let Some(at) = self.connector.poll_timeout() {
-            assert!(at > self.now, "the session would spin");
+            assert!(at > self.now, "the connector would spin");
         }
     }
 
@@ -174,16 +179,16 @@ impl Rig {
         while let Some(output) = self.out.get(seen).cloned() {
             seen += 1;
             match output {
-                Output::Register { relay } => self.input(Input::Registered { relay, ttl: 7_200 }),
-                Output::Discover { relay, .. } => self.discovered(relay, Vec::new()),
+                Output::Register { point } => self.input(Input::Registered { point, ttl: 7_200 }),
+                Output::Discover { point, .. } => self.discovered(point, Vec::new()),
                 _ => {}
             }
         }
     }
 
-    pub(super) fn discovered(&mut self, relay: PeerId, peers: Vec<(PeerId, Vec<Multiaddr>)>) {
+    pub(super) fn discovered(&mut self, point: PeerId, peers: Vec<(PeerId, Vec<Multiaddr>)>) {
         self.input(Input::Discovered {
-            relay,
+            point,
             peers,
             cookie: b"cookie".to_vec(),
         });
@@ -242,7 +247,7 @@ impl Rig {
             peer,
             conn,
             compatible,
-            relay: false,
+            is_relay: false,
             protocols: vec!["/x/1".into()],
             listen_addresses: Vec::new(),
         });
@@ -257,7 +262,7 @@ impl Rig {
             peer: id(RELAY),
             conn,
             compatible: false,
-            relay: true,
+            is_relay: true,
             protocols: Vec::new(),
             listen_addresses: claimed.iter().map(|address| a(address)).collect(),
         });
@@ -288,7 +293,7 @@ impl Rig {
             peer,
             path: Some(ActivePath {
                 conn,
-                path: transport.path(),
+                kind: transport.path(),
                 transport,
                 address: address.clone(),
             }),

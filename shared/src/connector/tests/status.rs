@@ -22,7 +22,7 @@ fn a_relay_is_online_when_reservation_and_registration_stand() {
     rig.accept();
     assert_eq!(state(&rig), CONNECTING);
     rig.input(Input::Registered {
-        relay: id(RELAY),
+        point: id(RELAY),
         ttl: 7_200,
     });
     assert_eq!(state(&rig), (RelayState::Online, None, None));
@@ -58,7 +58,7 @@ fn a_relay_without_registration_is_not_online() {
     rig.identify_relay(conn);
     rig.accept();
     rig.input(Input::RegisterFailed {
-        relay: id(RELAY),
+        point: id(RELAY),
         cause: cause("full"),
     });
     let (waiting, retry, reason) = state(&rig);

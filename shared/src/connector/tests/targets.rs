@@ -139,7 +139,7 @@ fn whoever_is_at_an_address_is_learned_greeted_and_dialled_again() {
     let conn = rig.connect(id(LARGE), DIRECT, Some(dial));
     rig.path(id(LARGE), conn, &a(DIRECT));
     assert_eq!(rig.greetings(), ["Hello from"]);
-    assert!(!rig.connector.is_explicit(id(SMALL)));
+    assert!(!rig.connector.peers.is_ordered(id(SMALL)));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! From a circuit to a direct path, again and again.
 
 use super::*;
-use crate::connector::upgrade::{
+use crate::connector::peers::upgrade::{
     PUNCH_TIMEOUT, UPGRADE_AGAIN_MIN, UPGRADE_RETRY_MAX, UPGRADE_RETRY_MIN, UPGRADE_SOON,
 };
 
@@ -142,11 +142,9 @@ fn who_was_direct_before_is_punched_again_sooner() {
 /// The dial of a relay over one kind, after the first failure over the other.
 fn other_kind(first: &str, addresses: &[&str], claimed: &[&str]) -> (Rig, ConnId) {
     let (mut rig, conn) = Rig::with_relay_at(&[first]);
-    rig.connector.relays.values_mut().for_each(|relay| {
-        relay
-            .addresses
-            .extend(addresses.iter().map(|address| a(address)))
-    });
+    rig.connector
+        .relays
+        .know(addresses.iter().map(|address| a(address)));
     rig.identify_relay_at(conn, claimed);
     rig.list(id(SMALL), &[]);
     let dial = rig.last_dial();

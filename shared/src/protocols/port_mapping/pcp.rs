@@ -25,7 +25,7 @@ use crate::{
         MAPPING_LIFETIME, MAX_MAPPING_RETRY, MAX_PORT_MAPPINGS, MIN_MAPPING_RENEWAL,
         MIN_MAPPING_RETRY,
     },
-    connector::News,
+    connector::NetworkInput,
 };
 
 /// Where Linux tells its routes. Other systems have no such file, and so only UPnP.
@@ -40,7 +40,7 @@ pub(super) struct Pcp {
     kept: Vec<Kept>,
     sender: mpsc::Sender<Said>,
     receiver: mpsc::Receiver<Said>,
-    steps: VecDeque<ToSwarm<News, std::convert::Infallible>>,
+    steps: VecDeque<ToSwarm<NetworkInput, std::convert::Infallible>>,
 }
 
 struct Kept {
@@ -130,7 +130,9 @@ impl Pcp {
             let lost = std::mem::replace(&mut kept.outside, outside.clone());
             self.steps.extend(lost.map(ToSwarm::ExternalAddrExpired));
             if let Some(outside) = outside {
-                let mapped = News::Mapped(outside.clone());
+                let mapped = NetworkInput::Mapped {
+                    address: outside.clone(),
+                };
                 self.steps
                     .push_back(ToSwarm::ExternalAddrConfirmed(outside));
                 self.steps.push_back(ToSwarm::GenerateEvent(mapped));
@@ -142,10 +144,10 @@ impl Pcp {
 }
 
 impl Trouble {
-    fn news(self) -> News {
+    fn news(self) -> NetworkInput {
         match self {
             Self::NotPublic => not_public(),
-            Self::Refused(reason) => News::Missing {
+            Self::Refused(reason) => NetworkInput::Failed {
                 cause: unavailable(format!(
                     "no gateway here maps our ports: none answers by UPnP, nor does ours by PCP or NAT-PMP ({reason})"
                 )),

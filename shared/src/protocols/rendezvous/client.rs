@@ -171,14 +171,14 @@ impl Question {
         match (self, packet.register_response, packet.discover_response) {
             (Self::Register, Some(answer), _) => match refusal(answer.status) {
                 None => Input::Registered {
-                    relay,
+                    point: relay,
                     ttl: answer.ttl.unwrap_or_default(),
                 },
                 Some(cause) => self.failed(relay, cause),
             },
             (Self::Discover, _, Some(answer)) => match refusal(answer.status) {
                 None => Input::Discovered {
-                    relay,
+                    point: relay,
                     peers: read_registrations(relay, answer.registrations, namespace),
                     cookie: answer.cookie.unwrap_or_default(),
                 },
@@ -193,8 +193,14 @@ impl Question {
 
     fn failed(self, relay: PeerId, cause: Cause) -> Input {
         match self {
-            Self::Register => Input::RegisterFailed { relay, cause },
-            Self::Discover => Input::DiscoverFailed { relay, cause },
+            Self::Register => Input::RegisterFailed {
+                point: relay,
+                cause,
+            },
+            Self::Discover => Input::DiscoverFailed {
+                point: relay,
+                cause,
+            },
         }
     }
 }
