@@ -68,9 +68,9 @@ pub(crate) async fn run(args: PeerArgs, key: Keypair, mut stop: Stop) -> anyhow:
     let (tracker, presence, reserved) = presence::new();
     let telling = tokio::spawn(tell_all(events, node.clone(), tracker, teller.clone()));
     let mut helpers = JoinSet::new();
-    for url in urls {
+    for (place, url) in urls.into_iter().enumerate() {
         let (node, reserved, teller) = (node.clone(), reserved.clone(), teller.clone());
-        helpers.spawn(relays::look_after(url, node, reserved, teller));
+        helpers.spawn(relays::look_after(place, url, node, reserved, teller));
     }
     let commands = Commands {
         node: node.clone(),

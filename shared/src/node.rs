@@ -31,6 +31,7 @@ use crate::{
     platform,
     protocols::msg::hub::Hub,
     queue,
+    reason::Reason,
 };
 
 /// A handle to a running node. Clones are handles to the same node, which stops when none is left.
@@ -68,6 +69,12 @@ pub struct PeerInfo {
     pub rtt: Option<Duration>,
     /// Messages that it has not acked yet.
     pub unacked: usize,
+    /// Why the path is not direct, for programs, once a hole punch has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Reason>,
+    /// The same, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// What a handle asks of the loop.

@@ -18,11 +18,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The relays that we hold a reservation on.
 pub(crate) type Reserved = watch::Receiver<BTreeSet<PeerId>>;
 
-/// Looks after the relay at a URL, until dropped.
+/// Looks after the relay at a URL, until dropped. `place` is its number among the pending relays.
 ///
 /// While there is no reservation the relay may be another one by now, with a new key or new ports:
 /// it restarted without its data directory.
-pub(crate) async fn look_after(url: Uri, node: Node, mut reserved: Reserved, teller: Arc<Teller>) {
+pub(crate) async fn look_after(
+    place: usize,
+    url: Uri,
+    node: Node,
+    mut reserved: Reserved,
+    teller: Arc<Teller>,
+) {
     let mut known: Option<RelayAddress> = None;
     let mut told = false;
     loop {
@@ -30,7 +36,7 @@ pub(crate) async fn look_after(url: Uri, node: Node, mut reserved: Reserved, tel
         while !stands(&reserved, known.as_ref()) {
             match ask(url.clone()).await {
                 Ok(found) if known.as_ref() != Some(&found) => {
-                    if replace(&node, known.as_ref(), &found).await.is_err() {
+                    if replace(&node, place, known.as_ref(), &found).await.is_err() {
                         return;
                     }
                     known = Some(found);
@@ -60,6 +66,7 @@ pub(crate) async fn look_after(url: Uri, node: Node, mut reserved: Reserved, tel
 /// Uses the relay that is there now; the one that was there would be dialled for ever.
 async fn replace(
     node: &Node,
+    place: usize,
     known: Option<&RelayAddress>,
     found: &RelayAddress,
 ) -> Result<(), Stopped> {
@@ -67,7 +74,7 @@ async fn replace(
     if let Some(gone) = gone.filter(|gone| found.peer != Some(*gone)) {
         node.drop_relay(gone).await?;
     }
-    node.add_relay(found.clone()).await
+    node.relay_found(place, found.clone()).await
 }
 
 async fn ask(url: Uri) -> Result<RelayAddress, String> {

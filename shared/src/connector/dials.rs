@@ -8,7 +8,7 @@
 //!
 //! ```text
 //!   Started ──► running ──┬── Connected ──► Accepted
-//!                         ├── Connected, but to ourselves, or one too many ──► Close, Failed
+//!                         ├── Connected, but to ourselves, or one too many ──► Refused, Failed
 //!                         └── Failed, or nothing for DIAL_TIMEOUT ──► Failed
 //! ```
 //!
@@ -60,8 +60,8 @@ pub(super) struct Connected {
 pub(super) enum Output {
     /// The connection joins the table; its purpose says which dial it came of, if of one.
     Accepted { conn: Conn, dial: Option<DialId> },
-    /// The connection is closed at once.
-    Close(ConnId),
+    /// The connection is closed, and never joins the table.
+    Refused(ConnId),
     Failed {
         dial: DialId,
         purpose: Purpose,
@@ -115,7 +115,7 @@ impl Dials {
             .dial
             .and_then(|dial| Some((dial, self.running.remove(&dial)?.purpose)));
         if new.peer == cx.local || cx.connections.is_full() {
-            self.outputs.push(Output::Close(new.conn));
+            self.outputs.push(Output::Refused(new.conn));
             if let Some((dial, purpose)) = running {
                 let text = "connected to ourselves, or to too many";
                 let cause = Cause::new(Reason::TooMany, text);
@@ -152,13 +152,5 @@ impl Dials {
                 cause,
             });
         }
-    }
-}
-
-#[cfg(test)]
-impl Dials {
-    pub(super) fn running(&self) -> impl Iterator<Item = (DialId, Purpose)> {
-        let running = self.running.iter();
-        running.map(|(id, dial)| (*id, dial.purpose))
     }
 }

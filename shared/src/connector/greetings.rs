@@ -169,14 +169,3 @@ impl Greeted {
         }
     }
 }
-
-#[cfg(test)]
-impl Greetings {
-    /// Whether a peer is taken to be ordered, and to have a path.
-    pub(super) fn knows(&self, peer: PeerId) -> (bool, bool) {
-        let greeted = self.peers.get(&peer);
-        greeted.map_or((false, false), |greeted| {
-            (greeted.ordered, greeted.connected)
-        })
-    }
-}

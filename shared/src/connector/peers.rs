@@ -32,6 +32,7 @@
 //! [DCUtR specification]: https://github.com/libp2p/specs/blob/master/relay/DCUtR.md
 
 pub(super) mod dialling;
+mod io;
 mod listings;
 pub(super) mod paths;
 pub(super) mod peer;
@@ -45,109 +46,18 @@ pub(super) mod upgrade;
 use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
+pub(super) use self::io::{Input, Output};
 use self::{peer::Peer, shared::Shared, targets::Targets};
-use super::{
-    DialId, RelayId, addresses,
-    context::Context,
-    known_relay::KnownRelay,
-    purpose::{NewDial, Purpose},
-};
+use super::{DialId, addresses, context::Context, purpose::Purpose};
 use crate::{
     config::NodeConfig,
-    event::Event,
-    path::{ActivePath, ConnId},
+    path::ConnId,
     reason::{Cause, Reason},
     table::Table,
 };
 
 /// Peers that are known: listed, ordered or connected.
 pub(super) const MAX_PEERS: usize = 1_024;
-
-/// What concerns peers.
-#[derive(Debug)]
-pub(super) enum Input {
-    /// The application wants whoever is at this address.
-    Order(Multiaddr),
-    /// What is known of a relay of ours changed; `None`: it is none any more.
-    Known {
-        relay: RelayId,
-        known: Option<KnownRelay>,
-    },
-    /// A rendezvous point lists peers; `is_news`, if only those of which something changed there.
-    Listed {
-        point: PeerId,
-        peers: Vec<(PeerId, Vec<Multiaddr>)>,
-        is_news: bool,
-    },
-    /// A connection joined the table: of this dial, if of one.
-    Connected { conn: ConnId, dial: Option<DialId> },
-    /// A dial failed that was for a peer or a target.
-    DialFailed {
-        dial: DialId,
-        purpose: Purpose,
-        cause: Cause,
-    },
-    /// A connection of this peer left the table.
-    Closed { peer: PeerId, cause: Cause },
-    /// A remote identified itself; whether it speaks msg stands in the table.
-    Identified {
-        conn: ConnId,
-        protocols: Vec<String>,
-    },
-    /// msg chose the path to a peer, or lost the last one.
-    Path {
-        peer: PeerId,
-        path: Option<ActivePath>,
-        cause: Cause,
-    },
-    /// A connection of this peer has no message to carry; which one stands in the table.
-    Drained { peer: PeerId },
-    /// A remote does not answer on a connection: for a moment, or (`dead`) for too long.
-    Silent {
-        peer: PeerId,
-        conn: ConnId,
-        dead: bool,
-    },
-    /// No hole could be punched to a peer.
-    UpgradeFailed { peer: PeerId, cause: Cause },
-    /// A relay observes us over its other transport now.
-    Observed { relay: RelayId },
-    /// A relay could not be had to observe us over its other transport.
-    NotObserved { relay: RelayId },
-    /// There is no other transport to be observed over, for a hole punch to this peer.
-    NothingToObserve { peer: PeerId },
-    /// What waits is tried now.
-    Wake,
-}
-
-/// What is to be done, and what others have to know.
-#[derive(Debug, PartialEq)]
-pub(super) enum Output {
-    Dial(NewDial),
-    Close(ConnId),
-    Emit(Event),
-    /// Messages to a peer take this connection, through the relay `via` if it is relayed and that is known.
-    Path {
-        peer: PeerId,
-        conn: ConnId,
-        relayed: bool,
-        via: Option<PeerId>,
-    },
-    /// There is no path to a peer any more.
-    PathLost {
-        peer: PeerId,
-    },
-    /// Whether the application wants this very peer.
-    Ordered {
-        peer: PeerId,
-        ordered: bool,
-    },
-    /// A relay is to observe us over its other transport before the next hole punch to this peer.
-    Observe {
-        relay: RelayId,
-        peer: PeerId,
-    },
-}
 
 /// The machine: all peers and targets, and what they share.
 #[derive(Debug)]
@@ -362,51 +272,5 @@ impl Peers {
             peer.hurry(now);
         }
         self.targets.hurry(now);
-    }
-}
-
-/// What tests compare with what other machines hold.
-#[cfg(test)]
-#[derive(Debug)]
-pub(super) struct Facts {
-    pub(super) is_ordered: bool,
-    /// The connection that messages take, and the relay that it leads through.
-    pub(super) path: Option<(ConnId, Option<PeerId>)>,
-    pub(super) is_targeted: bool,
-    pub(super) target_leads_there: bool,
-}
-
-#[cfg(test)]
-impl Peers {
-    pub(super) const fn len(&self) -> usize {
-        self.peers.len()
-    }
-
-    pub(super) const fn targets(&self) -> usize {
-        self.targets.len()
-    }
-
-    pub(super) fn get(&self, id: PeerId) -> Option<&Peer> {
-        self.peers.get(&id)
-    }
-
-    pub(super) fn is_ordered(&self, id: PeerId) -> bool {
-        self.facts(id).is_ordered
-    }
-
-    pub(super) fn facts(&self, id: PeerId) -> Facts {
-        let peer = self.peers.get(&id);
-        let path = peer.and_then(Peer::path);
-        let target_leads_there = self.targets.want(id);
-        Facts {
-            is_ordered: peer.is_some_and(Peer::is_ordered) || target_leads_there,
-            path: path.map(|path| (path.conn, addresses::relay_of(&path.address))),
-            is_targeted: peer.map_or(target_leads_there, |peer| peer.is_targeted),
-            target_leads_there,
-        }
-    }
-
-    pub(super) fn known(&self, relay: RelayId) -> Option<&KnownRelay> {
-        self.shared.known(relay)
     }
 }

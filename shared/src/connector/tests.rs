@@ -22,7 +22,8 @@ use self::rig::*;
 use super::*;
 use crate::{
     config::RelayAddress,
-    path::{ActivePath, Path, Transport},
+    event::Event,
+    path::{ActivePath, ConnId, Path, Transport},
     reason::{Cause, Reason},
 };
 

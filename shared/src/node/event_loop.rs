@@ -1,4 +1,4 @@
-//! Runs a node: carries the swarm's events into the session, and the session's wishes out.
+//! Runs a node: carries the swarm's events into the connector, and the connector's outputs out.
 
 use std::{fmt, sync::Arc};
 
@@ -43,7 +43,7 @@ pub struct EventLoop {
     pub(super) listeners_due: Vec<ListenerId>,
     /// What stands, or has been asked for: one for each relay.
     pub(super) reservations: Vec<Reservation>,
-    /// Dials that the session waits for.
+    /// Dials that the connector waits for.
     pub(super) dials: Table<ConnectionId, DialId>,
     /// Who is at the other end, where, and where they see us.
     pub(super) connections: Table<ConnectionId, Connection>,
@@ -223,6 +223,7 @@ impl EventLoop {
         room.into_iter()
             .map(|peer| {
                 let (path, rtt) = msg.active_path(&peer).unzip();
+                let failure = self.connector.punch_failure(peer);
                 PeerInfo {
                     peer,
                     path: path.as_ref().map(|p| p.kind),
@@ -230,12 +231,14 @@ impl EventLoop {
                     address: path.map(|p| p.address),
                     rtt: rtt.flatten(),
                     unacked: self.hub.unacked_by(&peer),
+                    code: failure.map(|cause| cause.code),
+                    reason: failure.map(|cause| cause.text.clone()),
                 }
             })
             .collect()
     }
 
-    /// Passes something to the session, and does at once what it wants.
+    /// Passes something to the connector, and does at once what it wants.
     pub(super) fn input(&mut self, input: Input) {
         self.connector.handle(Instant::now(), input);
         self.perform_outputs();

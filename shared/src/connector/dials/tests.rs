@@ -49,7 +49,7 @@ fn a_dial_that_reaches_ourselves_has_failed() {
     assert!(
         matches!(
             outputs[..],
-            [Output::Close(_), Output::Failed { dial: DIAL, .. }]
+            [Output::Refused(_), Output::Failed { dial: DIAL, .. }]
         ),
         "{outputs:?}"
     );
@@ -77,5 +77,12 @@ fn a_dial_fails_once_by_the_swarm_or_by_time() {
             panic!("{outputs:?}");
         };
         assert_eq!(*purpose, PURPOSE);
+    }
+}
+
+impl Dials {
+    pub(in crate::connector) fn running(&self) -> impl Iterator<Item = (DialId, Purpose)> {
+        let running = self.running.iter();
+        running.map(|(id, dial)| (*id, dial.purpose))
     }
 }

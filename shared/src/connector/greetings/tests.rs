@@ -83,3 +83,13 @@ fn who_is_neither_ordered_nor_connected_is_forgotten() {
     greetings.handle(&alone.context(), ordered(false));
     assert!(greetings.peers.is_empty());
 }
+
+impl Greetings {
+    /// Whether a peer is taken to be ordered, and to have a path.
+    pub(in crate::connector) fn knows(&self, peer: PeerId) -> (bool, bool) {
+        let greeted = self.peers.get(&peer);
+        greeted.map_or((false, false), |greeted| {
+            (greeted.ordered, greeted.connected)
+        })
+    }
+}

@@ -218,12 +218,10 @@ impl Peer {
     /// have dialled one, the smaller peer id.
     fn is_upgrader(&self, cx: &Context<'_>) -> bool {
         let active = self.path().and_then(|path| cx.connections.get(path.conn));
-        let Some(active) = active.filter(|conn| conn.relayed && conn.outbound) else {
-            return false;
-        };
-        let mut others = cx.connections.of(active.peer);
-        let dialled_too = others.any(|conn| conn.relayed && !conn.outbound);
-        !dialled_too || cx.local < self.id
+        let dialled = active.is_some_and(|conn| conn.relayed && conn.outbound);
+        let mut all = cx.connections.of(self.id);
+        let dialled_too = all.any(|conn| conn.relayed && !conn.outbound);
+        dialled && (!dialled_too || cx.local < self.id)
     }
 
     /// The way of the present circuit, or else any.

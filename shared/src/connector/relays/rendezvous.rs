@@ -17,11 +17,9 @@
 
 use std::time::Duration;
 
-use libp2p::{Multiaddr, PeerId};
-use rand::RngExt;
 use web_time::Instant;
 
-use super::{MAX_FOUND, Output, relay::Relay, shared::Shared};
+use super::{Output, relay::Relay, shared::Shared};
 use crate::{
     connector::{backoff::Backoff, context::Context},
     event::Event,
@@ -30,15 +28,11 @@ use crate::{
 
 /// How long a relay may take for an answer.
 pub(in crate::connector) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often we ask who is there. That is a ping, too: an answer tells that the rendezvous point works.
+/// How often we ask who is there. That is a ping, too: an answer shows that the rendezvous point works.
 pub(in crate::connector) const DISCOVER_INTERVAL: Duration = Duration::from_secs(10);
-/// So that peers that started together do not ask together for ever.
-const DISCOVER_JITTER: Duration = Duration::from_secs(1);
 /// A remote's word: below it we would only refresh; above it is more than the protocol allows.
 pub(in crate::connector) const MIN_TTL: u64 = 60;
 pub(in crate::connector) const MAX_TTL: u64 = 72 * 60 * 60;
-/// The real ones have some 16 bytes and the namespace.
-const MAX_COOKIE_BYTES: usize = 1_024;
 /// A connection on which this many requests in a row got no answer at all is dead.
 pub(super) const MAX_SILENCES: u32 = 2;
 /// The same while messages flow by the relay: then its answers may only wait in line.
@@ -50,13 +44,13 @@ pub(super) struct Rendezvous {
     register_backoff: Backoff,
     registered: bool,
     refusal_reported: bool,
-    discover: Ask,
-    discover_backoff: Backoff,
-    cookie: Option<Vec<u8>>,
+    pub(super) discover: Ask,
+    pub(super) discover_backoff: Backoff,
+    pub(super) cookie: Option<Vec<u8>>,
     /// Why the point refuses to answer, until it does again.
-    refusal: Option<Cause>,
+    pub(super) refusal: Option<Cause>,
     /// The running question named a cookie, so its answer holds only what changed since.
-    asked_for_news: bool,
+    pub(super) asked_for_changes: bool,
     silences: u32,
     /// Something else has fallen silent, too: one more silence is enough.
     suspected: bool,
@@ -64,7 +58,7 @@ pub(super) struct Rendezvous {
 
 /// A request that is made again and again.
 #[derive(Debug, Clone, Copy)]
-enum Ask {
+pub(super) enum Ask {
     Off,
     At(Instant),
     Asked { until: Instant },
@@ -96,7 +90,7 @@ impl Default for Rendezvous {
             discover_backoff: Backoff::retry(),
             cookie: None,
             refusal: None,
-            asked_for_news: false,
+            asked_for_changes: false,
             silences: 0,
             suspected: false,
         }
@@ -110,6 +104,11 @@ impl Rendezvous {
 
     pub(super) const fn is_registered(&self) -> bool {
         self.registered
+    }
+
+    /// Why the point refuses to say who is there.
+    pub(super) const fn refusal(&self) -> Option<&Cause> {
+        self.refusal.as_ref()
     }
 
     /// When the next registration is due, if none is under way.
@@ -133,7 +132,7 @@ impl Rendezvous {
         self.answered();
     }
 
-    const fn answered(&mut self) {
+    pub(super) const fn answered(&mut self) {
         self.silences = 0;
         self.suspected = false;
     }
@@ -228,16 +227,6 @@ impl Relay {
         }
     }
 
-    fn discover(&mut self, shared: &mut Shared, now: Instant) {
-        if let Some(point) = self.peer {
-            let until = now + ANSWER_TIMEOUT;
-            self.rendezvous.discover = Ask::Asked { until };
-            let cookie = self.rendezvous.cookie.clone();
-            self.rendezvous.asked_for_news = cookie.is_some();
-            shared.outputs.push(Output::Discover { point, cookie });
-        }
-    }
-
     pub(super) fn registered(&mut self, cx: &Context<'_>, shared: &mut Shared, ttl: u64) {
         let (true, Some(relay)) = (self.is_standing(), self.peer) else {
             return;
@@ -280,56 +269,5 @@ impl Relay {
             shared.error(cause.code, message);
         }
         self.begin_discovery(cx, shared);
-    }
-
-    /// Others can be found whether or not they can find us.
-    fn begin_discovery(&mut self, cx: &Context<'_>, shared: &mut Shared) {
-        if matches!(self.rendezvous.discover, Ask::Off) {
-            self.discover(shared, cx.now);
-        }
-    }
-
-    pub(super) fn discovered(
-        &mut self,
-        cx: &mut Context<'_>,
-        shared: &mut Shared,
-        mut peers: Vec<(PeerId, Vec<Multiaddr>)>,
-        cookie: Vec<u8>,
-    ) {
-        let Some(point) = self.peer else {
-            return;
-        };
-        let jitter = cx.rng.random_range(Duration::ZERO..=DISCOVER_JITTER);
-        let rendezvous = &mut self.rendezvous;
-        rendezvous.cookie = (cookie.len() <= MAX_COOKIE_BYTES).then_some(cookie);
-        rendezvous.answered();
-        if let Ask::Asked { .. } = rendezvous.discover {
-            rendezvous.discover = Ask::At(cx.now + DISCOVER_INTERVAL + jitter);
-            rendezvous.discover_backoff.reset();
-        }
-        peers.truncate(MAX_FOUND);
-        shared.outputs.push(Output::Listed {
-            point,
-            peers,
-            is_news: rendezvous.asked_for_news,
-        });
-    }
-
-    pub(super) fn discover_failed(
-        &mut self,
-        cx: &mut Context<'_>,
-        _shared: &mut Shared,
-        _cause: &Cause,
-    ) {
-        if self.is_standing() && matches!(self.rendezvous.discover, Ask::Asked { .. }) {
-            self.discover_later(cx);
-        }
-    }
-
-    /// The cookie may be of the relay's earlier life, so the next question goes without.
-    fn discover_later(&mut self, cx: &mut Context<'_>) {
-        let rendezvous = &mut self.rendezvous;
-        rendezvous.cookie = None;
-        rendezvous.discover = Ask::At(cx.now + rendezvous.discover_backoff.next(cx.rng));
     }
 }

@@ -21,7 +21,7 @@ pub struct RelayInfo {
     /// Milliseconds until the next try, while waiting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_in_ms: Option<u64>,
-    /// What ended the last try, for programs, unless all is well.
+    /// What ended the last try, or keeps others from being found, for programs, unless all is well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Reason>,
     /// The same, for people.
@@ -46,6 +46,7 @@ impl Relay {
     pub(super) fn info(&self, now: Instant) -> RelayInfo {
         let (state, retry) = self.state();
         let cause = self.cause.as_ref().filter(|_| state != RelayState::Online);
+        let cause = cause.or(self.rendezvous.refusal());
         RelayInfo {
             peer: self.peer,
             addresses: self.addresses.clone(),

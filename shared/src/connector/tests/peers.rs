@@ -1,10 +1,13 @@
 //! Discovered peers: told of, dialled, lost and dialled again.
 
 use super::*;
-use crate::connector::peers::{
-    dialling::{MAX_RUNNING_DIALS, SETTLE_TIMEOUT},
-    paths::POLITE_WAIT,
-    peer::MEMORY,
+use crate::connector::{
+    known_relay::MAX_RELAYS,
+    peers::{
+        dialling::{MAX_RUNNING_DIALS, SETTLE_TIMEOUT},
+        paths::POLITE_WAIT,
+        peer::MEMORY,
+    },
 };
 
 fn is_disconnected(event: &Event) -> bool {
@@ -373,4 +376,35 @@ fn the_circuit_goes_by_the_address_we_are_connected_to_the_relay_by() {
     rig.take();
     rig.list(id(SMALL), &[]);
     assert_eq!(rig.dials()[0].2, [circuit(TCP, id(SMALL))]);
+}
+
+#[test]
+fn a_listing_that_is_renewed_takes_no_others_place() {
+    // As many relays as there may be, and the peer's own word.
+    let relays = 1..=u8::try_from(MAX_RELAYS).unwrap();
+    let mut rig = Rig::new(&NodeConfig {
+        relays: relays.clone().map(relay_at).collect(),
+        ..NodeConfig::default()
+    });
+    let peer = id(LARGE);
+    let listed = |n: u8| vec![(peer, vec![a(&format!("/ip4/10.4.0.{n}/tcp/1"))])];
+    for n in relays.clone() {
+        rig.discovered(id(n), listed(n));
+    }
+    rig.network(NetworkInput::Announced {
+        peer,
+        addresses: vec![a(DIRECT)],
+    });
+    rig.take();
+    for n in relays {
+        rig.discovered(id(n), listed(n));
+    }
+    assert_eq!(rig.events(), [], "nothing is new");
+}
+
+fn relay_at(n: u8) -> RelayAddress {
+    RelayAddress {
+        peer: Some(id(n)),
+        addresses: vec![a(&format!("/ip4/10.5.0.{n}/tcp/1"))],
+    }
 }

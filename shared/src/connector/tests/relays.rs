@@ -94,6 +94,104 @@ fn ready_is_told_once_and_only_when_every_first_relay_stands() {
     assert!(!rig.events().contains(&Event::Ready {}));
 }
 
+/// Two relays of the configuration that have yet to be found.
+fn two_pending() -> Rig {
+    let mut rig = Rig::new(&NodeConfig {
+        pending_relays: 2,
+        ..NodeConfig::default()
+    });
+    rig.input(Input::ListenersReady);
+    assert_eq!(rig.events(), []);
+    rig
+}
+
+fn found(place: usize, relay: u8, address: &str) -> Input {
+    let relay = RelayAddress {
+        peer: Some(id(relay)),
+        addresses: vec![a(address)],
+    };
+    Input::RelayFound { place, relay }
+}
+
+/// The relay that was dialled comes online.
+fn stands(rig: &mut Rig, dial: DialId, n: u32, (relay, address): (u8, &str)) {
+    let conn = rig.connect(id(relay), address, Some(dial));
+    rig.input(Input::Identified {
+        peer: id(relay),
+        conn,
+        compatible: false,
+        is_relay: true,
+        protocols: Vec::new(),
+        listen_addresses: Vec::new(),
+    });
+    rig.input(Input::ReservationAccepted {
+        relay: RelayId(n),
+        address: addresses::circuit(&a(address), id(relay)),
+    });
+    rig.input(Input::Registered {
+        point: id(relay),
+        ttl: 7_200,
+    });
+}
+
+const OTHER_QUIC: &str = "/ip4/10.0.0.2/udp/4000/quic-v1";
+
+#[test]
+fn ready_waits_for_each_pending_relay_though_one_is_found_twice() {
+    for drops in [true, false] {
+        let mut rig = two_pending();
+        rig.input(found(0, 110, QUIC));
+        // It restarted with another key before it stood.
+        if drops {
+            rig.input(Input::DropRelay(id(110)));
+        }
+        rig.input(found(0, 111, QUIC));
+        let dial = rig.last_dial();
+        stands(&mut rig, dial, 1, (111, QUIC));
+        assert!(!rig.events().contains(&Event::Ready {}), "one is missing");
+        rig.input(found(1, 2, OTHER_QUIC));
+        let dial = rig.last_dial();
+        assert!(!rig.events().contains(&Event::Ready {}), "it has to stand");
+        stands(&mut rig, dial, 2, (2, OTHER_QUIC));
+        assert!(rig.events().contains(&Event::Ready {}));
+    }
+}
+
+#[test]
+fn two_pending_relays_may_be_one() {
+    let mut rig = two_pending();
+    rig.input(found(0, RELAY, QUIC));
+    let dial = rig.last_dial();
+    stands(&mut rig, dial, 0, (RELAY, QUIC));
+    assert!(!rig.events().contains(&Event::Ready {}));
+    rig.input(found(1, RELAY, TCP));
+    assert!(rig.events().contains(&Event::Ready {}));
+}
+
+#[test]
+fn a_pending_relay_that_cannot_be_used_is_not_waited_for() {
+    let mut rig = two_pending();
+    rig.input(found(0, RELAY, QUIC));
+    let dial = rig.last_dial();
+    stands(&mut rig, dial, 0, (RELAY, QUIC));
+    rig.input(found(1, LOCAL, TCP));
+    let events = rig.events();
+    assert!(matches!(events.last(), Some(Event::Ready {})), "{events:?}");
+}
+
+#[test]
+fn a_relay_that_is_added_is_not_taken_for_a_pending_one() {
+    let mut rig = Rig::new(&NodeConfig {
+        pending_relays: 1,
+        ..NodeConfig::default()
+    });
+    rig.input(Input::ListenersReady);
+    rig.input(Input::AddRelay(relay(&[QUIC])));
+    let dial = rig.last_dial();
+    stands(&mut rig, dial, 0, (RELAY, QUIC));
+    assert!(!rig.events().contains(&Event::Ready {}));
+}
+
 #[test]
 fn a_relay_that_has_become_another_one_is_forgotten() {
     let (mut rig, conn) = Rig::with_relay();

@@ -87,7 +87,7 @@ pub(super) fn relay(addresses: &[&str]) -> RelayAddress {
     }
 }
 
-pub(super) fn config(relays: &[&str]) -> NodeConfig {
+pub(in crate::connector) fn config(relays: &[&str]) -> NodeConfig {
     NodeConfig {
         relays: vec![relay(relays)],
         ..NodeConfig::default()

@@ -1,6 +1,7 @@
 //! Peers that the application asked for: dialled for ever, and greeted.
 
 use super::*;
+use crate::config::MAX_ADDRESSES_PER_PEER;
 
 fn direct(peer: PeerId) -> Multiaddr {
     at(DIRECT, peer)
@@ -216,4 +217,25 @@ fn wake_dials_addresses_that_wait() {
     rig.take();
     rig.input(Input::Wake);
     assert_eq!(rig.dials().len(), 1);
+}
+
+#[test]
+fn an_address_that_is_ordered_again_takes_no_others_place() {
+    let mut rig = Rig::alone();
+    let peer = id(SMALL);
+    let address = |n: usize| at(&format!("/ip4/10.3.0.{n}/tcp/1"), peer);
+    let all: Vec<_> = (0..MAX_ADDRESSES_PER_PEER).map(address).collect();
+    for known in all.iter().chain(&all[5..6]) {
+        rig.input(Input::Dial(known.clone()));
+    }
+    let dial = rig.last_dial();
+    rig.take();
+    rig.fail(dial);
+    assert_eq!(rig.dials()[0].2, all);
+    // A new one does, so that the last word counts.
+    rig.input(Input::Dial(address(99)));
+    let dial = rig.last_dial();
+    rig.take();
+    rig.fail(dial);
+    assert_eq!(rig.dials()[0].2, [&all[1..], &[address(99)]].concat());
 }
