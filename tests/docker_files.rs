@@ -1,4 +1,4 @@
-//! docs/docker says what the program understands. No container engine is needed for that.
+//! The files in docs/docker fit the program. They are only read: no container engine is needed.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -11,7 +11,7 @@ use std::{
 use yaml_rust2::{Yaml, YamlLoader};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-/// Behind everything that is to be understood.
+/// An option that the program refuses. It comes last, so that a complaint about it shows that all before was accepted.
 const UNKNOWN: &str = "--no-such-option";
 
 fn folder() -> PathBuf {
@@ -30,7 +30,7 @@ fn words(list: &Yaml) -> Vec<String> {
     list.map(|word| word.as_str().unwrap().to_owned()).collect()
 }
 
-/// The one service of a file, checked as far as it is the same for both.
+/// Returns the service of a compose file, after the checks that both files need.
 fn service(file: &str, name: &str) -> Yaml {
     let compose = compose(file);
     let service = compose["services"][name].clone();
@@ -48,7 +48,7 @@ fn service(file: &str, name: &str) -> Yaml {
     service
 }
 
-/// The program complains of what comes last, and of nothing before it.
+/// Checks that the program accepts these arguments, by having it refuse one behind them.
 fn assert_understood(args: &[String]) {
     let output = Command::new(env!("CARGO_BIN_EXE_punchline"))
         .args(args)

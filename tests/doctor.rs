@@ -1,4 +1,4 @@
-//! `punchline doctor` on this machine's own addresses; `tests/nat` has it behind NATs.
+//! `punchline doctor` with relays on this machine. `tests/nat` runs it behind NATs.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use common::{Finished, Proc, Relay, text};
 
 const NO_ARGS: &[&str] = &[];
-/// Its own promise.
+/// The longest time that the doctor takes, by its own word.
 const LIMIT: Duration = Duration::from_secs(10);
-const SILENT: &str = "a port of this test's";
+const SILENT: &str = "a free port";
 
 fn doctor(args: &[&str]) -> Finished {
     let started = Instant::now();
@@ -27,7 +27,7 @@ fn doctor(args: &[&str]) -> Finished {
     finished
 }
 
-/// The one object that it printed.
+/// The JSON object that the doctor has printed.
 fn report(finished: &Finished) -> Value {
     assert_eq!(finished.stdout.lines().count(), 1, "{finished:?}");
     let report: Value = serde_json::from_str(&finished.stdout).unwrap();
@@ -104,7 +104,7 @@ fn takes_a_multiaddr_too() {
     let report = report(&finished);
     assert_eq!(finished.code, Some(0), "{report:#}");
     assert_eq!(report["relays"][0]["given"], *address);
-    // With any ports nobody can know where its others are.
+    // On free ports the relay's other addresses cannot be guessed from this one.
     assert_eq!(states(&report), [("quic".to_owned(), "reached".to_owned())]);
     assert_eq!(report["relays"][0]["error"], Value::Null);
 }
@@ -141,7 +141,7 @@ fn without_a_relay_it_says_what_to_run() {
 
 #[test]
 fn a_relay_that_is_not_there() {
-    // Both refuse: a port that nobody listens at, and one that is no relay's.
+    // A port that was free a moment ago refuses connections.
     let gone = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("http://{}", gone.local_addr().unwrap());
     drop(gone);
@@ -170,7 +170,9 @@ fn one_that_takes_everything_and_answers_nothing_does_not_hold_it_up() {
     let finished = doctor(&["--relay", &url, "--relay", &quic, "--relay", &tcp, "--json"]);
     let report = report(&finished);
     assert_eq!(finished.code, Some(4), "{report:#}");
-    for relay in report["relays"].as_array().unwrap() {
+    let relays = report["relays"].as_array().unwrap();
+    assert_eq!(relays.len(), 3, "{report:#}");
+    for relay in relays {
         assert_eq!(relay["reached"], false, "{report:#}");
         assert!(relay["error"].is_string(), "{report:#}");
     }
@@ -214,7 +216,7 @@ fn asked_to_stop_it_stops() {
     let http = TcpListener::bind(("127.0.0.1", 0)).expect(SILENT);
     let url = format!("http://{}", http.local_addr().unwrap());
     let doctor = Proc::start("doctor", &["doctor", "--relay", &url]);
-    // By then it has its signal handlers.
+    // Once it has connected, its signal handlers are set.
     let _connection = http.accept().unwrap();
     doctor.signal(Signal::SIGINT);
     let finished = doctor.finish();

@@ -22,17 +22,17 @@ const LISTEN: [&str; 4] = [
     "/ip4/127.0.0.1/tcp/0",
 ];
 
-/// A peer on the loopback interface that tells what happens as JSON.
+/// Starts a peer that listens on the loopback interface and prints JSON.
 fn peer(name: &str, args: &[&str]) -> Proc {
     Proc::start(name, &[&["--json"], &LISTEN[..], args].concat())
 }
 
-/// The same, for a person.
+/// Starts a peer that listens on the loopback interface and prints lines for people.
 fn plain_peer(name: &str, args: &[&str]) -> Proc {
     Proc::start(name, &[&LISTEN[..], args].concat())
 }
 
-/// A peer that listens, its id and its address over that transport.
+/// Starts a peer, and returns it with its id and its address over that transport.
 fn listener(name: &str, transport: &str) -> (Proc, String, String) {
     let mut proc = peer(name, &["--greet-interval", "0"]);
     let id = text(&proc.wait_event("started"), "peer_id");
@@ -119,7 +119,7 @@ fn several_addresses_are_several_peers() {
     a.type_line("to both");
     wait_message(&mut b, "to both");
     wait_message(&mut c, "to both");
-    // The end of a peer id is enough.
+    // The end of a peer id names a peer, too.
     let end = &c_id[c_id.len() - 8..];
     a.type_line(&format!("/to {end} to one"));
     a.type_line(&format!("/to {b_id} to the other"));
@@ -140,7 +140,7 @@ fn a_peer_is_dialled_while_running() {
     a.type_line("/dial nonsense");
     wait_error(&mut a, "nonsense is no multiaddr");
     a.type_line(&format!("/dial {address}"));
-    // It is not lost, although nobody was there when it was typed.
+    // A line that is typed before anybody is connected waits, and is not lost.
     a.type_line("I waited");
     wait_message(&mut b, "I waited");
 }
@@ -231,7 +231,7 @@ fn bad_lines_are_refused_and_the_next_one_goes() {
     wait_error(&mut a, "/dial ADDR");
     wait_message(&mut b, "good");
     a.close_stdin();
-    // Some of what was piped in went nowhere.
+    // Some of the lines could not be sent.
     assert_eq!(a.finish().code, Some(1));
 }
 
@@ -258,7 +258,7 @@ fn a_person_reads_who_is_there() {
     assert!(row.contains("/ip4/127.0.0.1/udp/"), "{row}");
     a.type_line("/help");
     a.wait_line("  /dial ADDR");
-    // What would move the cursor, or pass for a line of ours, is made harmless.
+    // Control characters, which could move the cursor or forge a line, are replaced.
     b.wait_event("connected");
     b.type_line("\x1b[2Jred");
     a.wait_line(&format!("{name}: \u{fffd}[2Jred"));
@@ -277,15 +277,19 @@ fn a_port_in_use_is_one_line() {
         addresses.push(address.split("/p2p/").next().unwrap().to_owned());
         others.push(proc);
     }
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("key");
     for address in addresses {
-        let finished = Proc::start("a", &["--listen", &address]).finish();
+        let args = ["--listen", &address, "--identity", key.to_str().unwrap()];
+        let finished = Proc::start("a", &args).finish();
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""));
+        assert!(!key.exists(), "a key for a peer that did not start");
         assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
         assert!(finished.stderr.contains(&address), "{finished:?}");
     }
 }
 
-/// Killed when dropped.
+/// A child process that is killed when dropped.
 struct Killed(Child);
 
 impl Drop for Killed {
@@ -295,7 +299,7 @@ impl Drop for Killed {
     }
 }
 
-/// A peer whose stdout we read, or not.
+/// Starts a peer whose stdout only the test reads, and returns it with its address.
 fn unread_peer() -> (Killed, BufReader<ChildStdout>, String) {
     let child = Command::new(env!("CARGO_BIN_EXE_punchline"))
         .arg("--json")
@@ -350,7 +354,7 @@ fn a_slow_reader_of_stdout_misses_nothing() {
     }
     assert_eq!(next, LINES);
     assert_eq!(typing.join().unwrap().code, Some(0));
-    // Now nobody reads at all, which the next line of output finds out.
+    // Nobody reads stdout any more: the peer ends when it prints that another has come.
     let _c = peer("c", &[&address, "--greet-interval", "0"]);
     assert!(wait_exit(&mut b.0).unwrap().success());
 }

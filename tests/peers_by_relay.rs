@@ -4,12 +4,17 @@
 
 mod common;
 
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+};
+
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use common::{Proc, Relay, free_ports, text};
 
-/// A peer on the loopback interface.
+/// Starts a peer that listens on the loopback interface.
 fn peer(name: &str, args: &[&str]) -> Proc {
     let listen = [
         "--json",
@@ -21,7 +26,7 @@ fn peer(name: &str, args: &[&str]) -> Proc {
     Proc::start(name, &[&listen[..], args].concat())
 }
 
-/// A peer that is registered at a relay, and its id.
+/// Starts a peer, waits until it is registered at the relay, and returns it with its id.
 fn registered_peer(name: &str, relay: &str, more: &[&str]) -> (Proc, String) {
     let mut proc = peer(name, &[&["--relay", relay], more].concat());
     let id = text(&proc.wait_event("started"), "peer_id");
@@ -31,7 +36,7 @@ fn registered_peer(name: &str, relay: &str, more: &[&str]) -> (Proc, String) {
     (proc, id)
 }
 
-/// A relay on ports that it can have again.
+/// Starts a relay with ports and a key that it has again after a restart.
 fn relay_at(port: u16, data_dir: &std::path::Path) -> Relay {
     let port = port.to_string();
     let data_dir = data_dir.to_str().unwrap();
@@ -66,7 +71,7 @@ fn wait_message(proc: &mut Proc, body: &str) -> Value {
 fn mentions(proc: &mut Proc, peer: &str) -> bool {
     proc.pending_events()
         .iter()
-        .any(|event| event["peer"] == peer)
+        .any(|event| event["peer"] == peer || event["from"] == peer)
 }
 
 #[test]
@@ -124,7 +129,7 @@ fn three_peers_in_a_room_and_none_of_the_next_one() {
         move |name: &str, relay: &str| registered_peer(name, relay, &["--namespace", namespace])
     };
     let (ours, theirs) = (of("ours"), of("theirs"));
-    // By URL or by address, it is the same relay.
+    // Some know the relay by its URL, some by its address.
     let address = relay.local_address("tcp", "/p2p/");
     let mut room = vec![
         ours("a", &relay.url()),
@@ -189,10 +194,17 @@ fn piped_lines_wait_for_somebody_at_the_relay() {
 }
 
 #[test]
-fn what_is_no_relay_is_said_once() {
-    let relay = Relay::start(&[] as &[&str]);
-    let health = format!("{}/healthz", relay.url());
-    let mut a = peer("a", &["--relay", &health]);
+fn a_server_that_is_no_relay_is_reported_once() {
+    let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}", server.local_addr().unwrap());
+    let mut a = peer("a", &["--relay", &url]);
+    // A peer that asks for the third time has dealt with the second answer.
+    for _ in 0..3 {
+        let (mut stream, _) = server.accept().unwrap();
+        assert!(stream.read(&mut [0; 1_024]).unwrap() > 0);
+        let answer = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        stream.write_all(answer.as_bytes()).unwrap();
+    }
     let complaint = a.wait_event("error");
     assert!(text(&complaint, "message").contains("404"), "{complaint}");
     a.signal(Signal::SIGINT);

@@ -1,5 +1,5 @@
-//! The relay as a libp2p client meets it, on every transport: reserve, register, be discovered, be
-//! called through a circuit, leave or vanish.
+//! The relay as a libp2p client meets it, on every transport: it reserves, registers, is discovered, is called
+//! through a circuit, and leaves or vanishes.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -8,6 +8,7 @@ mod common;
 use futures::{StreamExt, future::Either};
 use libp2p::{
     Multiaddr, PeerId, Swarm, SwarmBuilder, identify,
+    identity::Keypair,
     multiaddr::Protocol,
     noise, ping, relay, rendezvous,
     swarm::{NetworkBehaviour, SwarmEvent},
@@ -34,9 +35,13 @@ struct Client {
     ping: ping::Behaviour,
 }
 
-/// A client; it listens for WebRTC, since libp2p-webrtc dials from a listener's socket only.
 async fn client() -> Swarm<Client> {
-    let mut swarm = SwarmBuilder::with_new_identity()
+    client_with(Keypair::generate_ed25519()).await
+}
+
+/// Makes a client. It listens for WebRTC, as libp2p-webrtc dials from a listener's socket only.
+async fn client_with(key: Keypair) -> Swarm<Client> {
+    let mut swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_tcp(
             tcp::Config::default().nodelay(true),
@@ -71,7 +76,7 @@ async fn client() -> Swarm<Client> {
     swarm
 }
 
-/// Runs a swarm until `wanted` finds what it looks for.
+/// Runs a swarm until `wanted` returns something, and returns that.
 async fn until<T>(
     swarm: &mut Swarm<Client>,
     what: &str,
@@ -145,7 +150,7 @@ async fn discover(swarm: &mut Swarm<Client>, relay: PeerId) -> Vec<(PeerId, Vec<
     .await
 }
 
-/// The whole life of a peer at the relay, over one transport, as it should end.
+/// Runs through the life of a peer at the relay over one transport, up to an orderly leave.
 async fn life_of_a_peer(start: &str, contains: &str) {
     let mut relay = Relay::start(NO_ARGS);
     let address: Multiaddr = relay.local_address(start, contains).parse().unwrap();
@@ -186,7 +191,7 @@ async fn life_of_a_peer(start: &str, contains: &str) {
     assert_eq!(text(&opened, "from"), caller_id.to_string());
     assert_eq!(text(&opened, "to"), callee_id.to_string());
 
-    // Both sides are driven: the relay closes a circuit when its ends are read.
+    // Both swarms have to run: the relay closes a circuit once both ends have read what is left.
     caller.disconnect_peer_id(relay_id).unwrap();
     let both = async { futures::join!(drive(&mut caller), drive(&mut callee)) };
     let relay = said_during(relay, "circuit_closed", both).await;
@@ -201,7 +206,7 @@ async fn life_of_a_peer(start: &str, contains: &str) {
     said_during(relay, "reservation_ended", drive(&mut callee)).await;
 }
 
-/// Waits for an event of the relay while something else goes on.
+/// Waits for an event of the relay while a swarm runs, and returns the relay.
 async fn said_during<T>(
     mut relay: Relay,
     event: &'static str,
@@ -217,7 +222,7 @@ async fn said_during<T>(
     }
 }
 
-/// A reserved peer is killed. Its system ends a TCP connection, but not one over QUIC.
+/// Kills a peer that has a reservation. Its system closes a TCP connection, but says nothing over QUIC.
 fn vanishes(start: &str, contains: &str) {
     let mut relay = Relay::start(NO_ARGS);
     let address = relay.local_address(start, contains).parse().unwrap();
@@ -229,9 +234,24 @@ fn vanishes(start: &str, contains: &str) {
     });
     relay.proc.wait_event("reservation_accepted");
     runtime.shutdown_background();
-    // Dropping it would say good-bye, if it still could.
+    // Not dropped: that would close the connections in order.
     std::mem::forget(swarm);
     relay.proc.wait_event("reservation_ended");
+}
+
+async fn assert_reservation_refused(swarm: &mut Swarm<Client>, relay: &Multiaddr) {
+    let circuit = relay.clone().with(Protocol::P2pCircuit);
+    swarm.listen_on(circuit).unwrap();
+    until(swarm, "refusal", |event| match event {
+        SwarmEvent::ListenerClosed { reason, .. } => Some(reason.unwrap_err()),
+        SwarmEvent::NewListenAddr { address, .. }
+            if address.iter().any(|p| p == Protocol::P2pCircuit) =>
+        {
+            panic!("a reservation")
+        }
+        _ => None,
+    })
+    .await;
 }
 
 /// Dials through the relay and waits until a ping has come back over the circuit.
@@ -280,7 +300,7 @@ async fn a_circuit_whose_callee_leaves_ends_once() {
         Either::Left(_) => {}
         Either::Right(_) => unreachable!("a swarm has no end"),
     }
-    // The relay has seen both ends of it go when it answers this.
+    // When the relay answers this, it has seen both ends of the circuit go.
     discover(&mut caller, relay_id).await;
     relay.proc.signal(Signal::SIGTERM);
     let said = relay.proc.finish().stdout;
@@ -296,19 +316,8 @@ async fn who_has_a_reservation_can_renew_it_when_there_are_no_more() {
     let mut first = client().await;
     reserve(&mut first, &address).await;
 
-    let mut second = client().await;
-    second.listen_on(circuit.clone()).unwrap();
-    until(&mut second, "refusal", |event| match event {
-        SwarmEvent::ListenerClosed { reason, .. } => Some(reason.unwrap_err()),
-        SwarmEvent::NewListenAddr { address, .. }
-            if address.iter().any(|p| p == Protocol::P2pCircuit) =>
-        {
-            panic!("a second reservation")
-        }
-        _ => None,
-    })
-    .await;
-    // On the same connection: that renews it.
+    assert_reservation_refused(&mut client().await, &address).await;
+    // A second request on the same connection renews the reservation.
     first.listen_on(circuit).unwrap();
     until(&mut first, "renewal", |event| match event {
         SwarmEvent::Behaviour(ClientEvent::Relay(
@@ -321,6 +330,44 @@ async fn who_has_a_reservation_can_renew_it_when_there_are_no_more() {
     relay.proc.signal(Signal::SIGTERM);
     let said = relay.proc.finish().stdout;
     assert!(said.contains("\"renewed\":true"), "{said}");
+}
+
+#[tokio::test]
+async fn a_peer_has_as_many_reservations_as_it_may_have() {
+    let relay = Relay::start(&["--max-reservations-per-peer", "1"]);
+    let address: Multiaddr = relay.local_address("tcp", "/p2p/").parse().unwrap();
+    // libp2p's client has one reservation for all its connections to a relay.
+    let key = Keypair::generate_ed25519();
+    let mut first = client_with(key.clone()).await;
+    reserve(&mut first, &address).await;
+    assert_reservation_refused(&mut client_with(key).await, &address).await;
+}
+
+#[tokio::test]
+async fn a_peer_has_as_many_circuits_as_it_may_have() {
+    let relay = Relay::start(&["--max-circuits-per-peer", "1"]);
+    let address: Multiaddr = relay.local_address("tcp", "/p2p/").parse().unwrap();
+    let [mut one, mut other] = [client().await, client().await];
+    let mut circuits = Vec::new();
+    for callee in [&mut one, &mut other] {
+        reserve(callee, &address).await;
+        let circuit = address.clone().with(Protocol::P2pCircuit);
+        circuits.push(circuit.with(Protocol::P2p(*callee.local_peer_id())));
+    }
+    let [to_one, to_other] = <[Multiaddr; 2]>::try_from(circuits).unwrap();
+    let mut caller = client().await;
+    call(&mut caller, &mut one, to_one).await;
+    caller.dial(to_other).unwrap();
+    let refused = until(&mut caller, "refusal", |event| match event {
+        SwarmEvent::OutgoingConnectionError { error, .. } => Some(error.to_string()),
+        SwarmEvent::ConnectionEstablished { .. } => panic!("a second circuit"),
+        _ => None,
+    });
+    let callees = futures::future::join(drive(&mut one), drive(&mut other));
+    match futures::future::select(Box::pin(refused), Box::pin(callees)).await {
+        Either::Left(_) => {}
+        Either::Right(_) => unreachable!("a swarm has no end"),
+    }
 }
 
 #[tokio::test]
@@ -347,7 +394,7 @@ async fn who_registers_without_end_is_cut_off_and_others_are_served() {
         }
         registered += 1;
     }
-    // The answer to the last one may still arrive.
+    // The answer to the last registration may arrive before the connection closes.
     assert!((64..=65).contains(&registered), "{registered}");
     let mut other = client().await;
     reserve(&mut other, &address).await;

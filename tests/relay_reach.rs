@@ -1,4 +1,6 @@
-//! Who asks the relay to dial: a client that may be told so, and one that means ill (AutoNAT v2).
+//! The relay as an AutoNAT v2 server: it dials back an honest client, and a hostile one cannot misuse it.
+//!
+//! <https://github.com/libp2p/specs/blob/master/autonat/autonat-v2.md>
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -21,15 +23,16 @@ use common::{DEADLINE, Relay};
 
 const NO_ARGS: &[&str] = &[];
 const DIAL_REQUEST: StreamProtocol = StreamProtocol::new("/libp2p/autonat/2/dial-request");
-/// Of a message.
+/// The longest message.
 const MAX_BYTES: usize = 8 * 1024;
-/// By the protocol: what the server may ask for before it dials.
+/// The bytes that a server may ask for before it dials an address that the client is not seen at, by the specification.
 const DIAL_DATA: std::ops::RangeInclusive<u64> = 30_000..=100_000;
 const OK: i32 = 200;
 const DIAL_ERROR: i32 = 100;
 const DIAL_BACK_ERROR: i32 = 101;
-/// By docs/operating.md.
+/// Requests that are served at a time, by docs/operating.md.
 const AT_A_TIME: usize = 8;
+/// Requests of one client that are served in a minute, by docs/operating.md.
 const A_MINUTE: usize = 20;
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -87,11 +90,11 @@ struct Behaviour {
     streams: libp2p_stream::Behaviour,
 }
 
-/// A peer that speaks what a test tells it to.
+/// A peer whose requests a test writes byte by byte.
 struct Client {
     streams: libp2p_stream::Control,
     relay: PeerId,
-    /// Where it listens.
+    /// The address that it listens on.
     address: Multiaddr,
     task: JoinHandle<()>,
 }
@@ -141,7 +144,8 @@ impl Client {
         }
     }
 
-    /// It is opened on any connection, and those that the relay made serve no requests.
+    /// Opens a stream for a request. libp2p-stream takes any connection, and those that the relay has dialled refuse
+    /// requests, so it tries until it has the right one.
     async fn stream(&mut self) -> Stream {
         loop {
             let opened = self.streams.open_stream(self.relay, DIAL_REQUEST);
@@ -153,24 +157,25 @@ impl Client {
         }
     }
 
-    /// A stream with a request on it.
+    /// Opens a stream, and sends a request on it.
     async fn request(&mut self, addresses: &[&Multiaddr]) -> Framed<Stream, Codec<Message>> {
         let mut framed = Framed::new(self.stream().await, Codec::<Message>::new(MAX_BYTES));
         let request = Kind::Request(Request {
             addresses: addresses.iter().map(|a| a.to_vec()).collect(),
             nonce: 7,
         });
-        // It may have been refused already.
+        // The relay may have reset the stream already, which the next read shows.
         let _ = within("request", framed.send(message(request))).await;
         framed
     }
 
-    /// Asks for a dial, pays if it has to, and returns whether it had to and what became of it.
+    /// Asks for a dial and sends the data that the relay wants for it. Returns whether it wanted any, and the status of
+    /// the dial.
     async fn asks_for(&mut self, address: &Multiaddr) -> (bool, i32) {
         let mut framed = self.request(&[address]).await;
         let wanted = match next(&mut framed).await {
             Some(Kind::DataRequest(wanted)) => wanted,
-            // It is the address that the relay sees us at: no cost to anybody else.
+            // An address at which the relay sees the client costs nobody else anything, so no data is wanted.
             Some(Kind::Response(response)) => return (false, dial_status(&response)),
             other => panic!("{other:?}"),
         };
@@ -211,7 +216,7 @@ async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     done.unwrap_or_else(|_| panic!("no {what} within {DEADLINE:?}"))
 }
 
-/// Runs a swarm until `wanted` finds what it looks for.
+/// Runs a swarm until `wanted` returns something, and returns that.
 async fn until<T>(
     swarm: &mut Swarm<Behaviour>,
     what: &str,
@@ -227,7 +232,7 @@ async fn until<T>(
     within(what, found).await
 }
 
-/// The relay's next word; `None` if it has none.
+/// Reads the relay's next message; `None` at the end of the stream.
 async fn next(framed: &mut Framed<Stream, Codec<Message>>) -> Option<Kind> {
     within("answer or end", framed.next()).await?.ok()?.kind
 }
@@ -236,7 +241,7 @@ async fn next(framed: &mut Framed<Stream, Codec<Message>>) -> Option<Kind> {
 async fn who_asks_is_dialled_and_nobody_else_is() {
     let relay = Relay::start(NO_ARGS);
     let mut client = Client::connected_to(&relay).await;
-    // It is there, but does not speak the other half of the protocol.
+    // The client is there, but does not speak the protocol for dial-backs.
     let own = client.address.clone();
     assert_eq!(client.asks_for(&own).await, (false, DIAL_BACK_ERROR));
 
@@ -247,7 +252,7 @@ async fn who_asks_is_dialled_and_nobody_else_is() {
     assert_eq!(client.asks_for(&third).await, (true, DIAL_ERROR));
     let named = format!("/dns4/localhost/tcp/{port}").parse().unwrap();
     assert_eq!(client.asks_for(&named).await, (true, DIAL_ERROR));
-    // A connection would be in its queue by now: one on this machine takes no time.
+    // A connection would be in the queue by now: within a machine it takes no time.
     let none = victim.accept().unwrap_err();
     assert_eq!(none.kind(), ErrorKind::WouldBlock);
 }
@@ -256,7 +261,7 @@ async fn who_asks_is_dialled_and_nobody_else_is() {
 async fn too_many_questions_get_no_answer_and_harm_nobody() {
     let relay = Relay::start(NO_ARGS);
     let mut client = Client::connected_to(&relay).await;
-    // Each waits for its price.
+    // Each request waits for data that does not come.
     let third = "/ip4/127.0.0.2/tcp/9".parse().unwrap();
     let mut open = Vec::new();
     for _ in 0..3 * AT_A_TIME {

@@ -1,27 +1,29 @@
-// What the page does, from start to stop: finds the relay, is one peer, sends what is typed.
-// Everything of the browser comes in, so that tests can give something else.
+// What the page does, from its start to its stop: finds the relay, runs one peer, sends what is typed. The browser's
+// own things are passed in, so that tests can pass others.
 
 import * as identity from "./identity.js";
 import { copyField, inviteLink } from "./invite.js";
-import { createLock } from "./lock.js";
 import { Model } from "./model.js";
-import { DEFAULT_ROOM, fromUrl, locate, toUrl } from "./relay.js";
-import { createRenderer } from "./renderer.js";
+import { DEFAULT_ROOM, fromUrl, roomFault, toUrl } from "./place.js";
+import { createRedraw } from "./redraw.js";
+import { locate } from "./relay.js";
+import { createRunningPeer } from "./running-peer.js";
 import { createSender } from "./sender.js";
-import { createSession } from "./session.js";
-import { startPeer } from "./start.js";
+import { startPeer } from "./start-peer.js";
 import { statusOf } from "./status.js";
-import { oneLine, roomFault } from "./text.js";
+import { createTabLock } from "./tab-lock.js";
+import { oneLine } from "./text.js";
 import { createView } from "./view.js";
 
-/** A relay that cannot be found is looked for again after this time, and then less often. */
+/** The pause before the relay is looked for again, the first time; each later one is twice as long. */
 const FIRST_RETRY_MS = 2000;
+/** The longest pause. */
 const LAST_RETRY_MS = 30_000;
 
 /**
  * @param {Window} window
- * @param {() => Promise<{Peer: object, qr(text: string): object}>} loadWeb rejects with an Error
- *   whose `phase` says what to show
+ * @param {() => Promise<{Peer: object, qr(text: string): object}>} loadWeb loads the package; rejects with an Error whose
+ *   `phase` says what to show
  */
 export function createApp(window, loadWeb) {
   const { document, navigator } = window;
@@ -33,13 +35,14 @@ export function createApp(window, loadWeb) {
     room: place.room ?? DEFAULT_ROOM, invite: undefined, terminal: "", identityNote: "",
   };
   let web;
-  let session;
+  let running;
   let temporary = false;
   let noticed;
   let offlineAtStart = app.offline;
   let hurry = () => {};
-  // Starts and stops, one after the other.
+  // Resolves when every start and stop so far has ended; the next one waits for it.
   let work = Promise.resolve();
+  // How many starts and stops there were: a start that finds another number has been overtaken.
   let generation = 0;
 
   const view = createView(document, {
@@ -51,9 +54,9 @@ export function createApp(window, loadWeb) {
     copy: (field) => copyField(field, { clipboard: navigator.clipboard, document }),
     qr: drawQr,
   });
-  const draw = createRenderer(window, model, () => view.render(model, statusOf(app, model, now()), app));
-  const sender = createSender(model, { peer: () => session?.peer, now });
-  const lock = createLock({ locks: navigator.locks, BroadcastChannel: window.BroadcastChannel }, async (late) => {
+  const draw = createRedraw(window, model, () => view.render(model, statusOf(app, model, now()), app));
+  const sender = createSender(model, { peer: () => running?.peer, now });
+  const lock = createTabLock({ locks: navigator.locks, BroadcastChannel: window.BroadcastChannel }, async (late) => {
     await stop("you went on in another tab before it was delivered");
     show(late ? "second" : "stolen");
   });
@@ -77,9 +80,9 @@ export function createApp(window, loadWeb) {
     await restart();
   }
 
-  /** Stops what runs, and starts anew. */
+  /** Stops the peer that runs, and starts another. */
   function restart(between = async () => {}) {
-    // What crashed can neither stop nor start again.
+    // A peer that has crashed can neither stop nor start again.
     if (app.phase === "panic") return work;
     const mine = next();
     return queue(async () => {
@@ -94,7 +97,7 @@ export function createApp(window, loadWeb) {
     return queue(() => halt(reason));
   }
 
-  /** Whatever is being started is out of date from now on. */
+  /** Whatever is still being started is given up. */
   function next() {
     generation += 1;
     hurry();
@@ -107,8 +110,8 @@ export function createApp(window, loadWeb) {
   }
 
   async function halt(reason) {
-    const old = session;
-    session = undefined;
+    const old = running;
+    running = undefined;
     await old?.stop();
     model.end(reason);
     draw.soon();
@@ -122,7 +125,7 @@ export function createApp(window, loadWeb) {
     if (fault) throw new Error(fault);
     const { peer, note, notice } = await startPeer(web.Peer, { relays: found.relays, namespace: app.room }, { temporary, indexedDB: storage() });
     app.identityNote = note;
-    // Who has closed it need not see it again after each change of room.
+    // A notice that was closed does not come back with each change of room.
     if (notice !== noticed) view.notice(notice);
     noticed = notice;
     if (model.entries.length && model.room !== app.room) model.note(`You are now in the room “${oneLine(app.room, 60)}”`, now());
@@ -130,12 +133,12 @@ export function createApp(window, loadWeb) {
     model.peerId = peer.peerId;
     app.wasOnline = false;
     invite(found.all);
-    session = createSession(peer, model, { now, visible: () => !document.hidden, changed, ended });
+    running = createRunningPeer(peer, model, { now, visible: () => !document.hidden, changed, ended });
     show("running");
-    session.ask();
+    running.ask();
   }
 
-  /** Asks until there is an answer; `undefined` when something else has begun meanwhile. */
+  /** Looks for the relay until it is found; `undefined` when another start or stop has begun meanwhile. */
   async function findRelay(mine) {
     for (let wait = FIRST_RETRY_MS; mine === generation; wait = Math.min(wait * 2, LAST_RETRY_MS)) {
       if (app.phase !== "lost") show("locating");
@@ -166,14 +169,14 @@ export function createApp(window, loadWeb) {
     if (event?.event === "ready") window.performance.mark("punchline:ready");
     if (model.relays.list.some((relay) => relay.state === "online")) {
       app.wasOnline = true;
-      // Some systems say “offline” where only this machine can be reached, which may be enough.
+      // Some systems say “offline” when only this machine can be reached, which may be enough.
       if (offlineAtStart) app.offline = offlineAtStart = false;
     }
     draw.soon();
   }
 
   function ended() {
-    if (session && app.phase === "running") show("stopped");
+    if (running && app.phase === "running") show("stopped");
   }
 
   function changePlace({ room, relay }) {
@@ -191,7 +194,7 @@ export function createApp(window, loadWeb) {
     Object.assign(place, next);
     view.selectEveryone();
     if (next.room) app.room = next.room;
-    if (!session && !["lost", "locating", "refused"].includes(app.phase)) return draw.soon();
+    if (!running && !["lost", "locating", "refused"].includes(app.phase)) return draw.soon();
     return restart();
   }
 
@@ -199,7 +202,7 @@ export function createApp(window, loadWeb) {
     try {
       await sender.submit(text, to);
     } catch (error) {
-      view.composer.hint(error.message);
+      if (error.kind !== "empty") view.composer.hint(error.message);
       view.composer.giveBack(text);
     }
     draw.soon();
@@ -224,7 +227,7 @@ export function createApp(window, loadWeb) {
     return actions[name]();
   }
 
-  /** Where a page may not store anything, even asking for this may throw. */
+  /** The page's database. Where storing is forbidden, even reading this property may throw. */
   function storage() {
     try {
       return window.indexedDB ?? null;
@@ -235,7 +238,7 @@ export function createApp(window, loadWeb) {
 
   function wake() {
     hurry();
-    session?.wake();
+    running?.wake();
     draw.soon();
   }
 
@@ -243,7 +246,7 @@ export function createApp(window, loadWeb) {
     try {
       return web.qr(text);
     } catch {
-      // Too long for a QR code; the link is there.
+      // The link is too long for a QR code, and is still there as text.
       return undefined;
     }
   }
@@ -260,7 +263,7 @@ export function createApp(window, loadWeb) {
   document.addEventListener("visibilitychange", () => document.hidden || wake());
   document.addEventListener("resume", wake);
   window.addEventListener("pageshow", ({ persisted }) => persisted && wake());
-  window.addEventListener("pagehide", ({ persisted }) => persisted || session?.leave());
+  window.addEventListener("pagehide", ({ persisted }) => persisted || running?.leave());
   window.addEventListener("hashchange", () => {
     const next = fromUrl(window.location.href);
     if (next.room !== place.room || next.relay !== place.relay) moveTo(next);
@@ -268,7 +271,7 @@ export function createApp(window, loadWeb) {
   return { boot, stop };
 }
 
-/** For a shell: a room's name comes from whoever made the link. */
+/** Quoted for a shell, as a room's name comes from whoever made the link. */
 function quoted(text) {
   return /^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

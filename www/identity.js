@@ -1,10 +1,10 @@
-// The key of this browser's peer, kept in IndexedDB. Where that is missing or forbidden, as in some
-// private windows, every function rejects, and the page goes on with a fresh key.
+// Keeps the key of this browser's peer in IndexedDB. Where that is missing or forbidden, as in some private windows,
+// every function rejects, and the page goes on with a fresh key.
 
 const DATABASE = "punchline";
 const STORE = "identity";
 const KEY = "key";
-/** Some browsers neither open a database nor say why not. */
+/** How long opening may take: some browsers neither open a database nor say why not. */
 const TIMEOUT_MS = 3000;
 
 /** @returns {Promise<Uint8Array | undefined>} */

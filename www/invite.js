@@ -1,14 +1,14 @@
 // The invitation: a link, a button that copies it, and its QR code.
 
-import { toUrl } from "./relay.js";
-import { isLoopback } from "./text.js";
+import { toUrl } from "./place.js";
+import { isLoopback } from "./relay.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 /** The empty border that the QR code's standard asks for, in modules. */
 const QUIET = 4;
 const COPIED_MS = 2000;
 
-/** The link to this room. From a loopback page it names the machine's own network address, if that is known. */
+/** The link to this room. On a page from loopback it names the machine's own network address, if that is known. */
 export function inviteLink(page, room, typedRelay, relayAddresses = []) {
   const url = new URL(toUrl(page.href, { room, relay: typedRelay }));
   const local = isLoopback(url.hostname);
@@ -21,7 +21,7 @@ function ip4(address) {
   return /^\/ip4\/([\d.]+)\//.exec(address)?.[1];
 }
 
-/** What to know about such a link. */
+/** What a person should know about a link, by its reach. */
 export const REACH = {
   machine: "This link works on this machine only: open the page by the machine's network address to invite others.",
   network: "The link names this machine's network address, so that other devices in your network can open it.",
@@ -56,7 +56,7 @@ export function setUpInvite(root, { qr, copy }) {
   };
 }
 
-/** Copies what a text field has. Where the page may not use the clipboard, the text stays selected. */
+/** Copies the content of a text field. Where the page may not use the clipboard, the text stays selected. */
 export async function copyField(field, { clipboard, document }) {
   try {
     await clipboard.writeText(field.value);

@@ -1,11 +1,11 @@
-// Wires the page to the browser and to the package `web`.
+// Connects the page to the browser and to the package `web`.
 
 import { createApp } from "./app.js";
 
 const PACKAGE = "./pkg/web.js";
 /**
- * libp2p's webrtc-direct leaves its handlers on data channels that it has dropped, and wasm-bindgen
- * then says this instead of calling them. Nothing is lost, and nothing can be done about it here.
+ * libp2p's webrtc-direct (libp2p-webrtc-websys 0.5) leaves its handlers on data channels that it has dropped, and
+ * wasm-bindgen throws this instead of calling them. Nothing is lost by it.
  */
 const DROPPED = "closure invoked recursively or after being dropped";
 

@@ -1,12 +1,13 @@
-// What the page knows: Events in, what to show out. No DOM, no clock and no peer of its own.
+// What the page knows: events go in, and what to show comes out. It has no DOM, no clock and no peer.
 
-import { Names, cleanBody, oneLine } from "./text.js";
+import { Names } from "./names.js";
+import { cleanBody, oneLine } from "./text.js";
 
 /** Entries that are kept and shown: enough to read back, few enough to lay out at once. */
 export const MAX_ENTRIES = 1000;
 /** Characters of the bodies of all entries: 1,000 of the longest would take 64 MiB or more. */
 export const MAX_ENTRY_CHARS = 16 * 1024 * 1024;
-/** Deliveries heard of before `send` said which message they are about. */
+/** Deliveries that are kept because they came before `send` returned the id of their message. */
 export const MAX_EARLY = 1000;
 
 const FINAL = new Set(["acked", "failed"]);
@@ -14,9 +15,9 @@ const FINAL = new Set(["acked", "failed"]);
 export class Model {
   peerId = "";
   room = "";
-  /** Who is here, or has been lately: id → {id, path, transport, address, rtt, unacked}. */
+  /** The peers of the room, by id: {id, path, transport, address, rtt, unacked}. One without a path is away. */
   peers = new Map();
-  /** What the peer last said about its relays, and when. */
+  /** The peer's last answer about its relays, and when it came. */
   relays = { at: 0, list: [] };
   entries = [];
   /** How many entries were dropped. */
@@ -27,20 +28,20 @@ export class Model {
 
   #chars = 0;
   #next = 1;
-  #session = 0;
+  #run = 0;
   #unacked = new Map();
   #early = new Map();
 
-  /** A new peer has been started: ids begin anew, nobody is here yet. */
+  /** A peer has been started: its ids begin anew, and nobody is here yet. */
   begin(room) {
-    this.#session += 1;
+    this.#run += 1;
     this.room = room;
     this.peers.clear();
     this.relays = { at: 0, list: [] };
     this.#early.clear();
   }
 
-  /** The peer has been stopped: what is unacked by now stays so. */
+  /** The peer has been stopped: messages that are not acked by now never will be. */
   end(reason) {
     const open = new Set(this.#unacked.values());
     for (const entry of open) {
@@ -83,7 +84,7 @@ export class Model {
     }
   }
 
-  /** The answer of `connections()`: who is here, with what cannot be known from events. */
+  /** Takes the answer of `connections()`: who is here, and what events do not say of them. */
   setConnections(list) {
     const listed = new Set();
     for (const { peer, path, transport, address, rtt_ms: rtt, unacked } of list) {
@@ -101,7 +102,7 @@ export class Model {
     return [...this.peers.values()].filter((peer) => peer.path);
   }
 
-  /** A message of ours: `sent` is what `broadcast` returned, or the one `{to, id}` of `send`. */
+  /** Adds a message of ours: `sent` is what `broadcast` returned, or the one `{to, id}` of `send`. */
   sent(body, sent, now, to) {
     const copies = sent.map(({ to: peer, id, error }) =>
       error === undefined ? { to: peer, id, state: "queued" } : { to: peer, state: "failed", reason: oneLine(error) });
@@ -110,7 +111,7 @@ export class Model {
     return entry;
   }
 
-  /** A failed copy is sent again: under a new id, once that is known. */
+  /** A failed copy is being sent again, under an id that may come later. */
   sentAgain(entry, copy, id) {
     Object.assign(copy, { id, state: "queued", reason: undefined });
     if (id !== undefined) this.#track(entry, copy);
@@ -123,7 +124,7 @@ export class Model {
     this.changed.add(entry);
   }
 
-  /** A line of the page's own. One about the same thing as the last line takes its place. */
+  /** Adds a line of the page's own; it replaces the last line if both are about the same thing. */
   note(text, now, { tone, about, peer } = {}) {
     const last = this.entries.at(-1);
     if (about && last?.about === about) {
@@ -135,7 +136,7 @@ export class Model {
     }
   }
 
-  /** The entries of the conversation with one peer, or with everyone. */
+  /** Whether an entry belongs to the conversation with one peer; to the one with everyone they all do. */
   shows(entry, peer) {
     if (!peer) return true;
     if (entry.kind === "note") return !entry.peer || entry.peer === peer;
@@ -190,7 +191,7 @@ export class Model {
   }
 
   #key(peer, id) {
-    return `${this.#session} ${id} ${peer}`;
+    return `${this.#run} ${id} ${peer}`;
   }
 
   #add(entry) {

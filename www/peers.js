@@ -1,7 +1,8 @@
-// The list of peers, and the choice whom to write to. Rows are changed, not made anew, so that focus
-// and selection stay.
+// The list of peers, and the choice of whom to write to. Rows are changed rather than made anew, so that focus and
+// selection stay.
 
-import { hue, milliseconds, oneLine, plural } from "./text.js";
+import { hue } from "./names.js";
+import { milliseconds, oneLine, plural } from "./text.js";
 
 export class Peers {
   #list;
@@ -70,7 +71,7 @@ export class Peers {
   }
 }
 
-/** Path, transport and round trip in one line. */
+/** A peer's path, transport and round trip in one line. */
 export function facts({ path, transport, rtt, gone }) {
   if (gone) return "gone";
   if (!path) return "away, may come back";
@@ -78,7 +79,7 @@ export function facts({ path, transport, rtt, gone }) {
   return typeof rtt === "number" ? `${way} · ${milliseconds(rtt)}` : way;
 }
 
-/** Writing the same text again would make screen readers and layout work for nothing. */
+/** Writes a text if it is another one: the same again would make screen readers and layout work for nothing. */
 function set(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

@@ -1,41 +1,20 @@
-// Where the relay is, and which room: from the page's URL, from what a person types, and from what
-// the relay serves at /bootstrap.json.
+// Where the relay is: from what a person types, or from what the relay itself serves at /bootstrap.json.
 
-import { isLoopback, oneLine } from "./text.js";
+import { DEFAULT_ROOM } from "./place.js";
+import { oneLine, trimEnd } from "./text.js";
 
-/** A relay that has not served /bootstrap.json by then is not there. */
+/** A relay that takes longer to serve /bootstrap.json counts as absent. */
 const FETCH_TIMEOUT_MS = 10_000;
-/** A bootstrap.json is some hundred bytes; what is longer is something else. */
+/** A bootstrap.json has some hundred bytes; a longer file is something else. */
 const MAX_BOOTSTRAP_CHARS = 64 * 1024;
-/** More addresses than a relay has. */
+/** Addresses that are read; no relay has as many. */
 const MAX_ADDRESSES = 32;
-export const DEFAULT_ROOM = "rendezvous";
 
-/** The room and relay that a URL names: `#room=…&relay=…`; `?relay=…` works too. */
-export function fromUrl(href) {
-  const url = new URL(href);
-  const hash = new URLSearchParams(url.hash.slice(1));
-  const get = (key) => hash.get(key) || url.searchParams.get(key) || undefined;
-  return { room: get("room"), relay: get("relay") };
-}
-
-/** The same URL with another room and relay; what is `undefined` is left out. */
-export function toUrl(href, { room, relay }) {
-  const url = new URL(href);
-  const hash = new URLSearchParams(url.hash.slice(1));
-  for (const [key, value] of [["room", room], ["relay", relay]]) {
-    url.searchParams.delete(key);
-    if (value) hash.set(key, value);
-    else hash.delete(key);
-  }
-  // Multiaddrs and most names are easier to read, and to copy, like this; `+` would be a space.
-  url.hash = hash.toString().replaceAll("%2F", "/").replaceAll("%3A", ":").replaceAll("+", "%20");
-  return url.href;
-}
+const SLASH = /\//;
 
 /**
  * Finds the relay's addresses.
- * @param {string | undefined} typed a multiaddr, a URL or a host; nothing: whoever served the page
+ * @param {string | undefined} typed a multiaddr, a URL or a host; if nothing, the relay that served the page
  * @param {URL} page where the page is from
  * @returns {Promise<{relays: string[], room: string, all: string[]}>}
  */
@@ -63,9 +42,9 @@ function bootstrapUrl(text, page) {
     throw new Error("A relay's URL begins with http:// or https://; a multiaddr begins with a slash.");
   }
   if (page.protocol === "https:" && url.protocol === "http:") {
-    throw new Error("This page came by https and so may not ask an http URL. Open the relay's own page, or use its https URL.");
+    throw new Error("This page was loaded over https, so it may not ask an http URL. Open the relay's own page, or use its https URL.");
   }
-  return url.pathname.endsWith("/bootstrap.json") ? url : new URL("bootstrap.json", `${url.origin}${url.pathname.replace(/\/*$/, "/")}`);
+  return url.pathname.endsWith("/bootstrap.json") ? url : new URL("bootstrap.json", `${url.origin}${trimEnd(url.pathname, SLASH)}/`);
 }
 
 async function bootstrap(url, fetch) {
@@ -82,7 +61,7 @@ async function bootstrap(url, fetch) {
     throw new Error(`${url.host} is no relay: it has no /bootstrap.json (HTTP ${response.status}).`);
   }
   const served = text.length <= MAX_BOOTSTRAP_CHARS ? read(text) : undefined;
-  if (!served) throw new Error(`${url.host} is no relay: what it serves at /bootstrap.json says no addresses.`);
+  if (!served) throw new Error(`${url.host} is no relay: what it serves at /bootstrap.json lists no addresses.`);
   return served;
 }
 
@@ -96,22 +75,21 @@ function read(text) {
   }
 }
 
-/** Those of the addresses that a browser can dial. Throws an Error that says why there are none. */
+/** The addresses that a browser can dial. Throws an Error that says why there are none. */
 export function dialable(addresses, secure) {
   const usable = addresses.filter((address) => canDial(address, secure));
   if (usable.length) return usable;
   const listed = addresses.map((address) => oneLine(address, 120)).join(", ");
   if (secure && addresses.some((address) => canDial(address, false))) {
-    throw new Error(`This page came by https, and so may only dial wss or webrtc-direct. The relay has ${listed}`);
+    throw new Error(`This page was loaded over https, so it may only dial wss or webrtc-direct. The relay has ${listed}`);
   }
   if (!listed) throw new Error("The relay lists no addresses. It may still be starting.");
   throw new Error(`A browser cannot dial ${listed}: it needs an address with /ws, /wss or /webrtc-direct. A relay's /ws port is usually the one after its TCP port.`);
 }
 
 /**
- * Those of a relay's addresses that lead where its URL does, for that host has just answered. A relay
- * lists every network of its machine; a browser that dialled them all would ask for permission to
- * look into the local network, and meet strangers at 127.0.0.1.
+ * The relay's addresses at the host of its URL, which has just answered. A relay lists every network of its machine; a
+ * browser that dialled them all would ask for permission to look into the local network, and meet strangers at 127.0.0.1.
  */
 function near(addresses, host) {
   const same = addresses.filter((address) => sameHost(address.split("/")[2], host));
@@ -131,11 +109,7 @@ function canDial(address, secure) {
   return parts.includes("ws") && (parts.includes("tls") || !secure);
 }
 
-/** What to do about a reason that a relay cannot be used. */
-export function advice(reason = "") {
-  if (/another peer answers/i.test(reason)) {
-    return "Another peer id answers there than the address names. Copy the relay's address again, or reload the page.";
-  }
-  if (/no relay|no reservation|protocol/i.test(reason)) return "What answers there is no relay. Check the address.";
-  return "Is the relay running? A firewall or proxy may also block WebSockets.";
+/** Whether a host, of a URL or a multiaddr, is this very machine. */
+export function isLoopback(host) {
+  return ["localhost", "[::1]", "::1", "0.0.0.0"].includes(host) || host.startsWith("127.");
 }

@@ -1,4 +1,4 @@
-// What becomes of a typed line: a command, or a message to one or all.
+// Does what a typed line asks for: a command, or a message to one peer or to all.
 
 import { HELP, parse } from "./command.js";
 import { facts } from "./peers.js";
@@ -8,23 +8,23 @@ const LEFT = "Not sent: this tab left the room.";
 
 /**
  * @param {import("./model.js").Model} model
- * @param {{peer(): object | undefined, now(): number}} page `peer` is the one that runs, if one does
+ * @param {{peer(): object | undefined, now(): number}} page `peer` returns the peer that runs, if one does
  */
 export function createSender(model, page) {
-  /** Does what a line asks for; `to` is the chosen peer, if one is. Rejects with what to tell. */
+  /** Does what a line asks for; `to` is the chosen peer, if there is one. Rejects with an Error for the person. */
   async function submit(line, to) {
     const command = parse(line);
-    if (command.kind === "help") return model.note(HELP, page.now());
+    if (command.command === "help") return model.note(HELP, page.now());
     const peer = page.peer();
     if (!peer) throw new Error("Not sent: this tab is not connected yet.");
-    switch (command.kind) {
+    switch (command.command) {
       case "peers":
         model.setConnections(await peer.connections());
         return model.note(table(model), page.now());
       case "dial":
         await peer.dial(command.address);
         return model.note(`Dialling ${oneLine(command.address)}`, page.now());
-      case "to":
+      case "send":
         return send(peer, command.body, model.names.find(command.to, [...model.peers.keys()]));
       default:
         return send(peer, command.body, to);
@@ -37,7 +37,7 @@ export function createSender(model, page) {
       throw new Error(`Not sent: the message has ${size(bytes)}; at most ${size(MAX_BODY_BYTES)} are allowed.`);
     }
     const sent = to ? [{ to, id: await peer.send(to, body) }] : await peer.broadcast(body);
-    // Ids of a peer that has been stopped meanwhile mean nothing to the next one.
+    // The peer has been stopped meanwhile, and another one knows nothing of its ids.
     if (page.peer() !== peer) throw new Error(LEFT);
     if (!sent.length) throw new Error("Not sent: nobody else is here yet.");
     model.sent(body, sent, page.now(), to);
@@ -46,7 +46,7 @@ export function createSender(model, page) {
   /** Sends the failed copies of a message again. */
   async function retry(entry) {
     const failed = entry.copies.filter(({ state }) => state === "failed");
-    // At once, so that a second click finds none.
+    // All are marked before the first is sent, so that a second click finds none that failed.
     for (const copy of failed) model.sentAgain(entry, copy);
     for (const copy of failed) {
       const peer = page.peer();

@@ -1,23 +1,24 @@
-// The status line and what to do about it, from what is known. No DOM.
+// The status line, and what a person can do about it. It has no DOM.
 
-import { advice } from "./relay.js";
+import { advice } from "./advice.js";
 import { oneLine, plural } from "./text.js";
 
 /**
  * @typedef {object} Status
  * @property {"good" | "wait" | "bad"} tone
- * @property {string} text what a screen reader says when it changes
+ * @property {string} text read out by a screen reader when it changes
  * @property {string} [countdown] changes each second, and is not read out
  * @property {string} [detail] why, and what to do
  * @property {{title: string, text: string, command?: string, actions: [string, string][]}} [card]
- *   takes the place of the conversation's empty state; each action has a name and a label
+ *   shown in place of an empty conversation; each action has a name and a label
  */
 
 const RELOAD = ["reload", "Reload"];
 const SETTINGS = ["settings", "Change the relay"];
 
 /**
- * @param {object} app {phase, reason, retryAt, offline, wasOnline, typedRelay, hasEntries}
+ * @param {object} app {phase, reason, retryAt, offline, wasOnline}
+ * @param {import("./model.js").Model} model
  * @returns {Status}
  */
 export function statusOf(app, model, now) {
@@ -63,7 +64,7 @@ const FIXED = {
     text: "Punchline is open in another tab.",
     card: {
       title: "Open in another tab",
-      text: "Another tab of this browser already is this peer. Two tabs cannot be the same peer at once.",
+      text: "Another tab of this browser is already this peer. Two tabs cannot be the same peer at once.",
       actions: [["useHere", "Use this tab instead"], ["temporary", "Open here with a temporary identity"]],
     },
   }),
@@ -111,7 +112,7 @@ function running(app, model, now) {
     tone: "bad",
     text: app.wasOnline ? "Relay lost: retrying" : "Cannot reach the relay: retrying",
     countdown: countdown(at + (soonest.retry_in_ms ?? 0) - now),
-    detail: [reason && sentence(reason), stillHere(here) ?? advice(reason)].filter(Boolean).join(" "),
+    detail: [reason && sentence(reason), stillHere(here) ?? advice(soonest.code)].filter(Boolean).join(" "),
   };
 }
 

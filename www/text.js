@@ -1,21 +1,13 @@
-// Text that came from elsewhere, made fit to be shown, and short forms of things.
+// Text from elsewhere, made fit to be shown; its length and its end; figures in words.
 
-/** The largest message: MAX_BODY_BYTES in shared/src/config.rs. */
+/** The largest message, everywhere: tests/cases/limits.json. */
 export const MAX_BODY_BYTES = 64 * 1024;
-/** The rendezvous protocol allows no longer namespace. */
-export const MAX_NAMESPACE_BYTES = 255;
 /** A body longer than this is shown shortened: more than a person types. */
 export const SHORT_CHARS = 1200;
 /** A body with more lines than this is shown shortened, for empty lines take room too. */
 export const SHORT_LINES = 16;
 /** Remote text in one line, such as a reason, is cut here. */
 const ONE_LINE_CHARS = 300;
-/** The end of a peer id that is a name, as in the terminal. */
-const NAME_CHARS = 6;
-/** Names that are kept, as in the terminal. */
-const MAX_NAMES = 4096;
-/** How many colours style.css has for names. */
-export const HUES = 10;
 
 // Control characters, and those that turn the direction of the text around them or can't be seen.
 const CONTROLS = /[\p{Cc}\u2028\u2029]+/gu;
@@ -51,6 +43,17 @@ function cut(text, end) {
   return text.slice(0, code >= 0xd800 && code <= 0xdbff ? end - 1 : end);
 }
 
+/**
+ * The text without the characters of a kind at its end. A pattern such as /\s+$/ would stop the page for seconds when
+ * a pasted text has many of them in its middle.
+ * @param {RegExp} kind fits one character, and is not global
+ */
+export function trimEnd(text, kind) {
+  let end = text.length;
+  while (end > 0 && kind.test(text[end - 1])) end -= 1;
+  return text.slice(0, end);
+}
+
 export function byteLength(text) {
   return new TextEncoder().encode(text).length;
 }
@@ -67,62 +70,4 @@ export function milliseconds(ms) {
 
 export function plural(count, one, many = `${one}s`) {
   return `${count} ${count === 1 ? one : many}`;
-}
-
-/** Whether a host, of a URL or a multiaddr, is this very machine. */
-export function isLoopback(host) {
-  return ["localhost", "[::1]", "::1", "0.0.0.0"].includes(host) || host.startsWith("127.");
-}
-
-/** Why a room's name cannot be used, if it cannot. */
-export function roomFault(name) {
-  const bytes = byteLength(name);
-  if (bytes === 0) return "A room needs a name.";
-  if (bytes > MAX_NAMESPACE_BYTES) {
-    return `A room's name has at most ${MAX_NAMESPACE_BYTES} bytes; this one has ${bytes}.`;
-  }
-  return undefined;
-}
-
-/** The colour of a peer: the same in every tab, and on every screen. */
-export function hue(peerId) {
-  let hash = 0;
-  for (const character of peerId) hash = (hash * 31 + character.charCodeAt(0)) >>> 0;
-  return hash % HUES;
-}
-
-/** Short names for peers: the end of the peer id, as long as it takes to tell it from others. */
-export class Names {
-  #names = new Map();
-  #taken = new Set();
-
-  of(peerId) {
-    const known = this.#names.get(peerId);
-    if (known) return known;
-    if (this.#names.size >= MAX_NAMES) this.#forgetOldest();
-    let length = NAME_CHARS;
-    while (this.#taken.has(peerId.slice(-length)) && length < peerId.length) length += 2;
-    const name = oneLine(peerId.slice(-length));
-    this.#names.set(peerId, name);
-    this.#taken.add(name);
-    return name;
-  }
-
-  /** Whom of `among` is meant by a name, an id or the end of one: that peer, or an error. */
-  find(typed, among) {
-    const named = among.filter((peer) => this.#names.get(peer) === typed);
-    const fitting = named.length ? named : among.filter((peer) => peer.endsWith(typed));
-    if (fitting.length === 1) return fitting[0];
-    throw new Error(
-      fitting.length
-        ? `Several peers here are called ${oneLine(typed)}: type more of the id.`
-        : `No peer here is called ${oneLine(typed)}; /peers lists who is here.`,
-    );
-  }
-
-  #forgetOldest() {
-    const [peerId, name] = this.#names.entries().next().value;
-    this.#names.delete(peerId);
-    this.#taken.delete(name);
-  }
 }

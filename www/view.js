@@ -1,11 +1,11 @@
-// The page's DOM: shows a model and a status, and tells what a person does. It knows no peer.
+// The page's DOM: shows a model and a status, and passes on what a person does. It knows no peer.
 
-import { Log } from "./log.js";
+import { Conversation } from "./conversation.js";
 import { Peers, facts } from "./peers.js";
 import { setUpInvite } from "./invite.js";
 import { oneLine } from "./text.js";
 
-/** A field grows with its text up to this part of the window. */
+/** The message field grows with its text up to this part of the window's height. */
 const MAX_FIELD = 0.35;
 
 /**
@@ -16,7 +16,7 @@ const MAX_FIELD = 0.35;
 export function createView(document, on) {
   const byId = (id) => document.getElementById(id);
   const peers = new Peers(document, () => on.select());
-  const log = new Log(document, (entry) => on.retry(entry));
+  const log = new Conversation(document, (entry) => on.retry(entry));
   const composer = setUpComposer(document, (text) => on.submit(text, peers.selected));
   const invites = ["empty-invite", "dialog-invite"].map((id) => invitePanel(byId(id), byId("invite-template"), on));
   const settings = setUpDialogs(document, on);
@@ -47,7 +47,7 @@ export function createView(document, on) {
     setText(byId("identity-facts"), app.identityNote);
   }
 
-  /** Nothing has been said: tells what to do. */
+  /** While nothing has been said, this stands in place of the conversation and says what to do. */
   function renderEmpty(model, app, hasCard) {
     const alone = model.peers.size === 0;
     const empty = byId("empty");
@@ -56,7 +56,7 @@ export function createView(document, on) {
     if (empty.hidden) return;
     setText(empty.querySelector("h2"), alone ? "Nobody else is here yet" : "Say hello");
     setText(empty.querySelector("p"), alone
-      ? "Send this link to somebody, or scan it with a phone. Who opens it meets you here. Between two browsers messages pass through the relay, which cannot read them."
+      ? "Send this link to somebody, or scan it with a phone. Whoever opens it meets you here. Between two browsers messages pass through the relay, which cannot read them."
       : "What you type goes to everyone in the room. Choose a peer to write to that one only.");
     byId("empty-invite").hidden = !alone;
   }
@@ -69,7 +69,7 @@ export function createView(document, on) {
       renderStatus(status);
       peers.render(model);
       renderHeading(model, app);
-      // With a conversation on the screen, the status line has to do, unless there is something to decide.
+      // A card would cover the conversation, so it is shown only when there is something to decide.
       const urgent = status.card && (app.phase !== "lost" || !model.entries.length);
       card.show(urgent ? status.card : undefined);
       renderEmpty(model, app, Boolean(urgent));
@@ -77,7 +77,7 @@ export function createView(document, on) {
       if (app.invite) for (const show of invites) show(app.invite);
       setText(byId("invite-terminal"), app.terminal);
     },
-    /** Something that stays true: shown until it is closed. */
+    /** Shows a notice until a person closes it. */
     notice(text) {
       byId("notices").replaceChildren();
       if (!text) return;
@@ -102,7 +102,7 @@ function invitePanel(place, template, on) {
   return setUpInvite(panel, on);
 }
 
-/** The field and its button: Enter sends, Shift+Enter begins a new line. */
+/** Sets up the field and its button: Enter sends, Shift+Enter begins a new line. */
 function setUpComposer(document, submit) {
   const form = document.getElementById("composer");
   const field = document.getElementById("message");
@@ -113,16 +113,15 @@ function setUpComposer(document, submit) {
     field.style.height = `${Math.min(field.scrollHeight + 2, document.defaultView.innerHeight * MAX_FIELD)}px`;
   }
   function send() {
-    const text = field.value.replace(/\s+$/, "");
+    const text = field.value;
     hint.textContent = "";
-    if (!text) return;
     field.value = "";
     grow();
     submit(text);
   }
   field.addEventListener("input", grow);
   field.addEventListener("keydown", (event) => {
-    // While an input method composes a word, Enter is its own.
+    // While an input method composes a word, Enter belongs to it.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
     send();
@@ -135,7 +134,7 @@ function setUpComposer(document, submit) {
 
   return {
     hint: (text) => (hint.textContent = text),
-    /** A text that could not be sent comes back, unless another has been begun. */
+    /** Puts a text that could not be sent back into the field, unless another one has been begun. */
     giveBack(text) {
       if (field.value) return;
       field.value = text;
@@ -179,7 +178,7 @@ function setUpDialogs(document, on) {
   return { open };
 }
 
-/** What takes the place of the conversation's empty state when there is something to decide. */
+/** A heading, a text and buttons in place of an empty conversation, when there is something to decide. */
 class Card {
   #root;
   #onAction;

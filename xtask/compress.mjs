@@ -1,11 +1,11 @@
-// Writes FILE.gz and FILE.br beside each FILE that is named, as small as they get.
+// Writes FILE.gz and FILE.br, as small as they get, beside each FILE on the command line.
 import { readFileSync, writeFileSync } from "node:fs";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
 for (const file of process.argv.slice(2)) {
   const bytes = readFileSync(file);
   const params = {
-    // Made for fonts, and better for wasm, too.
+    // This mode is made for fonts; wasm becomes smaller by it, too.
     [constants.BROTLI_PARAM_MODE]: constants.BROTLI_MODE_FONT,
     [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY,
     [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,

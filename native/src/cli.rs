@@ -1,4 +1,4 @@
-//! The command line: what can be typed, and one clear line for what cannot.
+//! The command line: its options, and one line of text for each wrong argument.
 
 mod relay;
 mod values;
@@ -9,26 +9,22 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use libp2p::Multiaddr;
 use punchline::config::DEFAULT_NAMESPACE;
 
-use crate::doctor;
-
-pub(crate) use self::{
-    relay::{KeySource, RelayOptions, Settings},
-    values::{Period, Rate, RelaySpec},
+use crate::{
+    common::{Period, UsageError},
+    relay::settings::Settings,
 };
 
-/// A wrong argument, in one line. Nothing has been started.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct UsageError(pub(crate) String);
+use self::relay::RelayOptions;
+pub(crate) use self::values::RelaySpec;
 
-/// What to run.
+/// What the command line asks to run.
 #[derive(Debug)]
 pub(crate) enum Invocation {
     /// A peer.
     Peer(PeerArgs),
     /// A relay.
     Relay(Box<Settings>),
-    /// A look at the network.
+    /// The doctor.
     Doctor(DoctorArgs),
 }
 
@@ -87,6 +83,9 @@ Examples:
 It takes at most 10 s, keeps nothing, and talks to the relays that you name and to nobody else.
 Exit status: 0 a direct path to some peer is possible, 3 only through a relay, 4 nothing works or
 nothing could be tested, 1 failed or stopped, 2 wrong argument.";
+
+/// Relays that the doctor looks at in one run: two are enough to find out a NAT's kind.
+const MAX_DOCTOR_RELAYS: usize = 8;
 
 /// The options of `punchline doctor`.
 #[derive(Debug, Clone, PartialEq, clap::Args)]
@@ -150,7 +149,7 @@ pub(crate) struct PeerArgs {
     pub(crate) json: bool,
 }
 
-/// What the arguments ask for; `None` when they asked for help, which has been printed.
+/// Parses the arguments; `None` if they asked for help or the version, which has been printed.
 pub(crate) fn parse(
     args: impl IntoIterator<Item = OsString>,
 ) -> Result<Option<Invocation>, UsageError> {
@@ -163,13 +162,22 @@ pub(crate) fn parse(
         Err(e) => return Err(UsageError(one_line(&e))),
     };
     Ok(Some(match cli.command {
-        Some(Command::Relay(options)) => Invocation::Relay(Box::new(Settings::resolve(*options)?)),
+        Some(Command::Relay(options)) => Invocation::Relay(Box::new(options.resolve()?)),
         Some(Command::Doctor(args)) => {
-            doctor::check(&args.relay)?;
+            check_relays(&args.relay)?;
             Invocation::Doctor(args)
         }
         None => Invocation::Peer(cli.peer),
     }))
+}
+
+fn check_relays(relays: &[RelaySpec]) -> Result<(), UsageError> {
+    match relays.len() {
+        0..=MAX_DOCTOR_RELAYS => Ok(()),
+        count => Err(UsageError(format!(
+            "{count} relays; at most {MAX_DOCTOR_RELAYS} are looked at"
+        ))),
+    }
 }
 
 fn is_help(error: &clap::Error) -> bool {
@@ -179,7 +187,7 @@ fn is_help(error: &clap::Error) -> bool {
     )
 }
 
-/// The first paragraph of clap's message, as one line.
+/// The first paragraph of clap's message on one line.
 fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
@@ -194,4 +202,4 @@ fn one_line(error: &clap::Error) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

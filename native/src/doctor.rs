@@ -1,16 +1,17 @@
-//! `punchline doctor`: what this network allows, in ten seconds and plain words.
+//! `punchline doctor`: finds out within ten seconds what this network allows.
 //!
-//! Probes look and know nothing ([`mod@find`], [`stun`], [`dial`]); [`verdict`] makes sense of what they
-//! saw and does no I/O; [`words`] puts it into words.
+//! The probes [`mod@find`], [`stun`] and [`dial`] do the I/O and record [`observations`]. [`verdict`] draws the
+//! conclusions without any I/O, with [`nat`] for the kinds of NAT, and makes a [`mod@report`]. [`render`] turns that
+//! into text for a person; with `--json` it is printed as it is.
 
 mod dial;
 mod find;
 mod nat;
+mod observations;
+mod render;
 mod report;
-mod seen;
 mod stun;
 mod verdict;
-mod words;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -23,48 +24,39 @@ use futures::future;
 use punchline::address;
 use tokio::time::{self, Instant};
 
-use self::{dial::Probe, find::Target, seen::Seen};
+use self::{dial::Probe, find::Target, observations::Observations};
 use crate::{
-    cli::{DoctorArgs, RelaySpec, UsageError},
-    output::Output,
-    signals::{self, Stop},
+    cli::{DoctorArgs, RelaySpec},
+    common::{
+        output::Output,
+        signals::{self, Stop},
+    },
 };
 
-/// All of it takes no longer.
+/// How long a run takes at most.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Kept for judging and printing.
+/// The part of it that is kept for the verdict and the output.
 const RESERVE: Duration = Duration::from_millis(500);
-/// How long it may take to find out where the relays are.
+/// How long it may take to find the addresses of the relays.
 const FIND_TIMEOUT: Duration = Duration::from_secs(4);
-/// Relays at a time: two are enough to tell a NAT's kind.
-const MAX_RELAYS: usize = 8;
-/// Addresses beyond this network, for documentation only. No packet is sent there.
+/// Addresses outside this network, to learn which own address packets to them would have. No packet is sent: they
+/// are reserved for documentation (RFC 5737, RFC 3849).
 const FAR_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const FAR_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-/// Any port.
+/// Any port will do.
 const FAR_PORT: u16 = 9;
 
-/// Whether so many can be looked at.
-pub(crate) fn check(relays: &[RelaySpec]) -> Result<(), UsageError> {
-    match relays.len() {
-        0..=MAX_RELAYS => Ok(()),
-        count => Err(UsageError(format!(
-            "{count} relays; at most {MAX_RELAYS} are looked at"
-        ))),
-    }
-}
-
-/// Looks, tells, and returns what the exit status says.
+/// Probes the network, prints the report, and returns its exit status.
 pub(crate) async fn run(args: DoctorArgs, mut stop: Stop) -> anyhow::Result<ExitCode> {
     let seen = tokio::select! {
-        seen = look(&args.relay) => seen?,
+        seen = probe(&args.relay) => seen?,
         () = signals::asked(&mut stop) => bail!("stopped before anything could be told"),
     };
     let report = verdict::judge(&seen);
     let mut output = Output::stdout().context("cannot start the output thread")?;
     match args.json {
         true => output.line(serde_json::to_string(&report).context("no JSON for the report")?),
-        false => words::lines(&report)
+        false => render::lines(&report)
             .into_iter()
             .for_each(|line| output.line(line)),
     }
@@ -72,9 +64,9 @@ pub(crate) async fn run(args: DoctorArgs, mut stop: Stop) -> anyhow::Result<Exit
     Ok(ExitCode::from(report.exit_status))
 }
 
-async fn look(relays: &[RelaySpec]) -> anyhow::Result<Seen> {
+async fn probe(relays: &[RelaySpec]) -> anyhow::Result<Observations> {
     let end = Instant::now() + LIMIT - RESERVE;
-    let mut seen = Seen::default();
+    let mut seen = Observations::default();
     seen.v4.own = stun::own_address((FAR_V4, FAR_PORT).into());
     seen.v6.own = stun::own_address((FAR_V6, FAR_PORT).into());
     if relays.is_empty() {
@@ -87,7 +79,7 @@ async fn look(relays: &[RelaySpec]) -> anyhow::Result<Seen> {
         }
     }
     let targets = future::join_all(wanted.into_iter().map(find)).await;
-    own_by_relays(&mut seen, &targets);
+    add_own_addresses(&mut seen, &targets);
     let servers = |is_of: fn(&SocketAddr) -> bool| -> Vec<_> {
         let all = targets.iter().flat_map(|t| t.stun.iter().copied());
         all.filter(is_of).collect()
@@ -95,8 +87,8 @@ async fn look(relays: &[RelaySpec]) -> anyhow::Result<Seen> {
     let (v4, v6) = (servers(SocketAddr::is_ipv4), servers(SocketAddr::is_ipv6));
     seen.v4.stun_asked = v4.len();
     seen.v6.stun_asked = v6.len();
-    let mut probe = Probe::start(targets)?;
-    let dialling = time::timeout_at(end, probe.run());
+    let mut dial_probe = Probe::start(&targets)?;
+    let dialling = time::timeout_at(end, dial_probe.run());
     let asking = future::join(
         time::timeout_at(end, stun::ask(v4)),
         time::timeout_at(end, stun::ask(v6)),
@@ -107,11 +99,11 @@ async fn look(relays: &[RelaySpec]) -> anyhow::Result<Seen> {
     }
     seen.v4.stun = v4.unwrap_or_default();
     seen.v6.stun = v6.unwrap_or_default();
-    probe.into_seen(&mut seen);
+    dial_probe.add_to(&mut seen);
     Ok(seen)
 }
 
-/// Where one relay is, or why that is not known.
+/// Finds one relay within the time limit.
 async fn find(spec: RelaySpec) -> Target {
     let given = find::name(&spec);
     let found = time::timeout(FIND_TIMEOUT, find::find(spec)).await;
@@ -127,13 +119,13 @@ async fn find(spec: RelaySpec) -> Target {
     })
 }
 
-/// A network without a way out may still have the relay in it.
-fn own_by_relays(seen: &mut Seen, targets: &[Target]) {
+/// Adds the own addresses towards the relays, for a network that has relays but no way out.
+fn add_own_addresses(seen: &mut Observations, targets: &[Target]) {
     let dialled = targets.iter().flat_map(|t| &t.addresses);
     let sockets: Vec<_> = dialled.filter_map(address::socket_of).collect();
     let own = |known: Option<IpAddr>, is_of: fn(&SocketAddr) -> bool| {
-        let mut there = sockets.iter().copied().filter(is_of);
-        known.or_else(|| there.find_map(stun::own_address))
+        let mut relays = sockets.iter().copied().filter(is_of);
+        known.or_else(|| relays.find_map(stun::own_address))
     };
     seen.v4.own = own(seen.v4.own, SocketAddr::is_ipv4);
     seen.v6.own = own(seen.v6.own, SocketAddr::is_ipv6);

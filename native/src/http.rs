@@ -1,15 +1,17 @@
-//! The relay's HTTP server: what a peer needs to join, the page for browsers, and whether the relay
-//! is alive.
+//! The relay's HTTP server: `/bootstrap.json` for peers that join, the page for browsers, and
+//! `/healthz`.
 //!
-//! The server bounds what a client can hold: connections, the time to send a request, the time of
-//! a whole connection.
+//! The relay calls [`router`] and [`serve`] once for each listener, with one [`ConnectionLimit`] for all
+//! of them. A connection takes a permit of that limit, has ten seconds for each request header and two
+//! minutes in all. axum's own server (`axum::serve` of axum 0.8.9) has none of these limits, which is
+//! why hyper serves here.
 
 pub(crate) mod bootstrap;
+pub(crate) mod connection_limit;
 #[cfg(feature = "embed")]
 mod embedded;
 mod files;
 pub(crate) mod page;
-pub(crate) mod slots;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -24,17 +26,17 @@ use tokio::{
     time,
 };
 
-use self::{page::Page, slots::Slots};
+use self::{connection_limit::ConnectionLimit, page::Page};
 
-/// A client that has not sent a whole request header by then is cut off.
+/// How long a client may take to send a whole request header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// No connection lasts longer, however busy: a client that reads one byte a second must not hold
-/// one for ever.
+/// How long a connection may last, however busy it is: a client that reads one byte a second must not
+/// hold it for ever.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
-/// After an error of `accept` that is not the client's, such as no file descriptor left.
+/// The pause after an error of `accept` that is not the client's, such as no file descriptor left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// What is served.
+/// Returns what is served at each path.
 pub(crate) fn router(bootstrap: bootstrap::Source, page: Page) -> Router {
     Router::new()
         .route("/bootstrap.json", get(bootstrap::serve))
@@ -42,25 +44,25 @@ pub(crate) fn router(bootstrap: bootstrap::Source, page: Page) -> Router {
         .route("/healthz", get(async || "ok"))
         .fallback(page::serve)
         .with_state(page)
-        .layer(middleware::map_response(page::protect))
+        .layer(middleware::map_response(page::add_security_headers))
 }
 
-/// Serves until dropped. `slots` bounds the connections of all listeners together; each listener may
-/// hold one more, that waits.
-pub(crate) async fn serve(listener: TcpListener, router: Router, slots: Arc<Slots>) {
+/// Serves the connections of a listener until it is dropped. Several listeners may share a limit; each
+/// may hold one connection more, which waits for a permit.
+pub(crate) async fn serve(listener: TcpListener, router: Router, limit: Arc<ConnectionLimit>) {
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
-                // Waiting leaves further connections in the system's queue, which is bounded too. A
-                // slot that was taken before would be one less for the other listener.
-                let Some(slot) = slots.take(from.ip()).await else {
+                // While this waits, further connections stay in the system's queue, which is bounded
+                // too. A permit that was taken before `accept` would be one less for the other listener.
+                let Some(permit) = limit.acquire(from.ip()).await else {
                     tracing::info!("HTTP connection denied: one network has its share");
                     continue;
                 };
                 let router = router.clone();
                 tokio::spawn(async move {
                     connection(stream, from, router).await;
-                    drop(slot);
+                    drop(permit);
                 });
             }
             Err(error) => {

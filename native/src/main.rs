@@ -1,37 +1,38 @@
 //! `punchline`: a libp2p peer for the terminal, and the relay that brings peers together.
 //!
-//! This file only parses, prepares the process and hands over to [`peer`], [`relay`] or [`doctor`].
+//! [`main`] parses the command line, prepares the process and runs [`peer`], [`relay`] or [`doctor`].
 
 mod cli;
+mod common;
 mod doctor;
 mod http;
-mod identity;
-mod os;
-mod output;
 mod peer;
 mod relay;
-mod signals;
 
 use std::{process::ExitCode, thread};
 
 use tokio::runtime;
 use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::cli::{Invocation, UsageError};
+use crate::{
+    cli::Invocation,
+    common::{UsageError, output, signals},
+};
 
-/// Exit status for anything that goes wrong once started.
+/// Exit status of a run that failed after its arguments were accepted.
 const EXIT_FAILURE: u8 = 1;
-/// Exit status for a wrong argument: nothing was started.
+/// Exit status for a wrong argument: nothing has been started.
 const EXIT_USAGE: u8 = 2;
 
 /// What is logged unless `RUST_LOG` says otherwise.
 const DEFAULT_LOG: &str = "warn";
 
-/// What is logged of libraries unless `RUST_LOG` names them. libp2p-webrtc names remote IP addresses in its
-/// error lines, which are ours to keep at debug; libp2p-identify warns of every push that a newer one
-/// overtakes, libp2p-autonat of every request that a remote breaks off. quinn-udp warns of every
-/// address there is no route to, and names it; libp2p-relay and libp2p-request-response of every stream
-/// beyond their limits, so that a remote could fill the log.
+/// What is logged of libraries unless `RUST_LOG` names them.
+///
+/// Remote IP addresses belong at debug level, and no remote may fill the log. But libp2p-webrtc writes addresses
+/// into its errors, and quinn-udp warns of each address without a route, by name. libp2p-identify warns of each
+/// push that a newer one overtakes, libp2p-autonat of each request that a remote breaks off, libp2p-relay and
+/// libp2p-request-response of each stream beyond their limits.
 const QUIET: &str = "libp2p_webrtc=off,libp2p_identify=error,libp2p_autonat=error,\
     libp2p_relay=error,libp2p_request_response=error,quinn_udp=error";
 
@@ -42,8 +43,8 @@ fn main() -> ExitCode {
         Err(UsageError(line)) => return fail(&line, EXIT_USAGE),
     };
     prepare();
-    // A peer's work hardly fills one core; handing it from thread to thread would cost more than
-    // it gains. A relay serves many.
+    // One peer's work seldom fills a core, and passing it between threads costs more than it gains. A relay serves
+    // many peers.
     let mut runtime = match invocation {
         Invocation::Peer(_) | Invocation::Doctor(_) => runtime::Builder::new_current_thread(),
         Invocation::Relay(_) => runtime::Builder::new_multi_thread(),
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
         Err(e) => return fail(&format!("cannot start the runtime: {e}"), EXIT_FAILURE),
     };
     let outcome = runtime.block_on(run(invocation));
-    // A thread that is stuck in a read of stdin must not keep the process alive.
+    // A thread that is blocked in a read of stdin must not keep the process alive.
     runtime.shutdown_background();
     match outcome {
         Ok(status) => status,
@@ -67,20 +68,17 @@ fn main() -> ExitCode {
 async fn run(invocation: Invocation) -> anyhow::Result<ExitCode> {
     let stop = signals::install()?;
     match invocation {
-        Invocation::Peer(args) => {
-            let key = identity::load(args.identity.as_deref(), args.secret_key_seed)?;
-            peer::run(args, key, stop).await?;
-        }
+        Invocation::Peer(args) => peer::run(args, stop).await?,
         Invocation::Relay(settings) => relay::run(*settings, stop).await?,
         Invocation::Doctor(args) => return doctor::run(args, stop).await,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What has to happen once in a process, before any connection.
+/// Does what has to happen once in a process, before any connection.
 fn prepare() {
-    // libp2p-webrtc panics at its first handshake without a default provider. The only way this
-    // fails is that there is one already.
+    // libp2p-webrtc 0.10 panics at its first handshake without a default provider. This fails only if there is one
+    // already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // QUIC's first random bytes take some 20 ms; drawn here, no connection waits for them.
     let _ = thread::Builder::new()
@@ -93,7 +91,7 @@ fn prepare() {
         .init();
 }
 
-/// Of two directives for one target the later counts.
+/// The filter for what `RUST_LOG` asks for. Of two directives for one target the later one counts.
 fn log_filter(wanted: Option<String>) -> EnvFilter {
     let wanted = wanted.filter(|wanted| !wanted.trim().is_empty());
     let wanted = wanted.as_deref().unwrap_or(DEFAULT_LOG);
@@ -111,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_asks_for_more_logs_does_not_get_those_with_addresses() {
+    fn a_more_verbose_log_still_has_no_addresses() {
         let filter = |wanted: &str| log_filter(Some(wanted.into())).to_string();
         for wanted in ["info", "debug", "shared=debug"] {
             let filter = filter(wanted);

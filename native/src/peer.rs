@@ -1,18 +1,21 @@
-//! The peer of a terminal: a node, what it tells, and what is typed.
+//! `punchline` without a subcommand: a node, what its events look like, and what is typed.
+//!
+//! [`run`] starts the node, then four things work side by side until one of them ends the program: the node's event
+//! loop, [`CommandRunner`] with the lines from stdin, [`report_all`] with the node's events, and one
+//! [`relays::keep_up`] for each relay that was given by URL.
 
-pub(crate) mod bootstrap;
 mod commands;
-mod editor;
-mod lines;
-mod marks;
+mod connectivity;
+mod input;
 mod names;
+mod paint;
 mod ports;
-mod presence;
+mod prompt;
+mod receipts;
 mod relays;
 mod render;
+mod reporter;
 mod screen;
-mod teller;
-pub(crate) mod text;
 
 use std::{
     io::{IsTerminal, stdin, stdout},
@@ -23,37 +26,41 @@ use std::{
 use anyhow::{Context, bail};
 use axum::http::Uri;
 use futures::{FutureExt, StreamExt};
-use libp2p::identity::Keypair;
 use punchline::{
     address,
     config::{NodeConfig, RelayAddress},
     node::{self, Events, Node},
     platform,
 };
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use self::{
-    commands::{Commands, Ending, PEER_TIMEOUT, Source},
-    editor::{Prompt, Terminal},
-    lines::Lines,
-    presence::Tracker,
-    screen::{Screen, Writing},
-    teller::{Style, Teller},
+    commands::{CommandRunner, Ending, InputSource, PEER_TIMEOUT},
+    connectivity::ConnectivityTracker,
+    input::InputLines,
+    prompt::{Prompt, Terminal},
+    reporter::{Reporter, Style},
+    screen::{Screen, ScreenThread},
 };
 use crate::{
     cli::{PeerArgs, RelaySpec},
-    signals::{self, Stop},
+    common::{
+        identity,
+        signals::{self, Stop},
+    },
 };
 
-/// The node's own limits on a stop, and time to tell of it.
+/// How long the node may take to stop, whose own limits are shorter, and its last events to be reported.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs a peer until it is asked to stop, or until everything that was piped in has arrived.
-pub(crate) async fn run(args: PeerArgs, key: Keypair, mut stop: Stop) -> anyhow::Result<()> {
+pub(crate) async fn run(args: PeerArgs, mut stop: Stop) -> anyhow::Result<()> {
     let (config, urls) = config(&args);
     ports::check(&config.listen)?;
+    // Not before the check: a start that fails leaves no key file behind.
+    let key = identity::load(args.identity.as_deref(), args.secret_key_seed)?;
     let (node, events, event_loop) = node::new(config, key)?;
-    // Only now: an error before this is one line on an untouched terminal.
+    // Not before the node: its error is one line on a terminal that still is as it was.
     let console = Console::open(args.json)?;
     let mut looping = tokio::spawn(event_loop.run());
     let Console {
@@ -61,48 +68,46 @@ pub(crate) async fn run(args: PeerArgs, key: Keypair, mut stop: Stop) -> anyhow:
         source,
         style,
         screen,
-        writing,
+        screen_thread,
         terminal: _terminal,
     } = console;
-    let teller = Arc::new(Teller::new(screen.clone(), style));
-    let (tracker, presence, reserved) = presence::new();
-    let telling = tokio::spawn(tell_all(events, node.clone(), tracker, teller.clone()));
+    let reporter = Arc::new(Reporter::new(screen.clone(), style));
+    let (tracker, connected, reservations) = connectivity::track();
+    let reporting = tokio::spawn(report_all(events, node.clone(), tracker, reporter.clone()));
     let mut helpers = JoinSet::new();
     for (place, url) in urls.into_iter().enumerate() {
-        let (node, reserved, teller) = (node.clone(), reserved.clone(), teller.clone());
-        helpers.spawn(relays::look_after(place, url, node, reserved, teller));
+        let (node, reservations, reporter) = (node.clone(), reservations.clone(), reporter.clone());
+        helpers.spawn(relays::keep_up(place, url, node, reservations, reporter));
     }
-    let commands = Commands {
+    let commands = CommandRunner {
         node: node.clone(),
-        teller: teller.clone(),
-        presence,
+        reporter: reporter.clone(),
+        connected,
         source,
         dialled: args.dial,
     };
 
-    let (ending, hurry) = tokio::select! {
+    let (ending, asked) = tokio::select! {
         ending = commands.run(lines) => (ending, false),
         () = signals::asked(&mut stop) => (Ending::Quit, true),
         () = screen.closed() => (Ending::Quit, true),
         _ = &mut looping => bail!("the node has stopped unexpectedly"),
     };
     helpers.shutdown().await;
-    let ended = end(
-        node,
-        teller,
-        telling,
+    let output = LastOutput {
+        reporter,
+        reporting,
         screen,
-        writing,
-        ending == Ending::Quit,
-    );
+        screen_thread,
+    };
     tokio::select! {
-        failures = ended => outcome(&ending, failures),
-        // Asked again, or asked for the first time while we take our time.
-        () = signals::asked(&mut stop), if !hurry => Ok(()),
+        failures = output.finish(node, ending == Ending::Quit) => outcome(&ending, failures),
+        // A second request, or the first one after the input has ended.
+        () = signals::asked(&mut stop), if !asked => Ok(()),
     }
 }
 
-/// What the node is told, and the relays that have to be asked first where they are.
+/// What the node is configured with, and the relays whose addresses have to be fetched first.
 fn config(args: &PeerArgs) -> (NodeConfig, Vec<Uri>) {
     let mut relays = Vec::new();
     let mut urls = Vec::new();
@@ -120,7 +125,7 @@ fn config(args: &PeerArgs) -> (NodeConfig, Vec<Uri>) {
     } else {
         args.listen.clone()
     };
-    // Who listens on this machine only is not to be found elsewhere, and need not look there.
+    // A peer that listens on loopback addresses only can neither be reached from this network nor needs its peers.
     let mdns = args
         .mdns
         .unwrap_or_else(|| args.relay.is_empty() && !listen.iter().all(address::is_loopback));
@@ -140,21 +145,22 @@ fn config(args: &PeerArgs) -> (NodeConfig, Vec<Uri>) {
 
 /// Where lines come from, and where they go.
 struct Console {
-    lines: Lines,
-    source: Source,
+    lines: InputLines,
+    source: InputSource,
     style: Style,
     screen: Screen,
-    writing: Writing,
+    screen_thread: ScreenThread,
+    /// Only with a prompt.
     terminal: Option<Terminal>,
 }
 
 impl Console {
+    /// Opens a prompt if a person types and reads, else plain stdin and stdout.
     fn open(json: bool) -> anyhow::Result<Self> {
         let person = stdin().is_terminal();
-        let prompt = if person && stdout().is_terminal() && !json {
-            editor::open()?
-        } else {
-            None
+        let prompt = match person && stdout().is_terminal() && !json {
+            true => prompt::open()?,
+            false => None,
         };
         let style = match (json, &prompt) {
             (true, _) => Style::Json,
@@ -168,70 +174,82 @@ impl Console {
                 terminal,
             }) => (lines, Some(print), Some(terminal)),
             None => (
-                lines::from_stdin().context("cannot read stdin")?,
+                input::from_stdin().context("cannot read stdin")?,
                 None,
                 None,
             ),
         };
-        let (screen, writing) = screen::open(print).context("cannot write to stdout")?;
+        let (screen, screen_thread) = screen::open(print).context("cannot write to stdout")?;
         Ok(Self {
             lines,
-            source: if person { Source::Person } else { Source::Pipe },
+            source: match person {
+                true => InputSource::Person,
+                false => InputSource::Pipe,
+            },
             style,
             screen,
-            writing,
+            screen_thread,
             terminal,
         })
     }
 }
 
-/// Tells everything that happens, until the node has stopped.
-async fn tell_all(mut events: Events, node: Node, tracker: Tracker, teller: Arc<Teller>) {
+/// Reports every event until the node has stopped.
+async fn report_all(
+    mut events: Events,
+    node: Node,
+    tracker: ConnectivityTracker,
+    reporter: Arc<Reporter>,
+) {
     loop {
         let nothing_unacked = node.unacked() == 0;
         let event = match events.next().now_or_never() {
             Some(event) => event,
             None => {
-                teller.idle(nothing_unacked).await;
+                reporter.idle(nothing_unacked).await;
                 events.next().await
             }
         };
         let Some(event) = event else {
-            return teller.idle(true).await;
+            return reporter.idle(true).await;
         };
-        tracker.follow(&event);
-        teller.tell(&event).await;
+        tracker.on_event(&event);
+        reporter.report(&event).await;
     }
 }
 
-/// Stops the node and waits until all is told. Returns how much has failed.
-async fn end(
-    node: Node,
-    teller: Arc<Teller>,
-    telling: tokio::task::JoinHandle<()>,
+/// What is still to be reported and written when the program ends.
+struct LastOutput {
+    reporter: Arc<Reporter>,
+    reporting: JoinHandle<()>,
     screen: Screen,
-    writing: Writing,
-    soon: bool,
-) -> u64 {
-    let told = async {
-        node.shutdown().await;
-        // An error means that it has failed, and there is nothing more to tell.
-        let _ = telling.await;
-    };
-    if soon {
-        // A reader of stdout that has stopped reading must not keep us.
-        let _ = tokio::time::timeout(STOP_TIMEOUT, told).await;
-    } else {
-        told.await;
+    screen_thread: ScreenThread,
+}
+
+impl LastOutput {
+    /// Stops the node, and waits until its last event is written. Returns how many messages and commands failed.
+    ///
+    /// `soon`: stdout may have no reader any more, so there is a time limit.
+    async fn finish(self, node: Node, soon: bool) -> u64 {
+        let reported = async {
+            node.shutdown().await;
+            // An error means that the task panicked: it reports nothing more.
+            let _ = self.reporting.await;
+        };
+        if soon {
+            let _ = tokio::time::timeout(STOP_TIMEOUT, reported).await;
+        } else {
+            reported.await;
+        }
+        let failures = self.reporter.failures();
+        drop((self.reporter, self.screen));
+        if soon {
+            self.screen_thread.finish_soon().await;
+        } else {
+            self.screen_thread.finish().await;
+        }
+        failures
     }
-    let failures = teller.failures();
-    drop((teller, screen));
-    if soon {
-        writing.finish_soon().await;
-    } else {
-        writing.finish().await;
-    }
-    failures
 }
 
 fn outcome(ending: &Ending, failures: u64) -> anyhow::Result<()> {

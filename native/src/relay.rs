@@ -1,20 +1,41 @@
 //! `punchline relay`: relay, rendezvous point, STUN server and web host in one process.
+//!
+//! [`run`] is called with [`settings::Settings`], which the command line has put together, and returns
+//! when it is asked to stop. In between
+//! - [`Relay::start`] opens everything that can fail: the data directory ([`credentials`]), libp2p's
+//!   listeners and the sockets of HTTP and STUN ([`listen`]), and puts the swarm together
+//!   ([`behaviour`]). HTTP ([`http`]) and STUN ([`stun`]) become tasks of their own, which end with the
+//!   relay;
+//! - [`Relay::run`] polls the swarm. Each of its events is handled in [`swarm_events`]: what there is
+//!   (addresses, reservations, circuits, registrations) changes, and the operator gets a [`report`].
+//!   When every listener has an address, or some seconds have passed, it reports `ready`;
+//! - [`Relay::stop`] closes all connections.
+//!
+//! ```text
+//!   peers ──► swarm ──► swarm_events ──► reservations, circuits, rendezvous point ──► report ──► stdout
+//!               │ asks                        ▲
+//!               └──► circuit_relay, network_limits, connections, autonat: may it have that?
+//! ```
+//!
+//! Everything that a remote can make grow has a bound in [`limits`] or a constant beside what it bounds.
 
 mod advertise;
 mod announce;
+mod autonat;
 mod behaviour;
-mod book;
+mod circuit_relay;
 mod circuits;
-mod event;
-mod events;
+mod credentials;
 pub(crate) mod limits;
 mod listen;
-mod networks;
-mod reach;
+mod network_limits;
+mod registration_rates;
+mod report;
 mod reservations;
-mod silent;
-mod state;
+pub(crate) mod settings;
 mod stun;
+mod swarm_events;
+mod unanswered_pings;
 
 use std::{
     collections::HashSet,
@@ -34,31 +55,34 @@ use tokio::{net::UdpSocket, sync::watch, task::JoinSet, time};
 
 use self::{
     behaviour::Behaviour,
-    book::Book,
-    event::{Line, RelayEvent},
-    listen::{Servers, WebRtcOnIpv6},
-    silent::Silent,
-    state::State,
+    circuits::{Admission, Circuits},
+    credentials::Credentials,
+    listen::{Sockets, WebRtcOnIpv6},
+    registration_rates::RegistrationRates,
+    report::{Counts, RelayEvent, Report},
+    reservations::Reservations,
+    settings::Settings,
+    unanswered_pings::UnansweredPings,
 };
 use crate::{
-    cli::Settings,
+    common::{
+        os,
+        output::{self, Output},
+        signals::{self, Stop},
+    },
     http::{
         self, bootstrap,
+        connection_limit::ConnectionLimit,
         page::{Page, Readiness},
-        slots::Slots,
     },
-    os,
-    output::{self, Output},
-    signals::{self, Stop},
 };
 
-/// Listeners that are bound but have found no address by then don't keep us from being ready: a
-/// machine may have no network yet.
+/// How long `ready` waits for the listeners' addresses. A machine may have no network yet.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long peers may take to see that we close.
+/// How long peers may take to close their side when the relay stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Runs a relay until it is asked to stop.
+/// Runs a relay until it is asked to stop, or nobody reads stdout any more.
 pub(crate) async fn run(settings: Settings, mut stop: Stop) -> anyhow::Result<()> {
     let mut relay = Relay::start(settings)?;
     let stdout_closed = relay.output.closed();
@@ -74,50 +98,55 @@ pub(crate) async fn run(settings: Settings, mut stop: Stop) -> anyhow::Result<()
 struct Relay {
     swarm: Swarm<Behaviour>,
     output: Output,
+    /// Whether reports are NDJSON rather than text.
     json: bool,
     /// Holds the lock on the data directory.
-    _state: State,
-    /// HTTP and STUN; they end with us.
+    _credentials: Credentials,
+    /// HTTP and STUN.
     servers: JoinSet<()>,
     http_port: u16,
     page: Page,
+    /// What `/bootstrap.json` answers.
     bootstrap: watch::Sender<Bootstrap>,
-    /// What the operator wants advertised; else it is chosen from `listening`.
-    announce: Vec<Multiaddr>,
+    /// The addresses that the operator wants advertised. If there are none, they are chosen from
+    /// `listening`.
+    announced: Vec<Multiaddr>,
     listening: Vec<Multiaddr>,
     advertised: Vec<Multiaddr>,
     webrtc_on_ipv6: Option<WebRtcOnIpv6>,
-    /// Listeners that have not reported an address; `None` once we are ready.
-    awaited: Option<HashSet<ListenerId>>,
+    /// Listeners that have not reported an address; `None` once the relay is ready.
+    listeners_without_address: Option<HashSet<ListenerId>>,
     rendezvous: Rendezvous,
-    book: Book,
-    silent: Silent,
+    registration_rates: RegistrationRates,
+    reservations: Reservations,
+    circuits: Circuits,
+    unanswered_pings: UnansweredPings,
 }
 
 impl Relay {
-    /// Opens everything that can fail, then says that it started.
+    /// Opens everything that can fail, then reports that the relay has started.
     fn start(settings: Settings) -> anyhow::Result<Self> {
-        warn_of_few_files(settings.limits.files());
+        let limits = &settings.limits;
+        warn_of_few_files(limits.open_files());
         let page = Page::find(settings.www.as_deref())?;
-        let state = State::load(&settings.key, settings.port)?;
-        let peer_id = state.key.public().to_peer_id();
-        let announce = announce::resolve(
+        let credentials = Credentials::load(&settings.key, settings.port)?;
+        let peer_id = credentials.key.public().to_peer_id();
+        let announced = announce::resolve(
             &settings.announce,
             peer_id,
-            &state.certificate.fingerprint(),
+            &credentials.certificate.fingerprint(),
         )?;
-        let certificate = settings.webrtc_direct.then(|| state.certificate.clone());
-        let limits = &settings.limits;
-        let book = Book::new(limits);
-        let mut swarm = behaviour::swarm(state.key.clone(), certificate, limits, &book)?;
-        let third = if settings.port == 0 {
-            0
-        } else {
-            settings.port + 2
-        };
-        let listeners = listen::start(&mut swarm, settings.port, settings.webrtc_direct)?;
-        let sockets = listen::servers(third)?;
-        let (bootstrap, served) = watch::channel(Bootstrap {
+        let certificate = settings
+            .webrtc_direct
+            .then(|| credentials.certificate.clone());
+        let reservations = Reservations::new(limits.max_reservations);
+        let admission = Admission::new(limits.max_circuits, limits.circuits_of_network());
+        let circuit_relay = circuit_relay::config(limits, reservations.clone(), admission.clone());
+        let mut swarm =
+            behaviour::swarm(credentials.key.clone(), certificate, limits, circuit_relay)?;
+        let listeners = listen::start_listeners(&mut swarm, settings.port, settings.webrtc_direct)?;
+        let sockets = listen::bind_sockets(settings.port)?;
+        let (bootstrap, current_bootstrap) = watch::channel(Bootstrap {
             peer_id,
             addresses: Vec::new(),
             namespace: settings.namespace,
@@ -128,28 +157,30 @@ impl Relay {
             swarm,
             output: Output::stdout().context("cannot start the output thread")?,
             json: settings.json,
-            _state: state,
+            _credentials: credentials,
             servers: JoinSet::new(),
             http_port: 0,
             page,
             bootstrap,
-            announce,
+            announced,
             listening: Vec::new(),
             advertised: Vec::new(),
             webrtc_on_ipv6: settings.webrtc_direct.then(WebRtcOnIpv6::default),
-            awaited: Some(listeners.into_iter().collect()),
+            listeners_without_address: Some(listeners.into_iter().collect()),
             rendezvous: Rendezvous::new(limits.rendezvous()),
-            book,
-            silent: Silent::default(),
+            registration_rates: RegistrationRates::default(),
+            reservations,
+            circuits: Circuits::new(admission),
+            unanswered_pings: UnansweredPings::default(),
         };
-        relay.say(Event::Started { peer_id });
-        let slots = Slots::new(
+        relay.report(Event::Started { peer_id });
+        let connection_limit = ConnectionLimit::new(
             limits.max_http_connections,
             limits.http_connections_of_network(),
         );
-        relay.serve(sockets, served, &slots)?;
-        for address in relay.announce.clone() {
-            relay.say(Event::ExternalAddress { address });
+        relay.serve(sockets, current_bootstrap, &connection_limit)?;
+        for address in relay.announced.clone() {
+            relay.report(Event::ExternalAddress { address });
         }
         relay.advertise();
         Ok(relay)
@@ -158,13 +189,13 @@ impl Relay {
     /// Starts HTTP and STUN.
     fn serve(
         &mut self,
-        sockets: Servers,
-        bootstrap: watch::Receiver<Bootstrap>,
-        slots: &Arc<Slots>,
+        sockets: Sockets,
+        current_bootstrap: watch::Receiver<Bootstrap>,
+        connection_limit: &Arc<ConnectionLimit>,
     ) -> anyhow::Result<()> {
         let bootstrap = bootstrap::Source {
-            bootstrap,
-            announced: !self.announce.is_empty(),
+            current: current_bootstrap,
+            is_announced: !self.announced.is_empty(),
         };
         for listener in sockets.http {
             let address = listener.local_addr()?;
@@ -172,14 +203,14 @@ impl Relay {
                 self.http_port = address.port();
             }
             let url = format!("http://{}", as_local(address));
-            self.say(RelayEvent::Http { url });
+            self.report(RelayEvent::Http { url });
             let router = http::router(bootstrap.clone(), self.page.clone());
             self.servers
-                .spawn(http::serve(listener, router, slots.clone()));
+                .spawn(http::serve(listener, router, connection_limit.clone()));
         }
         for socket in sockets.stun {
             let address = as_local(socket.local_addr()?).to_string();
-            self.say(RelayEvent::Stun { address });
+            self.report(RelayEvent::Stun { address });
             self.servers.spawn(stun::serve(socket));
         }
         Ok(())
@@ -189,29 +220,34 @@ impl Relay {
         let deadline = time::sleep(ADDRESS_TIMEOUT);
         tokio::pin!(deadline);
         loop {
-            if self.awaited.as_ref().is_some_and(HashSet::is_empty) {
-                self.on_every_pending_event();
+            if self
+                .listeners_without_address
+                .as_ref()
+                .is_some_and(HashSet::is_empty)
+            {
+                self.handle_pending_events();
                 self.ready();
             }
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
-                () = &mut deadline, if self.awaited.is_some() => self.ready(),
+                () = &mut deadline, if self.listeners_without_address.is_some() => self.ready(),
                 () = until(self.rendezvous.poll_timeout()) => self.on_registrations_due(),
             }
         }
     }
 
-    /// A listener has reported one address; the others are there too, or nearly so.
-    fn on_every_pending_event(&mut self) {
+    /// Handles the events that are there already. Each listener has reported one address, and its others
+    /// follow at once.
+    fn handle_pending_events(&mut self) {
         while let Some(event) = self.swarm.select_next_some().now_or_never() {
             self.on_swarm_event(event);
         }
     }
 
-    /// Every listener is up.
+    /// Reports that every listener is up.
     fn ready(&mut self) {
-        self.awaited = None;
-        self.say(Event::Ready {});
+        self.listeners_without_address = None;
+        self.report(Event::Ready {});
         if !self.json {
             let host = announce::host(&self.advertised);
             let url = format!("http://{host}:{}", self.http_port);
@@ -227,11 +263,11 @@ impl Relay {
         }
     }
 
-    /// Tells the swarm and `/bootstrap.json` what to advertise now.
+    /// Brings the swarm and `/bootstrap.json` up to date with the addresses to advertise.
     fn advertise(&mut self) {
-        let wanted = match self.announce.is_empty() {
+        let wanted = match self.announced.is_empty() {
             true => advertise::choose(&self.listening),
-            false => self.announce.clone(),
+            false => self.announced.clone(),
         };
         if wanted == self.advertised {
             return;
@@ -249,21 +285,29 @@ impl Relay {
         self.advertised = wanted;
     }
 
-    fn say(&mut self, line: impl Into<Line>) {
-        let line = line.into();
+    fn report(&mut self, report: impl Into<Report>) {
+        let report = report.into();
         if !self.json {
-            if let Some(text) = line.text(self.book.counts(self.rendezvous.registrations())) {
+            if let Some(text) = report.text(self.counts()) {
                 self.output.line(text);
             }
             return;
         }
-        match line.json() {
+        match report.json() {
             Ok(json) => self.output.line(json),
             Err(error) => tracing::error!(%error, "an event has no JSON form"),
         }
     }
 
-    /// Closes connections, so that peers know at once, and writes what is left to be said.
+    fn counts(&self) -> Counts {
+        Counts {
+            registrations: self.rendezvous.registrations(),
+            reservations: self.reservations.peers(),
+            circuits: self.circuits.len(),
+        }
+    }
+
+    /// Closes connections, so that peers know at once, and writes the last reports.
     async fn stop(mut self) {
         self.servers.abort_all();
         let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
@@ -290,7 +334,7 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-/// Of IPv4: with fixed ports IPv6 has the same.
+/// Returns the ports of IPv4, which are those of IPv6 too.
 fn stun_ports(sockets: &[UdpSocket]) -> Vec<u16> {
     let addresses = sockets.iter().filter_map(|s| s.local_addr().ok());
     addresses
@@ -309,7 +353,8 @@ fn warn_of_few_files(needed: u64) {
     }
 }
 
-/// How this machine itself would reach a socket that is bound to every interface.
+/// Returns the address by which this machine itself reaches a socket: loopback if the socket is bound to
+/// every interface.
 fn as_local(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,4 +1,6 @@
-//! Multiaddrs: who is where.
+//! What a [multiaddr] says: whose it is, which host and port it starts with, and whether a relay is involved.
+//!
+//! [multiaddr]: https://github.com/libp2p/specs/blob/master/addressing/README.md
 
 #[cfg(test)]
 mod tests;
@@ -9,7 +11,7 @@ use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol};
 
 use crate::path::Transport;
 
-/// The remote's address on a connection.
+/// Returns the remote's address on a connection.
 #[must_use]
 pub fn of_remote(endpoint: &ConnectedPoint) -> Multiaddr {
     match endpoint {
@@ -21,8 +23,9 @@ pub fn of_remote(endpoint: &ConnectedPoint) -> Multiaddr {
     }
 }
 
-/// The remote's address on a connection that came in. For a circuit the remote only has a peer id,
-/// and the relay is in our own address.
+/// Returns the remote's address on a connection that the remote dialled.
+///
+/// Through a relay the remote's side is `/p2p/PEER` alone; the relay's address is in the local one.
 #[must_use]
 pub fn of_listener(local: &Multiaddr, remote: &Multiaddr) -> Multiaddr {
     if Transport::of(local) != Transport::Circuit {
@@ -39,7 +42,7 @@ pub fn of_listener(local: &Multiaddr, remote: &Multiaddr) -> Multiaddr {
     address
 }
 
-/// The peer that an address leads to: its last component.
+/// Returns the peer that an address leads to: its last component.
 #[must_use]
 pub fn peer_of(address: &Multiaddr) -> Option<PeerId> {
     match address.iter().last() {
@@ -48,7 +51,7 @@ pub fn peer_of(address: &Multiaddr) -> Option<PeerId> {
     }
 }
 
-/// The address with the peer that it leads to at its end.
+/// Appends the peer that an address leads to, unless it is there.
 #[must_use]
 pub fn with_peer(address: Multiaddr, peer: PeerId) -> Multiaddr {
     match address.with_p2p(peer) {
@@ -56,7 +59,7 @@ pub fn with_peer(address: Multiaddr, peer: PeerId) -> Multiaddr {
     }
 }
 
-/// The address without the peer that it leads to.
+/// Removes the peer that an address leads to from its end.
 #[must_use]
 pub fn without_peer(mut address: Multiaddr) -> Multiaddr {
     if peer_of(&address).is_some() {
@@ -65,7 +68,7 @@ pub fn without_peer(mut address: Multiaddr) -> Multiaddr {
     address
 }
 
-/// Whether this is an address of a network, not just of a machine or a cable.
+/// Returns whether other networks can know this address: it is neither a loopback nor a link-local one.
 #[must_use]
 pub fn leads_beyond(address: &Multiaddr) -> bool {
     match ip_of(address) {
@@ -75,13 +78,13 @@ pub fn leads_beyond(address: &Multiaddr) -> bool {
     }
 }
 
-/// Whether an address can be reached from the very machine only.
+/// Returns whether only this machine can reach an address.
 #[must_use]
 pub fn is_loopback(address: &Multiaddr) -> bool {
     ip_of(address).is_some_and(|ip| ip.is_loopback())
 }
 
-/// The IP address that an address starts with.
+/// Returns the IP address that an address starts with.
 #[must_use]
 pub fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
     match address.iter().next()? {
@@ -91,11 +94,11 @@ pub fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
     }
 }
 
-/// Bits of an IPv6 address that name a network: one machine has all addresses in it.
+/// An IPv6 network of this many bits may belong to a single machine, which can use every address in it.
 const IPV6_NETWORK_BITS: u32 = 64;
 
-/// What stands for the network that an IP address is in: an IPv4 address, behind which there may be a NAT,
-/// or the first of an IPv6 network.
+/// Returns what limits per network count an IP address as: an IPv4 address as itself (a NAT may be behind it), an IPv6
+/// address as the first one of its /64.
 #[must_use]
 pub fn network_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
@@ -107,8 +110,9 @@ pub fn network_of(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// The same, if it is one of the Internet. Behind others, such as that of a proxy on the same machine or of
-/// a container's bridge, there may be anyone.
+/// Returns [`network_of`] a public address, and `None` for loopback, private and link-local ones.
+///
+/// A private address says nothing of who is behind it: it may be a proxy's on the same machine, or a container bridge's.
 #[must_use]
 pub fn internet_network_of(ip: IpAddr) -> Option<IpAddr> {
     let internet = match ip.to_canonical() {
@@ -118,13 +122,13 @@ pub fn internet_network_of(ip: IpAddr) -> Option<IpAddr> {
     internet.then(|| network_of(ip))
 }
 
-/// The IP address that an address starts with, and its port of TCP or UDP.
+/// Returns the IP address that an address starts with, and the TCP or UDP port behind it.
 #[must_use]
 pub fn socket_of(address: &Multiaddr) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip_of(address)?, port_of(address)?))
 }
 
-/// The port of TCP or UDP behind the host that an address starts with.
+/// Returns the TCP or UDP port behind the host that an address starts with.
 #[must_use]
 pub fn port_of(address: &Multiaddr) -> Option<u16> {
     match address.iter().nth(1)? {
@@ -133,7 +137,7 @@ pub fn port_of(address: &Multiaddr) -> Option<u16> {
     }
 }
 
-/// The host that an address starts with, a name too, as it stands in a URL.
+/// Returns the host that an address starts with, IP address or name, in the form that a URL has.
 #[must_use]
 pub fn host_of(address: &Multiaddr) -> Option<String> {
     match address.iter().next()? {
@@ -144,13 +148,13 @@ pub fn host_of(address: &Multiaddr) -> Option<String> {
     }
 }
 
-/// Whether a relay is involved, be it only for signalling.
+/// Returns whether a relay is involved, be it only for signalling.
 #[must_use]
 pub fn has_circuit(address: &Multiaddr) -> bool {
     address.iter().any(|p| p == Protocol::P2pCircuit)
 }
 
-/// The relay part of a circuit address: everything before `/p2p-circuit`.
+/// Returns the relay's part of a circuit address: everything before `/p2p-circuit`.
 #[must_use]
 pub fn without_circuit(address: &Multiaddr) -> Option<Multiaddr> {
     let relay: Multiaddr = address

@@ -1,4 +1,7 @@
-//! A typed line.
+//! A typed line, as the terminal reads it.
+//!
+//! The page has a parser of its own, `www/command.js`: this one would cost every tab more bytes than the wasm's
+//! budget has to spare. `tests/cases/commands.json` keeps the two alike, and is read by the tests of both.
 
 #[cfg(test)]
 mod tests;

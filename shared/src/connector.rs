@@ -113,9 +113,9 @@ impl Connector {
             outputs: VecDeque::new(),
             facts,
         };
-        connector.from_relays();
+        connector.drain_relays();
         for address in &config.dial {
-            connector.to_peers(peers::Input::Order(address.clone()));
+            connector.pass_to_peers(peers::Input::Order(address.clone()));
         }
         connector.run();
         connector
@@ -198,13 +198,13 @@ impl Connector {
             return;
         }
         self.dials.handle_timeout(&self.facts.context());
-        self.from_dials();
+        self.drain_dials();
         self.relays.handle_timeout(&mut self.facts.context());
-        self.from_relays();
+        self.drain_relays();
         self.peers.handle_timeout(&mut self.facts.context());
-        self.from_peers();
+        self.drain_peers();
         self.greetings.handle_timeout(&self.facts.context());
-        self.from_greetings();
+        self.drain_greetings();
     }
 }
 

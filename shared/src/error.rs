@@ -1,4 +1,6 @@
-//! What can go wrong, one type an operation. Every message says what to do.
+//! What an operation can fail with, one type for each operation.
+//!
+//! What fails later, while the node runs, comes as an event with a [`Reason`](crate::reason::Reason).
 
 use libp2p::{Multiaddr, PeerId};
 
@@ -12,7 +14,7 @@ pub enum StartError {
     Listen {
         /// The address.
         address: Multiaddr,
-        /// What the transport said.
+        /// Why the transport could not.
         reason: String,
     },
     /// The namespace is longer than the rendezvous protocol allows.
@@ -21,9 +23,9 @@ pub enum StartError {
     /// A transport could not be set up.
     #[error("cannot set up {what}: {reason}")]
     Transport {
-        /// Which.
+        /// The transport.
         what: &'static str,
-        /// What it said.
+        /// Why it could not.
         reason: String,
     },
 }
@@ -37,7 +39,7 @@ pub enum SendError {
     /// No such peer is connected, nor was within the last minutes.
     #[error("{0} is not in the room")]
     UnknownPeer(PeerId),
-    /// The outbox of the peer is full: wait for acks.
+    /// The outbox of the peer is full. There is room again when the peer has acked something.
     #[error(
         "the outbox for {0} is full ({MAX_OUTBOX_MESSAGES} messages or {MAX_OUTBOX_BYTES} bytes); wait until some are delivered"
     )]

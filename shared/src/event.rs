@@ -1,7 +1,8 @@
-//! What goes into a node and what comes out of it.
+//! What a node reports.
 //!
-//! [`Event`] is the same object in Rust, as a line of NDJSON and in JavaScript. [`Command`] is a
-//! typed line: the terminal and the page read it with the same parser.
+//! An [`Event`] is the same object in Rust, as a line of NDJSON (`--json`) and in JavaScript. Fields and variants may be
+//! added; one that exists keeps its name and its meaning. Where something failed, `code` says why in a word that
+//! programs can compare, and `reason` or `message` says it to people.
 
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ use crate::{
 #[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// The node has an identity and runs.
+    /// The node runs. The first event of all.
     Started {
         /// Our own peer id.
         peer_id: PeerId,
@@ -63,7 +64,7 @@ pub enum Event {
         /// How long the registration is valid, in seconds. The node refreshes it by itself.
         ttl: u64,
     },
-    /// A rendezvous point told us of a peer, or it announces itself on our network.
+    /// A rendezvous point lists a peer, or a peer announces itself on our network.
     Discovered {
         /// That peer.
         peer: PeerId,
@@ -119,7 +120,7 @@ pub enum Event {
     Message {
         /// Its sender.
         from: PeerId,
-        /// The sender's id for it, unique for this sender as long as the sender's process runs.
+        /// The sender's id for it, unique among this sender's messages while the sender's process runs.
         id: u64,
         /// The text.
         body: String,
@@ -158,14 +159,14 @@ pub enum Event {
         /// The address that it sees us at.
         address: Multiaddr,
     },
-    /// Something went wrong that a person should know of. The node goes on.
+    /// Something went wrong that a person should know. The node goes on.
     Error {
         /// What kind of thing it was, for programs.
         code: Reason,
         /// What happened, to whom, and what to do, for people.
         message: String,
     },
-    /// In a browser only: the peer's code has died of a bug. Load the page again.
+    /// The code of a browser's peer has died of a bug: load the page again. Never from a native peer.
     Panic {
         /// Where and why.
         message: String,
@@ -181,8 +182,8 @@ pub enum DeliveryState {
     Queued,
     /// Written to a path.
     Sent,
-    /// The other side has shown it.
+    /// The other side has it, and has passed it on to its application.
     Acked,
-    /// Given up; the reason is beside it.
+    /// Given up, for the reason that the event carries.
     Failed,
 }

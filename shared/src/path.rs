@@ -8,10 +8,10 @@ use std::fmt;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use serde::{Deserialize, Serialize};
 
-/// A connection, as the swarm numbers them.
+/// The number of a connection, which libp2p's swarm gives it.
 pub type ConnId = libp2p::swarm::ConnectionId;
 
-/// The path that messages to a peer take.
+/// The path that messages to a peer take at present.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActivePath {
     /// The connection.

@@ -1,4 +1,7 @@
-//! The one place where native and browser differ: transports, and what follows from them.
+//! The one place where a native build and a browser's differ: their transports, and what follows from those.
+//!
+//! Both sides offer the same names. What a protocol needs a socket for is left out of a browser's build in
+//! `protocols.rs`, by one line each.
 
 #[cfg(not(target_family = "wasm"))]
 mod native;
@@ -8,8 +11,8 @@ mod wasm;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use native::HAS_INTERFACES;
 #[cfg(not(target_family = "wasm"))]
-pub use native::{HOLE_PUNCH, OwnNetwork, build_swarm, can_dial, default_listen};
+pub use native::{HOLE_PUNCH, build_swarm, can_dial, default_listen};
 #[cfg(target_family = "wasm")]
 pub(crate) use wasm::HAS_INTERFACES;
 #[cfg(target_family = "wasm")]
-pub use wasm::{HOLE_PUNCH, OwnNetwork, build_swarm, can_dial, default_listen};
+pub use wasm::{HOLE_PUNCH, build_swarm, can_dial, default_listen};

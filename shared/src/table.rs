@@ -1,15 +1,15 @@
-//! A sorted map for few entries.
+//! A sorted map for few entries, whose code is small.
 //!
-//! In a browser its code has to be downloaded for each type that it holds: that of a B-tree is ten
-//! times as long, and with a thousand entries at most not faster.
+//! A browser downloads the code of a generic map once for each type that the map holds. A B-tree's is ten times as long as
+//! this one's, and with the thousand entries at most that a peer keeps, it is not faster.
 
 use std::{iter::Map, slice};
 
-/// As [`std::collections::BTreeMap`], in one sorted list.
+/// A map like [`std::collections::BTreeMap`], kept as one sorted list.
 #[derive(Debug, Clone)]
 pub(crate) struct Table<K, V>(Vec<(K, V)>);
 
-// Named, and not `impl Iterator`, so that the compiler knows them to drop nothing.
+// These types have names, instead of `impl Iterator`, so that the borrow checker sees that dropping one runs no code.
 type Iter<'a, K, V> = Map<slice::Iter<'a, (K, V)>, fn(&'a (K, V)) -> (&'a K, &'a V)>;
 type ValuesMut<'a, K, V> = Map<slice::IterMut<'a, (K, V)>, fn(&'a mut (K, V)) -> &'a mut V>;
 
@@ -36,7 +36,7 @@ impl<K: Ord, V> Table<K, V> {
         self.find(key).is_ok()
     }
 
-    /// Replaces what was there.
+    /// Stores a value, in place of the one that was there.
     pub(crate) fn insert(&mut self, key: K, value: V) {
         match self.find(&key) {
             Ok(at) => self.0[at] = (key, value),
@@ -44,7 +44,7 @@ impl<K: Ord, V> Table<K, V> {
         }
     }
 
-    /// What is there, or else what is made now.
+    /// Returns the value for this key, after storing a new one if there was none.
     pub(crate) fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
         let at = match self.find(&key) {
             Ok(at) => at,
@@ -87,7 +87,7 @@ impl<K: Ord, V> Table<K, V> {
         self.0.iter().map(|(key, value)| (key, value))
     }
 
-    /// Those with this key and with larger ones.
+    /// Returns the entries with this key and with larger ones, in order.
     pub(crate) fn iter_from(&self, key: &K) -> impl Iterator<Item = (&K, &V)> + use<'_, K, V> {
         let (Ok(at) | Err(at)) = self.find(key);
         self.0.iter().skip(at).map(|(key, value)| (key, value))

@@ -1,24 +1,25 @@
-//! Counts things by what they have in common.
+//! Counts things by a key, and forgets a key whose count is zero.
 
 use std::{collections::HashMap, hash::Hash};
 
-/// How many there are of each. What there is none of takes no room.
+/// How many things there are for each key. A key that counts nothing takes no memory, so that remotes who make up keys
+/// (peer ids, addresses) leave nothing behind.
 #[derive(Debug, Clone)]
 pub struct Tally<K>(HashMap<K, u32>);
 
 impl<K: Eq + Hash + Copy> Tally<K> {
-    /// How many there are.
+    /// Returns how many things were added under this key and not subtracted.
     #[must_use]
     pub fn count(&self, of: K) -> u32 {
         self.0.get(&of).copied().unwrap_or_default()
     }
 
-    /// One more.
+    /// Counts one thing more.
     pub fn add(&mut self, one: K) {
         *self.0.entry(one).or_default() += 1;
     }
 
-    /// One less, if there is one.
+    /// Counts one thing less. A count of zero stays zero.
     pub fn subtract(&mut self, one: K) {
         if let Some(count) = self.0.get_mut(&one) {
             *count -= 1;
@@ -28,7 +29,7 @@ impl<K: Eq + Hash + Copy> Tally<K> {
         }
     }
 
-    /// Whether there is nothing at all.
+    /// Returns whether every count is zero.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,4 +1,4 @@
-// Coming back without a reload: after a relay's restart, from the background, from sleep.
+// The page comes back without a reload: after a restart of the relay, from the background, from sleep.
 
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
@@ -9,7 +9,7 @@ import { startRelayBehindLink } from "./link.mjs";
 import { startPeer, startRelay } from "./processes.mjs";
 
 const MESSAGES = 100;
-/** How long tabs stay hidden: 300 for a run by hand that takes as long as a person does. */
+/** How long tabs stay hidden, in seconds. 300 is for a run by hand: people leave tabs for minutes. */
 const HIDDEN_S = Number(process.env.PUNCHLINE_HIDDEN_SECONDS ?? 0);
 
 let browser;
@@ -27,7 +27,7 @@ async function type(page, lines) {
   }
 }
 
-/** A reload would have set this anew. */
+/** Marks the document: a reload would lose the mark. */
 const mark = (page) => page.evaluate(() => (globalThis.neverReloaded = true));
 const unreloaded = async (page) => assert.equal(await page.evaluate(() => globalThis.neverReloaded), true);
 
@@ -77,7 +77,7 @@ test("the relay restarts while a page and a native peer talk", async (t) => {
   await unreloaded(page);
 });
 
-/** Another peer that notices that the page is away, and writes to it meanwhile. */
+/** Starts a native peer that talks with the page, and waits for what the page does. */
 async function companion(t, relay) {
   const native = await startPeer(t, "--relay", relay.address("tcp"));
   const heardFrom = (id, body) => native.waitFor((event) => event.from === id && event.body === body, `“${body}” from the page`);

@@ -11,15 +11,15 @@ if (!process.env.PUNCHLINE) throw new Error("PUNCHLINE must name the program; ca
 
 const COUNT = 20_000;
 const BYTES = 100;
-/** Messages of the tab's that are outstanding at a time. */
+/** The most messages of the tab that are outstanding. */
 const WINDOW = 64;
-/** Each figure is the median of so many runs. */
+/** How often everything is measured; figures are medians. */
 const ROUNDS = 5;
 const TARGET = 5_000;
-/** A run that takes longer is stuck. */
+/** When a run counts as stuck. */
 const PATIENCE_MS = 120_000;
 
-/** In the tab: a peer that dials, and says when it is connected. */
+/** Runs in the tab: starts a peer that dials, and returns when it is connected. */
 async function connect({ config }) {
   const { default: init, Peer } = await import("/pkg/web.js");
   await init();
@@ -42,7 +42,7 @@ async function connect({ config }) {
   return { peerId: peer.peerId, transport };
 }
 
-/** In the tab: sends, and returns how long it took until all were acked, in milliseconds. */
+/** Runs in the tab: sends, and returns how many milliseconds it took until all was acked. */
 async function send({ count, bytes, window }) {
   const { bench } = globalThis;
   const body = "x".repeat(bytes);
@@ -63,7 +63,7 @@ async function send({ count, bytes, window }) {
   return performance.now() - began;
 }
 
-/** The native peer's lines to the tab, until it has acks for all. */
+/** Has the native peer send, and returns how many milliseconds it took until all was acked. */
 async function receive(native) {
   let acked = 0;
   const all = new Promise((resolve, reject) => {
@@ -99,7 +99,7 @@ async function measure(page, native) {
   return { there: (COUNT / median(there)) * 1000, back: (COUNT / median(back)) * 1000, p50: median(trips) };
 }
 
-// What tests do when they end.
+// Stands in for a test: what the helpers want to be done at the end.
 const steps = [];
 const t = { after: (step) => steps.push(step), onFailure: () => {} };
 try {

@@ -1,4 +1,4 @@
-// What goes wrong around the page, and that it says so in words.
+// Faults around the page, which it has to explain in words.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
@@ -7,9 +7,9 @@ import { after, before } from "node:test";
 import { LAN, NO_ANSWER, at, company, conversation, delivered, field, launch, online, open, peerId, say, sees, skip, status, test, visit } from "./harness.mjs";
 import { startPeer, startRelay } from "./processes.mjs";
 
-/** Another peer id than any that is met here. */
+/** A peer id that nobody here has. */
 const NOBODY = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
-/** Below the ports of our relays and those that systems give out. */
+/** A port that nobody uses: below those of the relays here and those that systems give out. */
 const NOTHING = 19_999;
 const LONG = "0123456789abcdef".repeat(4096);
 
@@ -22,7 +22,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-/** Enters a relay as a person does, and comes online. */
+/** Enters a relay in the settings, and waits until the page is online. */
 async function correct(page, relay) {
   await page.getByRole("button", { name: "Settings", exact: true }).first().click();
   const dialog = page.getByRole("dialog", { name: "Settings" });
@@ -46,7 +46,7 @@ const wrongRelays = {
   "where nothing listens, as a URL": { via: () => `http://127.0.0.1:${NOTHING}`, says: "Cannot find the relay", why: "No relay at 127.0.0.1:19999: it cannot be reached" },
   "that is a web server": {
     via: (t) => httpServer(t, (_, response) => response.writeHead(404).end("no such page")),
-    // Without an answer for other origins, a browser does not tell that it was a 404.
+    // The 404 allows no other origin, so a browser shows the page nothing of it.
     says: "Cannot find the relay", why: "it cannot be reached",
   },
   "that is a web server open to all": {

@@ -1,5 +1,5 @@
-// Debian's Chromium, and the page in it as a person uses it: by roles and names. Whatever the page
-// complains about, and every request that leaves this machine, is a failure.
+// Opens the page in Debian's Chromium and uses it as a person does, by roles and names. Every complaint in the page's
+// console and every request that leaves this machine fails the test.
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
@@ -11,32 +11,32 @@ import { chromium } from "playwright-core";
 import { BINARY, PACKAGE, WAIT_MS } from "./processes.mjs";
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-/** Of a relay's addresses the first that answers is used; Chromium tells of the others. */
+/** Chromium's warning when the page drops the slower of two dials: the page uses the first address that answers. */
 const LATE_DIAL = /WebSocket is closed before the connection is established/;
-/** What Chromium tells of a relay that is not there. */
+/** Chromium's errors when a relay does not answer. */
 export const NO_ANSWER = /^WebSocket connection to .* failed|net::ERR_(CONNECTION_|SOCKET_|INTERNET_DISCONNECTED|NETWORK_)/;
-/** Lines of a page's console that a failure shows. */
+/** The lines of a page's console that a failure shows. */
 const TAIL_LINES = 30;
 
 const addresses = Object.values(networkInterfaces()).flat();
-/** An address of this machine that is no secure context. */
+/** An address of this machine from which the page is no secure context. */
 export const LAN = addresses.find(({ family, internal }) => family === "IPv4" && !internal)?.address;
 const OURS = new Set(["localhost", ...addresses.map(({ family, address }) => (family === "IPv6" ? `[${address}]` : address))]);
 
 const missing = [[CHROMIUM, "apt-get install chromium"], [BINARY, "cargo build --workspace"], [PACKAGE, "cargo xtask web"]]
   .filter(([file]) => !existsSync(file)).map(([file, command]) => `there is no ${file}: ${command}`);
 
-/** Why browser tests cannot run here, if they cannot. Whoever names the program wants no excuse. */
+/** Why browser tests cannot run here, or false. With PUNCHLINE set they run, and fail if something is missing. */
 export const skip = process.env.PUNCHLINE ? false : missing[0] ?? false;
 
 /**
- * A test whose `t.after` runs in reverse order and to its end, whatever fails, and whose failure
- * shows what `t.onFailure` tells.
+ * Defines a test. Its `t.after` steps run in reverse order, all of them, whatever fails. If something fails, the report has
+ * what the functions given to `t.onFailure` return.
  */
 export function test(name, body, more = {}) {
   nodeTest(name, { skip, ...more }, async (t) => {
     const after = [];
-    const tell = [];
+    const reports = [];
     const errors = [];
     const attempt = async (step) => {
       try {
@@ -47,18 +47,18 @@ export function test(name, body, more = {}) {
     };
     await attempt(() => body({
       after: (step) => after.push(step),
-      onFailure: (lines) => tell.push(lines),
+      onFailure: (lines) => reports.push(lines),
       diagnostic: (text) => t.diagnostic(text),
       skip: (why) => t.skip(why),
     }));
-    const logs = () => tell.forEach((lines) => t.diagnostic(lines()));
+    const logs = () => reports.forEach((lines) => t.diagnostic(lines()));
     if (errors.length) logs();
     for (const step of after.reverse()) await attempt(step);
     if (errors.length) throw errors[0];
   });
 }
 
-/** A browser of its own: a process, with what it starts. Names lead nowhere in it. */
+/** Starts a browser process. It resolves no host names but this machine's. */
 export function launch({ args = [], ...options } = {}) {
   const ours = [...OURS].map((host) => `EXCLUDE ${host.replace(/[[\]]/g, "")}`);
   const rules = ["MAP * ~NOTFOUND", ...ours].join(", ");
@@ -66,18 +66,20 @@ export function launch({ args = [], ...options } = {}) {
 }
 
 /**
- * Opens the page, and fails the test for what it complains about, unless it matches `allow`.
+ * Opens the page, and fails the test for every complaint in its console that does not match `allow`. `prepare` gets
+ * the page before it is loaded.
  * @param {import("playwright-core").BrowserContext} context
  */
-export async function open(t, context, url, { allow = /^$/ } = {}) {
+export async function open(t, context, url, { allow = /^$/, prepare = () => {} } = {}) {
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT_MS);
+  prepare(page);
   watch(t, page, allow);
   await page.goto(url);
   return page;
 }
 
-/** A page in a context of its own. */
+/** Opens the page in a context of its own: without what other pages keep. */
 export async function visit(t, browser, url, { context: options, ...more } = {}) {
   const context = await browser.newContext(options);
   t.after(() => context.close());
@@ -111,13 +113,12 @@ function watch(t, page, allow) {
   t.after(() => assert.deepEqual([...new Set(faults)], [], page.url()));
 }
 
-/** What a person does and sees. */
 export const online = (page) => status(page, "Online");
 export const status = (page, text) => page.getByRole("status").getByText(text).first().waitFor();
 export const field = (page) => page.getByRole("textbox", { name: "Message", exact: true });
 export const conversation = (page) => page.getByRole("log", { name: "Conversation" });
 export const peers = (page) => page.getByRole("list", { name: "Peers" });
-/** So many others are here. */
+/** Waits until the page shows that so many others are here. */
 export const company = (page, count) => status(page, `· ${count} peer${count === 1 ? "" : "s"}`);
 export const sees = (page, text) => conversation(page).getByText(text, { exact: true }).waitFor();
 
@@ -126,15 +127,15 @@ export async function say(page, text) {
   await page.getByRole("button", { name: "Send", exact: true }).click();
 }
 
-/** The delivery state of what was said, when it is this. */
+/** Waits until a message of the page's own has this delivery state. */
 export const delivered = (page, text, state = "delivered") =>
   page.locator(".entry.out", { hasText: text }).locator(".state").getByText(state, { exact: true }).waitFor();
 
-/** What others have said here, in order. */
+/** The messages of others that the page shows, in order. */
 export const heard = (page) => page.locator(".entry.in .body").allTextContents();
 
-/** Who this page is. */
+/** The page's peer id. */
 export const peerId = (page) => page.locator("#identity-id").evaluate((element) => element.textContent);
 
-/** The relay that the page was given in its URL. */
+/** The page's URL at a relay, with a room and with another relay to use. */
 export const at = (relay, { room, via } = {}) => `${relay.url}#${new URLSearchParams({ ...(room && { room }), ...(via && { relay: via }) })}`;

@@ -1,17 +1,20 @@
-// A tab that can be hidden and frozen. Playwright makes every page of its own believe that it is
-// seen, and switches off what browsers do to those that are not; so this one is driven without it.
+// A tab that can be hidden and frozen. Playwright makes its pages believe that they are visible, and switches off what
+// browsers do to hidden ones. So this tab is driven by Chromium's own protocol.
 
 import { WAIT_MS } from "./processes.mjs";
 
-/** How often the page is asked whether something has come true. */
+/** How often to ask the page whether something has come true. */
 const ASK_MS = 50;
 
-/** What keeps a browser from slowing down hidden tabs, as Playwright starts it. */
+/** Launch options without the arguments by which Playwright keeps hidden tabs from being slowed down. */
 export const SLOWED_WHEN_HIDDEN = {
   ignoreDefaultArgs: ["--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding"],
 };
 
-/** @param {import("playwright-core").Browser} browser */
+/**
+ * Opens a URL in a tab of its own.
+ * @param {import("playwright-core").Browser} browser
+ */
 export async function openTab(t, browser, url) {
   const root = await browser.newBrowserCDPSession();
   const { browserContextId } = await root.send("Target.createBrowserContext");
@@ -21,7 +24,7 @@ export async function openTab(t, browser, url) {
   t.onFailure(() => `the tab has thrown:\n${tab.thrown.join("\n")}`);
   await tab.send("Runtime.enable");
   return Object.assign(tab, {
-    /** Another tab comes to the front. */
+    /** Brings another tab to the front, and waits until this one is hidden. */
     hide: async () => {
       await root.send("Target.createTarget", { url: "about:blank", browserContextId });
       await tab.until("document.hidden");
@@ -55,7 +58,7 @@ class Tab {
     return answer;
   }
 
-  /** What an expression is in the page. */
+  /** Evaluates an expression in the page. */
   async value(expression) {
     const { result, exceptionDetails } = await this.send("Runtime.evaluate", { expression, returnByValue: true });
     if (exceptionDetails) throw new Error(`${expression}: ${exceptionDetails.exception?.description ?? exceptionDetails.text}`);

@@ -1,10 +1,10 @@
-// A link to a relay that can be cut, or go silent as when a laptop sleeps: a TCP proxy on loopback.
+// A link to a relay that can be cut, or fall silent as when a laptop sleeps. It is a TCP proxy on loopback.
 
 import { connect, createServer } from "node:net";
 
 import { startRelay } from "./processes.mjs";
 
-/** A relay that browsers reach by this link and no other way. */
+/** Starts a relay that browsers reach through a link, and in no other way. */
 export async function startRelayBehindLink(t) {
   const link = await createLink(t);
   const relay = await startRelay(t, { args: ["--no-webrtc-direct", "--announce", `/ip4/127.0.0.1/tcp/${link.port}/ws`] });
@@ -38,17 +38,17 @@ async function createLink(t) {
   const link = {
     port: server.address().port,
     to: undefined,
-    /** Connections end, and new ones are refused. */
+    /** Ends all connections, and refuses new ones. */
     cut() {
       state = "cut";
       drop();
     },
-    /** Nothing gets through, and nothing is said about it. */
+    /** Lets nothing through, without closing anything. */
     silence() {
       state = "silent";
       sockets.forEach((socket) => socket.pause());
     },
-    /** What was open stays dead, as after a change of network; new connections work. */
+    /** Lets new connections through. Old ones end, as after a change of network. */
     mend() {
       state = "up";
       drop();

@@ -1,5 +1,5 @@
-// How a live conversation looks, to people and to assistive technology; and what a page costs in the
-// long run. Screenshots go to target/screenshots/, for people to look at.
+// How a live conversation looks to people and to assistive technology, and how much memory a page takes in the long run.
+// Screenshots go to target/screenshots/.
 
 import assert from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
@@ -28,7 +28,7 @@ async function accessible(page, where) {
   assert.deepEqual(violations.map(({ id, nodes }) => `${where}: ${id}: ${nodes.map(({ html }) => html).join(" ")}`), []);
 }
 
-/** A page, another page, and a terminal that the page has also dialled directly. */
+/** Plays a conversation of a page with another page, and with a terminal that it has dialled directly. */
 async function converse(t, options) {
   const relay = await startRelay(t);
   const url = at(relay, { room: "garden" });
@@ -43,7 +43,7 @@ async function converse(t, options) {
   await sees(page, "And I am a terminal. The build is green here.");
   await say(page, "Good to see you both.\nShall we try the relay's restart now?");
   await delivered(page, "Good to see you both.", "delivered 2/2");
-  await native.waitFor(({ from, event }) => event === "message" && from);
+  await native.waitFor(({ event, body }) => event === "message" && body.startsWith("Good to see"), "message of the page");
   native.say("Go ahead, I stay connected to you without it.");
   await sees(page, "Go ahead, I stay connected to you without it.");
   await say(page, "The relay goes down… now.");
@@ -72,7 +72,7 @@ for (const colorScheme of ["light", "dark"]) {
 
 test("a hundred starts and stops in one page leave no memory behind", async (t) => {
   const relay = await startRelay(t);
-  // A document without the page's own peer, and without an icon.
+  // This document starts no peer of its own; its missing icon is the 404.
   const page = await visit(t, browser, `${relay.url}bootstrap.json`, { allow: /404/ });
   const cdp = await page.context().newCDPSession(page);
   const round = () => page.evaluate(async (relays) => {

@@ -1,5 +1,5 @@
-// Relays and native peers as processes of the real binary: waited for by their events, never by a
-// time, and gone when their test is, however it ends.
+// Relays and native peers as processes of the real binary. Tests wait for their events and never for a time; the processes
+// end with their test, however that ends.
 
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -14,21 +14,23 @@ export const WWW = join(ROOT, "www");
 export const BINARY = process.env.PUNCHLINE ?? join(ROOT, "target/debug/punchline");
 export const PACKAGE = join(WWW, "pkg/web_bg.wasm");
 
-/** Generous: it only ends a hang. */
+/** How long a wait may take. It only ends a hang. */
 export const WAIT_MS = 60_000;
-/** Lines of a process that a failure shows. */
+/** The lines of a process that a failure shows. */
 const TAIL_LINES = 25;
-/** Ports for relays that keep them over a restart: below those that systems give out. */
+/** The range of ports for relays that keep them over a restart: below those that systems give out. */
 const [FIRST_PORT, LAST_PORT] = [20_000, 32_000];
 const PORT_TRIES = 20;
+/** What the program exits with when it cannot start, as when a port is in use. */
+const CANNOT_START = 1;
 
-/** Dies with this process even when that is killed. */
+/** A prefix of commands that are to die with this process, even when it is killed. */
 const DIES_WITH_US = existsSync("/usr/bin/setpriv") ? ["/usr/bin/setpriv", "--pdeathsig", "KILL"] : [];
 
 const running = new Set();
 process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
-/** A `punchline --json …` and what it has said. */
+/** A process `punchline --json …` and the events that it has printed. */
 class Process {
   events = [];
   #log = [];
@@ -43,16 +45,17 @@ class Process {
     this.exited = new Promise((resolve) => this.child.once("close", (code, signal) => {
       running.delete(this.child);
       this.ended = `exited: ${code ?? signal}`;
+      this.exitCode = code;
       this.#look();
       resolve(code);
     }));
-    // What is written to a process that has just been killed is lost, and that is all.
+    // Writing to a process that has just been killed fails, and nobody needs what is lost.
     this.child.stdin.on("error", () => {});
     createInterface({ input: this.child.stdout }).on("line", (line) => this.#heard(line));
     createInterface({ input: this.child.stderr }).on("line", (line) => this.#note(line));
   }
 
-  /** The first event, of those after `from`, that fits. */
+  /** Waits for an event that fits, and returns the first. The events before the index `from` do not count. */
   async waitFor(fits, what = fits.toString(), from = 0) {
     const test = typeof fits === "string" ? ({ event }) => event === fits : fits;
     const found = () => this.events.slice(from).find(test);
@@ -65,8 +68,9 @@ class Process {
       });
     }
     const event = found();
-    if (!event) throw new Error(`no ${what} from punchline ${this.args.join(" ")} (${this.ended ?? "it runs"})\n${this.tail()}`);
-    return event;
+    if (event) return event;
+    const error = new Error(`no ${what} from punchline ${this.args.join(" ")} (${this.ended ?? "it runs"})\n${this.tail()}`);
+    throw Object.assign(error, { exitCode: this.exitCode });
   }
 
   /** Calls `hear` for each event from now on, until the function that it returns is called. */
@@ -75,7 +79,7 @@ class Process {
     return () => this.#listening.delete(hear);
   }
 
-  /** The bodies that `from` has sent, in the order in which they were shown. */
+  /** The messages from a peer, in the order in which the process has printed them. */
   heard(from) {
     return this.events.filter((event) => event.event === "message" && event.from === from).map(({ body }) => body);
   }
@@ -117,7 +121,7 @@ class Process {
   }
 }
 
-/** Starts a process that ends with its test, and is heard in its failure. */
+/** Starts a process that ends with its test. A failure shows the end of its output. */
 async function start(t, args) {
   const process = new Process(args);
   t.after(() => process.kill());
@@ -126,14 +130,14 @@ async function start(t, args) {
   return process;
 }
 
-/** A native peer. `place` is what to add: addresses, `--relay`, `--namespace`. */
+/** Starts a native peer. `place` are its arguments: addresses, `--relay`, `--namespace`. */
 export async function startPeer(t, ...place) {
   const peer = await start(t, ["--json", "--greet-interval", "0", ...place]);
   peer.id = peer.events.find(({ event }) => event === "started").peer_id;
   return peer;
 }
 
-/** A relay with the page. One that `stays` has the same ports and key again when it is restarted. */
+/** Starts a relay that serves the page. With `stays` it has the same ports and key again after a restart. */
 export async function startRelay(t, { stays = false, args = [] } = {}) {
   const relay = new Relay(t, args);
   if (stays) {
@@ -146,8 +150,8 @@ export async function startRelay(t, { stays = false, args = [] } = {}) {
       await relay.start();
       return relay;
     } catch (error) {
-      // Somebody else has one of the ports.
-      if (!stays || tries === PORT_TRIES || !/cannot listen/.test(error.message)) throw error;
+      // Another program has one of the ports.
+      if (!stays || tries === PORT_TRIES || error.exitCode !== CANNOT_START) throw error;
     }
   }
 }
@@ -167,7 +171,7 @@ class Relay {
     this.addresses = events.filter(({ event }) => event === "listening").map(({ address }) => address);
   }
 
-  /** Its address on loopback that has this transport. */
+  /** Its address on loopback that has this transport in it. */
   address(transport) {
     return this.addresses.find((address) => address.startsWith("/ip4/127.0.0.1/") && address.split("/").includes(transport));
   }

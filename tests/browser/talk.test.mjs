@@ -1,4 +1,4 @@
-// Who can talk with whom: pages and native peers, by each way there is.
+// Pages and native peers talk with one another over every kind of path.
 
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
@@ -60,9 +60,9 @@ test("a page dials a native peer by its WebSocket address: a direct path", async
 test("a page that knows only the relay's webrtc-direct address", async (t) => {
   const relay = await startRelay(t);
   const native = await startPeer(t, "--relay", relay.url);
-  const page = await visit(t, browser, at(relay, { via: relay.address("webrtc-direct") }));
   let sockets = 0;
-  page.on("websocket", () => (sockets += 1));
+  const prepare = (page) => page.on("websocket", () => (sockets += 1));
+  const page = await visit(t, browser, at(relay, { via: relay.address("webrtc-direct") }), { prepare });
   await company(page, 1);
   await bothWays(page, native);
   assert.equal(sockets, 0, "no WebSocket was needed");
@@ -75,7 +75,7 @@ test("a dead webrtc-direct address beside a WebSocket one does not stall", async
     return page.evaluate(() => performance.getEntriesByName("punchline:ready")[0].startTime);
   };
   const ws = relay.address("ws");
-  // Port 9 discards; nothing of ours listens there.
+  // Nobody listens at port 9, which is for a service that nobody runs.
   const dead = relay.address("webrtc-direct").replace(/\/udp\/\d+\//, "/udp/9/");
   const normal = await took([ws]);
   const withDead = await took([dead, ws]);
@@ -83,7 +83,7 @@ test("a dead webrtc-direct address beside a WebSocket one does not stall", async
   assert.ok(withDead < SLOWER * Math.max(normal, 500), `ready after ${withDead} ms; without the dead address after ${normal} ms`);
 });
 
-/** The page as a relay with these addresses would serve it. */
+/** Opens the page as a relay with these addresses would serve it, and waits until it is online. */
 async function bootstrapped(t, relay, addresses) {
   const context = await browser.newContext();
   t.after(() => context.close());
@@ -134,7 +134,7 @@ test("two rooms at one relay do not see each other", async (t) => {
   assert.deepEqual(native.heard(await peerId(red)), []);
 });
 
-test("the identity stays over a reload, and a second tab of it is told so", async (t) => {
+test("the identity stays over a reload, and a second tab with it learns that it is in use", async (t) => {
   const relay = await startRelay(t);
   const native = await startPeer(t, "--relay", relay.url);
   const page = await visit(t, browser, relay.url);
@@ -163,12 +163,12 @@ test("the first message in a warm browser", async (t) => {
   await bothWays(page, native);
   const times = [];
   for (let run = 1; run <= 3; run += 1) {
-    // Two navigations: a reload alone would ask for everything anew.
+    // A navigation away and back uses the browser's cache; a reload would ask for everything anew.
     await page.goto("about:blank");
     const from = native.events.length;
     await page.goto(relay.url);
     const id = await page.waitForFunction(() => document.getElementById("identity-id").textContent).then((handle) => handle.jsonValue());
-    // Who was here before the navigation is greeted only when here again.
+    // The page was connected before the navigation, too: only a new connection counts.
     await native.waitFor(({ event, peer }) => event === "connected" && peer === id, "connection of the page", from);
     native.say(`welcome ${run}`);
     await sees(page, `welcome ${run}`);

@@ -1,7 +1,7 @@
-//! Runs the real binary and listens to what it says.
+//! Runs the real binary, and reads what it prints.
 //!
-//! No test sleeps: it waits for an event, for a line or for the end of a process, with a
-//! deadline that names what did not come and shows what the process said until then.
+//! No test sleeps. It waits for an event, for a line or for the end of a process; when the deadline passes, the failure
+//! names what did not come and shows what the process has printed.
 
 #![allow(dead_code, reason = "each test uses what it needs")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
@@ -27,11 +27,11 @@ use nix::{
 };
 use serde_json::Value;
 
-/// How long anything may take. Far more than it does: machines that run tests are busy.
+/// How long a wait may take. It only ends a hang: machines that run tests are busy.
 pub const DEADLINE: Duration = Duration::from_secs(60);
-/// How often something is looked at that the system offers no wait with a deadline for.
+/// How often to look where the system offers no wait with a deadline.
 const POLL: Duration = Duration::from_millis(10);
-/// Lines of a process that wait to be looked at.
+/// The most events of a process that wait to be looked at.
 const QUEUE_LEN: usize = 65_536;
 
 /// A process under test. It is killed when dropped.
@@ -41,13 +41,13 @@ pub struct Proc {
     child: Child,
     stdin: Option<ChildStdin>,
     events: Receiver<Value>,
-    /// Every line of stdout, for the report of a failure.
+    /// Every line of stdout, for the message of a failure.
     transcript: Arc<Mutex<Vec<String>>>,
     stderr: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
-    /// Events that a wait has passed over; later waits look at them first.
+    /// Events that a wait has passed over. Later waits look at them first.
     passed: Vec<Value>,
-    /// How long a wait may take.
+    /// How long a wait for an event may take.
     patience: Duration,
 }
 
@@ -70,7 +70,7 @@ impl Proc {
         Self::spawn(name, command)
     }
 
-    /// Starts a command that was prepared elsewhere: in a network namespace, with an environment.
+    /// Starts a command that was prepared elsewhere, with an environment or in a network namespace.
     pub fn spawn(name: &str, mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
@@ -85,7 +85,7 @@ impl Proc {
         let lines = transcript.clone();
         let read_stdout = thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                // What is no JSON is for people; the transcript has it, and has it first.
+                // A line without JSON is for people. The transcript has every line before its event is seen.
                 let event = serde_json::from_str(&line);
                 lines.lock().unwrap().push(line);
                 if let Ok(event) = event {
@@ -115,19 +115,18 @@ impl Proc {
         }
     }
 
-    /// Waits for events end after this time from now on.
+    /// Sets how long each later wait for an event may take.
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
     }
 
-    /// Waits for an event that `wanted` is true of, and takes it out of the queue. Events before
-    /// it stay there for other waits.
+    /// Waits for an event that is `wanted`, and takes it out of the queue. Events before it stay for other waits.
     pub fn wait_for(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let position = self.position_of(what, wanted);
         self.passed.remove(position)
     }
 
-    /// As [`Self::wait_for`], but the event stays in the queue, too.
+    /// Waits as [`Self::wait_for`] does, but leaves the event in the queue, too.
     pub fn wait_until(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let position = self.position_of(what, wanted);
         self.passed[position].clone()
@@ -159,12 +158,12 @@ impl Proc {
         }
     }
 
-    /// Waits for the next event of that name.
+    /// Waits for the next event of that name, and takes it out of the queue.
     pub fn wait_event(&mut self, name: &str) -> Value {
         self.wait_for(name, |event| event["event"] == name)
     }
 
-    /// Waits for a line of text that starts like that.
+    /// Waits for a line on stdout that starts with `start`.
     pub fn wait_line(&self, start: &str) -> String {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -180,25 +179,25 @@ impl Proc {
         }
     }
 
-    /// Every event that no wait has taken so far.
+    /// Returns the events that no wait has taken so far.
     pub fn pending_events(&mut self) -> &[Value] {
         self.passed.extend(self.events.try_iter());
         &self.passed
     }
 
-    /// Forgets events that no wait has taken so far.
+    /// Forgets unwanted events among those that no wait has taken so far.
     pub fn forget(&mut self, unwanted: impl Fn(&Value) -> bool) {
         self.pending_events();
         self.passed.retain(|event| !unwanted(event));
     }
 
-    /// Types a line.
+    /// Writes a line to stdin, as typing does.
     pub fn type_line(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("stdin has been closed");
         writeln!(stdin, "{line}").unwrap_or_else(|e| panic!("{} does not read: {e}", self.name));
     }
 
-    /// Writes bytes to its stdin that need not be lines.
+    /// Writes bytes to stdin that need not be lines.
     pub fn type_bytes(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("stdin has been closed");
         stdin
@@ -206,38 +205,38 @@ impl Proc {
             .unwrap_or_else(|e| panic!("{} does not read: {e}", self.name));
     }
 
-    /// Its stdin, to be written to beside other things. What is typed by other methods fails then.
+    /// Hands stdin out, so that another thread can write. Methods that type fail from then on.
     pub fn take_stdin(&mut self) -> ChildStdin {
         self.stdin.take().expect("stdin has been closed")
     }
 
-    /// Closes its stdin, as Ctrl-D does.
+    /// Closes stdin, as Ctrl-D does.
     pub fn close_stdin(&mut self) {
         self.stdin = None;
     }
 
-    /// What a shell would call `kill -SIGNAL`.
+    /// Sends a signal to the process.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         kill(pid, signal).unwrap_or_else(|e| panic!("{} cannot be signalled: {e}", self.name));
     }
 
-    /// Its process id.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// The lines that it wrote to stdout so far.
+    /// The lines on stdout so far.
     pub fn lines(&self) -> Vec<String> {
         self.transcript.lock().unwrap().clone()
     }
 
-    /// What it wrote to stderr so far.
+    /// The text on stderr so far.
     pub fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }
 
-    /// Waits until it has ended, and for the last it said.
+    /// Waits until the process has ended, and returns all that it has printed.
     pub fn finish(mut self) -> Finished {
         let status = self.wait_exit();
         for reader in self.readers.drain(..) {
@@ -254,7 +253,7 @@ impl Proc {
         }
     }
 
-    /// Waits until it has ended.
+    /// Waits until the process has ended.
     pub fn wait_exit(&mut self) -> ExitStatus {
         match wait_exit(&mut self.child) {
             Some(status) => status,
@@ -262,7 +261,7 @@ impl Proc {
         }
     }
 
-    /// All that it said so far, for the report of a failure.
+    /// Formats all that the process has printed so far, for the message of a failure.
     pub fn report(&self) -> String {
         format!(
             "--- stdout of {name}:\n{}\n--- stderr of {name}:\n{}",
@@ -280,21 +279,21 @@ impl Drop for Proc {
     }
 }
 
-/// A relay on free ports, ready.
+/// A running relay.
 #[derive(Debug)]
 pub struct Relay {
     /// The process.
     pub proc: Proc,
     /// Its peer id.
     pub peer_id: String,
-    /// Where its HTTP server is, on the loopback interface.
+    /// The address of its HTTP server on the loopback interface.
     pub http: SocketAddr,
-    /// What it listens on, `/p2p/…` included.
+    /// The addresses that it listens on, with `/p2p/…`.
     pub addresses: Vec<String>,
 }
 
 impl Relay {
-    /// Starts one with `--port 0 --json` and these arguments, and waits until it is ready.
+    /// Starts a relay with `--port 0 --json` and these arguments, and waits until it is ready.
     pub fn start<S: AsRef<OsStr>>(args: &[S]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_punchline"));
         command.args(["relay", "--port", "0", "--json"]).args(args);
@@ -321,7 +320,7 @@ impl Relay {
         }
     }
 
-    /// Its address on the IPv4 loopback interface for that transport: `/tcp/` and the like.
+    /// Its address on the IPv4 loopback interface that has `start`, `tcp` or `udp`, as its transport and `contains` in it.
     pub fn local_address(&self, start: &str, contains: &str) -> String {
         self.addresses
             .iter()
@@ -330,13 +329,13 @@ impl Relay {
             .clone()
     }
 
-    /// What `--relay` takes.
+    /// The URL for `--relay`.
     pub fn url(&self) -> String {
         format!("http://{}", self.http)
     }
 }
 
-/// How a process ended; `None` if it has not by the deadline.
+/// Waits until a process has ended, and returns how. At the deadline it kills the process and returns `None`.
 pub fn wait_exit(child: &mut Child) -> Option<ExitStatus> {
     let deadline = Instant::now() + DEADLINE;
     while Instant::now() < deadline {
@@ -349,7 +348,7 @@ pub fn wait_exit(child: &mut Child) -> Option<ExitStatus> {
     None
 }
 
-/// A string field of an event.
+/// Returns a field of an event that has to be a string.
 pub fn text(event: &Value, field: &str) -> String {
     event[field]
         .as_str()
@@ -357,7 +356,7 @@ pub fn text(event: &Value, field: &str) -> String {
         .to_owned()
 }
 
-/// Status code and body of a GET, over a plain socket.
+/// Sends a GET over a plain socket, and returns the status code and the body.
 pub fn http_get(server: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(server).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -373,7 +372,7 @@ pub fn http_get(server: SocketAddr, path: &str) -> (u16, String) {
     (status, body.to_owned())
 }
 
-/// Four ports in a row, free for TCP and UDP. They are below those that the system gives out.
+/// Finds four ports in a row that are free for TCP and UDP, below those that the system gives out.
 pub fn free_ports() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 300).unwrap() * 40;

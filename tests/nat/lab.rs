@@ -1,10 +1,9 @@
 //! A small internet: routers of every kind, and hosts behind them.
 //!
-//! patchbay makes the namespaces, links and addresses; `nft` in a router's namespace makes it a
-//! NAT of some kind. Nothing outside the lab's namespaces is touched: this process is in a user
-//! namespace of its own, in which it has no power over the machine's network. Namespaces last as
-//! long as somebody is in them, and processes end with the test that started them, even when it is
-//! killed.
+//! patchbay makes the namespaces, links and addresses; rules of `nft` in a router's namespace make the router
+//! a NAT of some kind. The machine's own network stays as it is: the test process enters a user namespace, where
+//! it has no power outside. A namespace lasts as long as a process is in it, and processes end with the test that
+//! started them, even when that test is killed.
 //!
 //! ```text
 //! let lab = Lab::new(None);
@@ -29,24 +28,25 @@ use tokio::runtime::{Builder, Runtime};
 use self::delay::Delay;
 pub(crate) use self::{
     gateway::{Gateway, Speaks},
-    host::{Host, RELAY_PORT, Relay},
+    host::{Host, RELAY_PORT, Relay, clock_is_off_by},
     router::{Nat, Router},
 };
 
 /// How long a packet takes from one site to another, one way.
 pub(crate) const ONE_WAY: Duration = Duration::from_millis(20);
 
-/// The inside of every NAT, as everywhere: so inner addresses of different sites are the same.
+/// The network inside every NAT. As in real homes, different sites have the same inner addresses.
 const HOME: &str = "192.168.1.0/24";
-/// Between the two routers of a double NAT.
+/// The network between the two routers of a double NAT.
 const CARRIER: &str = "10.64.0.0/24";
-/// A provider's network whose addresses are none of those set apart for tests: programs take them for
-/// public.
+/// A provider's network. Unlike the addresses that are set apart for tests, programs take these for public.
 const PROVIDER: &str = "5.1.1.0/24";
-/// What Docker gives its first bridge.
+/// The network that Docker gives its first bridge.
 const DOCKER: &str = "172.17.0.0/24";
 
-/// Enters a user namespace, and says why there can be no lab if so. To be called first of all.
+/// Enters a user namespace, or returns why there can be no lab on this machine.
+///
+/// Call it before there is a second thread: the kernel refuses it to a process with several.
 pub(crate) fn enter() -> Result<(), String> {
     patchbay::init_userns().map_err(|e| format!("no user namespace: {e}"))?;
     let lab = Runner::new().and_then(|run| {
@@ -61,9 +61,9 @@ pub(crate) fn enter() -> Result<(), String> {
     lab.map_err(|e| format!("no lab of network namespaces: {e:#}"))
 }
 
-/// Everything that is in one test. It is gone when dropped.
+/// The network of one test. Dropping it removes all that was made for it.
 pub(crate) struct Lab {
-    /// Ends before the namespaces do.
+    /// Declared first, so that they end before the namespaces do.
     delays: RefCell<Vec<Delay>>,
     lab: patchbay::Lab,
     delay: Option<Duration>,
@@ -71,7 +71,7 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// An internet without anybody in it. With a delay, every packet takes it from site to site.
+    /// Makes an internet without sites. With a delay, every packet takes that long from site to site.
     pub(crate) fn new(delay: Option<Duration>) -> Self {
         let run = Runner::new().unwrap();
         let lab = run.wait(patchbay::Lab::builder().build()).unwrap();
@@ -83,7 +83,7 @@ impl Lab {
         }
     }
 
-    /// A router at the internet, of some kind.
+    /// Adds a router that is connected to the internet.
     pub(crate) fn site(&self, name: &str, nat: Nat) -> Router {
         let builder = self.lab.add_router(name);
         let builder = match nat {
@@ -92,7 +92,7 @@ impl Lab {
                 .preset(RouterPreset::Public)
                 .ip_support(IpSupport::V6Only)
                 .firewall(patchbay::Firewall::BlockInbound),
-            // The preset's addresses are global, which matters for IPv6 only.
+            // The preset's IPv6 addresses are global, which is what these kinds are about.
             Nat::SymmetricAndV6Firewall => builder
                 .preset(RouterPreset::Public)
                 .nat(patchbay::Nat::Strict)
@@ -109,25 +109,25 @@ impl Lab {
         router
     }
 
-    /// A router inside another one's network.
+    /// Adds a router whose outside is another router's inside.
     pub(crate) fn site_behind(&self, name: &str, outer: &Router, nat: Nat) -> Router {
         let cidr = if nat == Nat::Docker { DOCKER } else { HOME };
         let builder = inside(self.lab.add_router(name), cidr)
             .nat(patchbay::Nat::Moderate)
             .upstream(outer.id());
         let node = self.run.wait(builder.build()).unwrap();
-        // The delay is between sites, not within one.
+        // No delay: it is between sites, not within one.
         Router::new(node, nat, "wan")
     }
 
-    /// A computer in a router's network.
+    /// Adds a computer inside a router's network.
     pub(crate) fn host(&self, name: &str, router: &Router) -> Host {
         let device = self.lab.add_device(name).iface(host::LINK, router.id());
         let device = self.run.wait(device.build()).unwrap();
         Host::new(device, self.run.clone())
     }
 
-    /// A relay at a site of its own, with IPv4 and IPv6. Its peer id is that of the seed.
+    /// Adds a site with IPv4 and IPv6, and starts a relay there whose key is made of the seed.
     pub(crate) fn relay(&self, seed: u8) -> (Host, Relay) {
         let site = self.site(&format!("relay-site-{seed}"), Nat::None);
         let host = self.host(&format!("relay-{seed}"), &site);
@@ -142,7 +142,7 @@ fn inside(builder: RouterBuilder, cidr: &str) -> RouterBuilder {
         .downstream_cidr(cidr.parse().unwrap())
 }
 
-/// Waits for patchbay's futures.
+/// A runtime that waits for patchbay's futures.
 #[derive(Clone)]
 pub(crate) struct Runner(Arc<Runtime>);
 

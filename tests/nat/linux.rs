@@ -1,4 +1,4 @@
-//! Which tests there are, and whether they can run here.
+//! The list of all tests, and how they run or are reported as ignored where there can be no lab.
 
 use std::{env, process::ExitCode};
 
@@ -17,10 +17,10 @@ mod mapping;
 mod matrix;
 mod peers;
 
-/// Labs at a time, unless `--test-threads` tells otherwise. Cells mostly wait for the network.
+/// Labs at a time, unless `--test-threads` says another number. Tests mostly wait for the network.
 const THREADS: usize = 4;
 
-/// A test: what it is called, and what it does.
+/// A named test.
 pub(crate) struct Test {
     name: String,
     run: Box<dyn FnOnce() + Send>,
@@ -46,7 +46,7 @@ impl Test {
 pub(crate) fn main() -> ExitCode {
     let mut args = Arguments::from_args();
     args.test_threads.get_or_insert(THREADS);
-    // Before there is any second thread: the kernel demands it.
+    // First of all, while there is only one thread.
     let left_out = if args.list { None } else { lab::enter().err() };
     let tests = [
         lab_tests::tests(),
@@ -63,7 +63,7 @@ pub(crate) fn main() -> ExitCode {
     libtest_mimic::run(&args, trials).exit_code()
 }
 
-/// Where CI runs, what cannot run has failed.
+/// Makes a trial of a test. Where there can be no lab it is ignored with the reason; in CI it fails.
 fn trial(test: Test, left_out: Option<String>) -> Trial {
     let run = test.run;
     Trial::ignorable_test(test.name, move || match left_out {

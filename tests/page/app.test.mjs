@@ -1,4 +1,4 @@
-// The page itself, in a DOM without a browser, with a stand-in for its peer: driven as a person would.
+// The page in a DOM without a browser, with a stand-in for its peer, used as a person would use it.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -89,11 +89,11 @@ test("peers are listed with path, transport and round trip", async () => {
   assert.match(text("peers"), /x6nXTN.*direct · webrtc · 12 ms/);
   assert.equal(byId("peers").querySelector("li").title, A);
   peer().peers.shift();
-  peer().emit({ event: "disconnected", peer: A, reason: "closed" });
+  peer().emit({ event: "disconnected", peer: A, code: "connection-closed", reason: "closed" });
   await until(() => byId("peers").children.length === 1);
 });
 
-test("a line goes to everyone, and its ticks tell how far it got", async () => {
+test("a line goes to everyone, and its ticks show how far it got", async () => {
   await open();
   peer().join(A);
   peer().join(B);
@@ -105,7 +105,7 @@ test("a line goes to everyone, and its ticks tell how far it got", async () => {
   assert.match(own.textContent, /to everyone.*hello.*queued/);
   peer().emit({ event: "delivery", to: A, id: 1, state: "acked" });
   await until(() => /delivered 1\/2/.test(own.textContent));
-  peer().emit({ event: "delivery", to: B, id: 2, state: "failed", reason: "it left" });
+  peer().emit({ event: "delivery", to: B, id: 2, state: "failed", code: "not-acked", reason: "it left" });
   await until(() => /delivered 1\/2, 1 failed: it left/.test(own.textContent));
   assert.equal(own.dataset.state, "failed");
   const again = own.querySelector(".retry");
@@ -141,7 +141,7 @@ test("a line to one peer goes to that one, even when it has gone meanwhile", asy
   type("psst");
   await until(() => log().some((entry) => /to 9HyQ6X only/.test(entry.textContent)));
   peer().peers.pop();
-  peer().emit({ event: "disconnected", peer: B, reason: "closed" });
+  peer().emit({ event: "disconnected", peer: B, code: "connection-closed", reason: "closed" });
   await until(() => /gone/.test(text("with-facts")));
   peer().sendError = Object.assign(new Error("9HyQ6X is not in the room"), { name: "UnknownPeer" });
   type("still there?");
@@ -156,7 +156,7 @@ test("what peers send is shown as text", async () => {
   const entry = await until(() => window.document.querySelector(".entry.in"));
   assert.equal(entry.querySelector(".body").textContent, "<img src=x onerror=alert(1)><script>x</script>");
   assert.equal(entry.querySelector("img, script"), null);
-  peer().emit({ event: "error", message: "<i>bad</i>" });
+  peer().emit({ event: "error", code: "other", message: "<i>bad</i>" });
   await until(() => log().length === 2);
   assert.equal(window.document.querySelector("#log i"), null);
 });
@@ -221,6 +221,28 @@ test("slash commands", async () => {
   await until(() => /No such command/.test(text("hint")));
 });
 
+/** Generous: the fault that this finds takes minutes. */
+const PASTE_MS = 20_000;
+
+test("a pasted text with very many spaces does not stop the page", async () => {
+  await open();
+  const began = performance.now();
+  type(`a${" ".repeat(250_000)}b`);
+  await until(() => /at most 64 KiB/.test(text("hint")));
+  const took = performance.now() - began;
+  assert.ok(took < PASTE_MS, `${took} ms`);
+});
+
+test("an empty line is nothing, and no fault", async () => {
+  await open();
+  peer().join(A);
+  for (const line of ["", "  ", "\n"]) type(line);
+  type("hello  \n");
+  await until(() => peer().calls.length > 0);
+  assert.deepEqual(peer().calls, [["broadcast", "hello  "]], "as in the terminal, only line ends are taken off");
+  assert.equal(text("hint"), "");
+});
+
 test("a message over the limit is refused before it is sent", async () => {
   await open();
   peer().join(A);
@@ -265,8 +287,8 @@ test("rooms changed faster than the relay answers: the last one counts", async (
 test("the relay is lost and comes back", async () => {
   await open();
   await until(() => /Online/.test(status()));
-  peer().relayList = [{ addresses: [], state: "waiting", retry_in_ms: 3900, reason: "closed" }];
-  peer().emit({ event: "reservation_lost", relay: "R", reason: "closed" });
+  peer().relayList = [{ addresses: [], state: "waiting", retry_in_ms: 3900, code: "connection-closed", reason: "closed" }];
+  peer().emit({ event: "reservation_lost", relay: "R", code: "connection-closed", reason: "closed" });
   await until(() => /Relay lost: retrying in 4 s/.test(status()));
   peer().relayList = ONLINE;
   peer().emit({ event: "registered", relay: "R", namespace: "x", ttl: 7200 });

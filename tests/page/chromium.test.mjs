@@ -1,5 +1,5 @@
-// The page in Debian's Chromium, with the relay's Content-Security-Policy and a stand-in for its
-// peer: what only a browser can tell. Screenshots go to target/page/.
+// The page in Debian's Chromium, with the relay's Content-Security-Policy and a stand-in for its peer: what only a real
+// browser shows. Screenshots go to target/page/.
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
@@ -30,7 +30,6 @@ before(async () => {
   if (skip) return;
   await mkdir(SHOTS, { recursive: true });
   site = await serve(options);
-  // A wait that fails tells more than a whole run that never ends.
   browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
 });
 after(async () => {
@@ -43,7 +42,7 @@ function close({ server }) {
   server.closeAllConnections();
 }
 
-/** A page whose every complaint is a failure: of scripts, of the policy, of a missing file. */
+/** Opens the page, and notes each of its complaints as a fault: of scripts, of the policy, of a missing file. */
 async function open(context, url = site.url, { allow = /^$/ } = {}) {
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT_MS);
@@ -125,8 +124,8 @@ for (const colorScheme of ["light", "dark"]) {
       await check("invite");
       await page.keyboard.press("Escape");
       await withPeer(page, (peer) => {
-        peer.relayList = [{ addresses: [], state: "waiting", retry_in_ms: 3900, reason: "the connection was closed" }];
-        peer.emit({ event: "reservation_lost", relay: "R", reason: "closed" });
+        peer.relayList = [{ addresses: [], state: "waiting", retry_in_ms: 3900, code: "connection-closed", reason: "the connection was closed" }];
+        peer.emit({ event: "reservation_lost", relay: "R", code: "connection-closed", reason: "closed" });
       });
       await page.getByRole("status").getByText("Relay lost").waitFor();
       await check("lost");
@@ -165,6 +164,7 @@ test("by keyboard alone", { skip }, async () => {
   await page.keyboard.press("Enter");
   await page.locator(".entry.out").waitFor();
   assert.deepEqual(await withPeer(page, (peer) => peer.calls.filter(([call]) => call === "send")), [["send", A, "one\ntwo"]]);
+  assert.deepEqual(page.faults, []);
   await context.close();
 });
 
@@ -180,7 +180,7 @@ test("the identity stays over a reload, until a new one is asked for", { skip },
   await page.getByRole("button", { name: "Settings" }).click();
   await page.getByRole("button", { name: "New identity" }).click();
   await page.getByRole("dialog", { name: "A new identity?" }).getByRole("button", { name: "New identity" }).click();
-  // The page shows it when it is kept, which is later than it is made.
+  // The page shows an identity once it is kept, which is later than it is made.
   await page.waitForFunction((old) => document.getElementById("identity-id").textContent !== old, first);
   const second = await id();
   assert.notEqual(second, first);
@@ -318,7 +318,7 @@ test("a flood of messages, some of 64 KiB: the page answers, and keeps no more t
   await context.close();
 });
 
-test("who reads back is not torn away, and is told of what is new", { skip }, async () => {
+test("the page does not scroll away from what is being read, and counts what is new", { skip }, async () => {
   const context = await browser.newContext();
   const page = await open(context);
   await online(page);
@@ -337,5 +337,6 @@ test("who reads back is not torn away, and is told of what is new", { skip }, as
   await page.getByRole("button", { name: "3 new messages" }).click();
   const left = await page.getByRole("log").evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
   assert.ok(left < 2, `${left} px are left`);
+  assert.deepEqual(page.faults, []);
   await context.close();
 });

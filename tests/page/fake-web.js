@@ -1,12 +1,12 @@
-// A stand-in for the package `web`, without a network: for tests of the page, in node and in a
-// browser. `Peer.last` is driven by the test.
+// A stand-in for the package `web`, without a network: for tests of the page, in node and in a browser. A test drives
+// `Peer.last`, the peer that the page has started last.
 
 export default async function init() {}
 
 export class Peer {
   static last;
   static started = [];
-  /** A test sets these to see how the page takes them. */
+  /** What the next start fails with, and what peers first say about their relays: set by a test. */
   static nextError;
   static initialRelays = [{ peer: "12D3KooWRelay", addresses: ["/ip4/127.0.0.1/tcp/45679/ws"], state: "online" }];
 
@@ -36,12 +36,12 @@ export class Peer {
     this.emit({ event: "started", peer_id: this.peerId });
   }
 
-  /** The test's side: something happens. */
+  /** For the test: emits an event. */
   emit(event) {
     this.#events.enqueue(event);
   }
 
-  /** The test's side: a peer comes. */
+  /** For the test: another peer comes. */
   join(peer, { path = "direct", transport = "webrtc", rtt_ms = 12, address = "/ip4/192.0.2.9/udp/4001/webrtc-direct" } = {}) {
     this.peers.push({ peer, path, transport, address, rtt_ms, unacked: 0 });
     this.emit({ event: "connected", peer, path, transport, address });
@@ -91,7 +91,7 @@ export class Peer {
   }
 }
 
-/** Looks like a QR code, and is none. */
+/** Something that looks like a QR code, but is not one. */
 export function qr(text) {
   if (text.length > 2000) throw new Error("too long");
   const size = 29;

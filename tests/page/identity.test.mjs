@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
 import { forget, load, save } from "../../www/identity.js";
-import { NO_STORAGE, TEMPORARY, startPeer } from "../../www/start.js";
+import { NO_STORAGE, TEMPORARY, startPeer } from "../../www/start-peer.js";
 import { Peer } from "./fake-web.js";
 
 /** IndexedDB, as far as the page uses it: one store with one key. */

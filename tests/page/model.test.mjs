@@ -12,7 +12,7 @@ function model() {
 }
 const connected = (peer, path = "direct") => ({ event: "connected", peer, path, transport: "ws", address: "/ip4/192.0.2.1/tcp/1/ws" });
 const message = (from, id, body = "x") => ({ event: "message", from, id, body, path: "direct" });
-const delivery = (to, id, state, reason) => ({ event: "delivery", to, id, state, reason });
+const delivery = (to, id, state, reason) => ({ event: "delivery", to, id, state, reason, code: reason && "not-acked" });
 
 test("peers come, change their path, go", () => {
   const m = model();
@@ -22,7 +22,7 @@ test("peers come, change their path, go", () => {
   m.apply({ event: "path_changed", peer: A, from: "relayed", to: "direct", transport: "webrtc", address: "/x" }, 2);
   assert.deepEqual([m.peers.get(A).path, m.peers.get(A).transport], ["direct", "webrtc"]);
   assert.equal(m.entries.length, 1, "news of one peer in a row take one line");
-  m.apply({ event: "disconnected", peer: A, reason: "closed\u202e" }, 3);
+  m.apply({ event: "disconnected", peer: A, code: "connection-closed", reason: "closed\u202e" }, 3);
   assert.equal(m.here().length, 0);
   assert.ok(m.peers.has(A), "it may come back");
   assert.match(m.entries.at(-1).body, /is gone \(closed\)/);
@@ -120,7 +120,7 @@ test("a conversation with one peer has what it wrote, and what went to it", () =
 test("unknown and hostile events change nothing", () => {
   const m = model();
   m.apply({ event: "of_the_future" }, 1);
-  m.apply({ event: "disconnected", peer: A, reason: "" }, 1);
+  m.apply({ event: "disconnected", peer: A, code: "other", reason: "" }, 1);
   m.apply(delivery(A, 99, "acked"), 1);
   assert.equal(m.entries.length, 0);
 });
@@ -128,6 +128,6 @@ test("unknown and hostile events change nothing", () => {
 test("greetings and errors that repeat take one line", () => {
   const m = model();
   for (let at = 0; at < 50; at += 1) m.apply({ event: "greeting", from: A, message: "Hello from\u202e" }, at);
-  for (let at = 0; at < 50; at += 1) m.apply({ event: "error", message: "no route" }, at);
+  for (let at = 0; at < 50; at += 1) m.apply({ event: "error", code: "unreachable", message: "no route" }, at);
   assert.deepEqual(m.entries.map((entry) => entry.body), ["aaaaaa greets: Hello from", "no route"]);
 });

@@ -1,5 +1,5 @@
-// Serves the page as a relay does, with the same Content-Security-Policy, and a stand-in for the
-// package `web`. `node tests/page/server.mjs [PORT]` to look at the page without building anything.
+// Serves the page as a relay does, with the same Content-Security-Policy, and a stand-in for the package `web`. With
+// `node tests/page/server.mjs [PORT]` one can look at the page without building anything.
 
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";

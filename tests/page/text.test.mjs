@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { parse } from "../../www/command.js";
-import { Names, SHORT_CHARS, SHORT_LINES, cleanBody, hue, HUES, milliseconds, oneLine, roomFault, shortened } from "../../www/text.js";
+import { HUES, Names, hue } from "../../www/names.js";
+import { SHORT_CHARS, SHORT_LINES, cleanBody, milliseconds, oneLine, shortened } from "../../www/text.js";
 
 test("remote text for one line cannot turn direction, break the line or run on", () => {
   assert.equal(oneLine("a\u202eb\u2066c\u200fd"), "abcd");
@@ -24,44 +24,16 @@ test("long bodies are shortened by characters and by lines, short ones are not",
   assert.equal(shortened("x".repeat(SHORT_CHARS - 1) + "😀").length, SHORT_CHARS - 1);
 });
 
-test("names are the end of the id, longer when another has the same", () => {
+test("only so many names are kept: the oldest is forgotten, and its end is free again", () => {
   const names = new Names();
-  assert.equal(names.of("12D3KooWaaXYZabcdef"), "abcdef");
-  assert.equal(names.of("12D3KooWbbXYQabcdef"), "YQabcdef");
-  assert.equal(names.of("12D3KooWaaXYZabcdef"), "abcdef", "a peer keeps its name");
-});
-
-test("a peer is found by its name or the end of its id, if only one fits", () => {
-  const names = new Names();
-  const peers = ["12D3KooWaaXYZabcdef", "12D3KooWbbXYQabcdef", "12D3KooWzzzzzzz"];
-  for (const peer of peers) names.of(peer);
-  assert.equal(names.find("abcdef", peers), peers[0], "a name goes before an end");
-  assert.equal(names.find("zz", peers), peers[2]);
-  assert.throws(() => names.find("cdef", peers), /Several peers/);
-  assert.throws(() => names.find("nobody", peers), /No peer here/);
-});
-
-test("room names have the limit of the protocol, in bytes", () => {
-  assert.equal(roomFault("x".repeat(255)), undefined);
-  assert.match(roomFault("x".repeat(256)), /255 bytes; this one has 256/);
-  assert.match(roomFault("ä".repeat(128)), /256/);
-  assert.match(roomFault(""), /needs a name/);
+  assert.equal(names.of("12D3KooWa000001"), "000001");
+  for (let number = 2; number <= 4096; number += 1) names.of(`12D3KooWa${String(number).padStart(6, "0")}`);
+  assert.equal(names.of("12D3KooWb000002"), "b000002", "the second is still known");
+  assert.equal(names.of("12D3KooWc000001"), "000001");
 });
 
 test("figures and colours", () => {
   assert.deepEqual([0.42, 12.4, 25_000].map(milliseconds), ["0.4 ms", "12 ms", "25 s"]);
-  assert.ok(Array.from({ length: 100 }, (_, at) => hue(`peer ${at}`)).every((n) => n >= 0 && n < HUES));
-});
-
-test("typed lines are read as the terminal reads them", () => {
-  assert.deepEqual(parse("hello"), { kind: "send", body: "hello" });
-  assert.deepEqual(parse("//peers"), { kind: "send", body: "/peers" });
-  assert.deepEqual(parse("/peers"), { kind: "peers" });
-  assert.deepEqual(parse("/help"), { kind: "help" });
-  assert.deepEqual(parse("/dial /ip4/192.0.2.7/tcp/1/ws "), { kind: "dial", address: "/ip4/192.0.2.7/tcp/1/ws" });
-  assert.deepEqual(parse("/to abc two\nlines"), { kind: "to", to: "abc", body: "two\nlines" });
-  assert.throws(() => parse("/dial"), /Usage/);
-  assert.throws(() => parse("/to abc"), /Usage/);
-  assert.throws(() => parse("/quit"), /No such command: \/quit/);
-  assert.throws(() => parse("/ text"), /No such command/);
+  const hues = new Set(Array.from({ length: 100 }, (_, at) => hue(`peer ${at}`)));
+  assert.deepEqual([...hues].toSorted((a, b) => a - b), Array.from({ length: HUES }, (_, at) => at), "each is used");
 });

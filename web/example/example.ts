@@ -6,6 +6,7 @@ import init, {
   type PeerConfig,
   type PeerInfo,
   type QrCode,
+  type Reason,
   type RelayInfo,
   type Sent,
 } from "../../www/pkg/web.js";
@@ -35,7 +36,7 @@ function line(event: Event): string {
     case "reserved":
       return `${event.relay} ${event.address}`;
     case "reservation_lost":
-      return `${event.relay} ${event.reason}`;
+      return `${event.relay} ${event.code}: ${event.reason}`;
     case "registered":
       return `${event.relay} ${event.namespace} ${event.ttl.toFixed()}`;
     case "discovered":
@@ -49,20 +50,22 @@ function line(event: Event): string {
     case "path_changed":
       return `${event.peer} ${event.from} ${event.to} ${event.transport} ${event.address}`;
     case "disconnected":
-      return `${event.peer} ${event.reason}`;
+      return `${event.peer} ${event.code}: ${event.reason}`;
     case "incompatible":
       return `${event.peer} ${event.protocols.join()}`;
     case "message":
       return `${event.from} ${event.id.toFixed()} ${event.path}: ${event.body}`;
     case "delivery": {
       const state: "queued" | "sent" | "acked" | "failed" = event.state;
-      return `${event.to} ${event.id.toFixed()} ${state} ${event.reason ?? ""}`;
+      const code: Reason | undefined = event.code;
+      return `${event.to} ${event.id.toFixed()} ${state} ${code ?? ""} ${event.reason ?? ""}`;
     }
     case "greeting":
       return `${event.from} ${event.message}`;
     case "greeting_reply":
       return `${event.from} ${event.message} ${event.address}`;
     case "error":
+      return `${event.code}: ${event.message}`;
     case "panic":
       return event.message;
     default: {
@@ -101,7 +104,10 @@ for (const info of here) {
 const relays: RelayInfo[] = await peer.relays();
 for (const relay of relays) {
   const state: "connecting" | "online" | "waiting" = relay.state;
-  console.log(relay.peer, relay.addresses.join(), state, relay.retry_in_ms, relay.reason);
+  console.log(relay.peer, relay.addresses.join(), state, relay.retry_in_ms, relay.code, relay.reason);
+  // Programs go by codes; the reason beside one is for people.
+  const code: Reason | undefined = relay.code;
+  if (code === "wrong-peer") console.log("another peer answers at the relay's address");
 }
 addEventListener("online", () => void peer.wake());
 

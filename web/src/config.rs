@@ -1,7 +1,6 @@
 //! What JavaScript passes to `Peer.start`.
 //!
-//! It is read by hand: serde's words for what is wrong would name neither the setting nor, in a
-//! list, the place, and would cost more than this.
+//! It is read by hand: serde's errors would name neither the setting nor the place in a list, and would cost more bytes.
 
 use std::{fmt::Display, time::Duration};
 
@@ -16,52 +15,65 @@ use crate::error::{BAD_ARGUMENT, Failure};
 /// Longer times are mistakes, and far longer ones overflow a clock.
 const MAX_SECONDS: u32 = 365 * 24 * 60 * 60;
 
-/// How to start a peer. Everything is optional.
-#[derive(Tsify)]
-#[allow(dead_code, reason = "read by name; this is its type for TypeScript")]
-struct PeerConfig {
-    /// Multiaddrs of relays to be reachable through and to meet others at.
-    #[tsify(optional)]
-    relays: Option<Vec<Multiaddr>>,
-    /// The namespace to meet others in; `rendezvous` if absent.
-    #[tsify(optional)]
-    namespace: Option<String>,
-    /// What `peer.identity()` gave earlier; a fresh identity if absent.
-    #[tsify(optional, type = "Uint8Array")]
-    identity: Option<Vec<u8>>,
-    /// Multiaddrs of peers to dial, and to greet.
-    #[tsify(optional)]
-    dial: Option<Vec<Multiaddr>>,
-    /// Seconds between greetings; 0: none; 10 if absent.
-    #[tsify(optional)]
-    greet_interval: Option<f64>,
-    /// Seconds until an unacked message fails; 600 if absent.
-    #[tsify(optional)]
-    message_timeout: Option<f64>,
-}
-
-/// Reads what was passed, which may be nothing.
-pub(crate) fn read(config: &JsValue) -> Result<(NodeConfig, Keypair), Failure> {
-    let mut node = NodeConfig::default();
-    let mut key = None;
-    for (name, value) in settings(config)? {
-        match name.as_str() {
-            "relays" => {
-                let relays = addresses(&name, &value)?.into_iter();
-                node.relays = relays.map(relay).collect();
-            }
-            "namespace" => node.namespace = text(&name, &value)?,
-            "identity" => key = Some(identity(&name, &value)?),
-            "dial" => node.dial = addresses(&name, &value)?,
-            "greet_interval" => node.greet_interval = Some(seconds(&name, &value)?),
-            "message_timeout" => node.message_timeout = seconds(&name, &value)?,
-            _ => return Err(bad(&name, "there is no such setting")),
+/// Declares `PeerConfig` for TypeScript, and how each setting is read from JavaScript: one list for both.
+macro_rules! peer_config {
+    ($($(#[$doc:meta])* $name:ident: $type:ty as $typescript:literal, read by $read:path;)*) => {
+        /// How to start a peer. Everything is optional.
+        #[derive(Default, Tsify)]
+        struct PeerConfig {
+            $($(#[$doc])* #[tsify(optional, type = $typescript)] $name: Option<$type>,)*
         }
-    }
-    Ok((node, key.unwrap_or_else(Keypair::generate_ed25519)))
+
+        impl PeerConfig {
+            fn set(&mut self, name: &str, value: &JsValue) -> Result<(), Failure> {
+                match name {
+                    $(stringify!($name) => self.$name = Some($read(name, value)?),)*
+                    _ => return Err(bad(name, "there is no such setting")),
+                }
+                Ok(())
+            }
+        }
+    };
 }
 
-/// What is set, with its name.
+peer_config! {
+    /// Multiaddrs of relays to be reachable through and to meet others at.
+    relays: Vec<Multiaddr> as "Multiaddr[]", read by addresses;
+    /// The namespace to meet others in; `rendezvous` if absent.
+    namespace: String as "string", read by text;
+    /// The bytes that `peer.identity()` returned earlier; a fresh identity if absent.
+    identity: Keypair as "Uint8Array", read by identity;
+    /// Multiaddrs of peers to dial, and to greet.
+    dial: Vec<Multiaddr> as "Multiaddr[]", read by addresses;
+    /// Seconds between greetings; 0: none; 10 if absent.
+    greet_interval: Duration as "number", read by seconds;
+    /// Seconds until an unacked message fails; 600 if absent.
+    message_timeout: Duration as "number", read by seconds;
+}
+
+/// Reads the configuration, which may be absent altogether.
+pub(crate) fn read(config: &JsValue) -> Result<(NodeConfig, Keypair), Failure> {
+    let mut given = PeerConfig::default();
+    for (name, value) in settings(config)? {
+        given.set(&name, &value)?;
+    }
+    let default = NodeConfig::default();
+    let relays = given.relays.unwrap_or_default().into_iter();
+    let node = NodeConfig {
+        relays: relays.map(relay).collect(),
+        namespace: given.namespace.unwrap_or(default.namespace),
+        dial: given.dial.unwrap_or_default(),
+        greet_interval: given.greet_interval.or(default.greet_interval),
+        message_timeout: given.message_timeout.unwrap_or(default.message_timeout),
+        ..default
+    };
+    Ok((
+        node,
+        given.identity.unwrap_or_else(Keypair::generate_ed25519),
+    ))
+}
+
+/// The settings that are present, with their names.
 fn settings(config: &JsValue) -> Result<Vec<(String, JsValue)>, Failure> {
     if is_absent(config) {
         return Ok(Vec::new());
@@ -83,7 +95,7 @@ fn is_absent(value: &JsValue) -> bool {
     value.is_undefined() || value.is_null()
 }
 
-/// The session finds out which of them are one relay.
+/// A relay of one address. The connector finds out which of them are the same relay.
 fn relay(address: Multiaddr) -> RelayAddress {
     RelayAddress {
         peer: None,
@@ -102,7 +114,7 @@ fn addresses(name: &str, value: &JsValue) -> Result<Vec<Multiaddr>, Failure> {
     list.iter().enumerate().map(read).collect()
 }
 
-/// Reads a multiaddr; `name` is what the caller calls it.
+/// Reads a multiaddr; `name` is the word for it in an error.
 pub(crate) fn address(name: &str, text: &str) -> Result<Multiaddr, Failure> {
     text.parse().map_err(|e| {
         let example = "/ip4/192.0.2.7/tcp/45679/ws";
@@ -127,7 +139,8 @@ fn identity(name: &str, value: &JsValue) -> Result<Keypair, Failure> {
 fn seconds(name: &str, value: &JsValue) -> Result<Duration, Failure> {
     let allowed = 0.0..=f64::from(MAX_SECONDS);
     match value.as_f64().filter(|seconds| allowed.contains(seconds)) {
-        Some(seconds) => Ok(Duration::from_secs_f64(seconds)),
+        // In milliseconds, for `Duration::from_secs_f64` has a hundred times the code.
+        Some(seconds) => Ok(Duration::from_millis((seconds * 1_000.0) as u64)),
         None => Err(bad(
             name,
             format!("not a number of seconds from 0 to {MAX_SECONDS}"),

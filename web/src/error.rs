@@ -1,4 +1,4 @@
-//! Errors as JavaScript has them: an `Error` with a message for a person and a name for a program.
+//! Errors as JavaScript gets them: an `Error` with a message for a person and a name for a program.
 
 use std::fmt::Display;
 
@@ -6,22 +6,22 @@ use js_sys::{Error, Promise};
 use punchline::error::{SendError, StartError, Stopped};
 use wasm_bindgen::JsValue;
 
-/// Something that went wrong.
+/// Something that went wrong, on its way to JavaScript.
 #[derive(Debug)]
 pub(crate) struct Failure {
     name: &'static str,
     message: String,
 }
 
-/// What the caller passed is not what it should be.
+/// An argument is of the wrong type, or has a value that is not allowed.
 pub(crate) const BAD_ARGUMENT: &str = "BadArgument";
-/// The event stream has been handed out.
+/// The event stream has been handed out before.
 pub(crate) const EVENTS_TAKEN: &str = "EventsTaken";
 /// The peer's code has died of a bug.
 pub(crate) const PANICKED: &str = "Panicked";
 const CANNOT_START: &str = "CannotStart";
 const STOPPED: &str = "Stopped";
-/// A text is too long for what it is to become.
+/// A text is too long for a message or a QR code.
 pub(crate) const TOO_LONG: &str = "TooLong";
 
 impl Failure {
@@ -32,7 +32,7 @@ impl Failure {
         }
     }
 
-    /// A promise that has failed.
+    /// A promise that is rejected with this.
     pub(crate) fn rejected(self) -> Promise {
         Promise::reject(&self.into())
     }
@@ -74,7 +74,7 @@ impl From<StartError> for Failure {
     }
 }
 
-/// It should not happen, and is told if it does.
+/// A value cannot become a JavaScript object, which would be a bug.
 impl From<serde_wasm_bindgen::Error> for Failure {
     fn from(error: serde_wasm_bindgen::Error) -> Self {
         Self::new("Error", error)

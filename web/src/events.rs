@@ -1,7 +1,7 @@
 //! The events of a node as a `ReadableStream`.
 //!
-//! The stream pulls, so a page that reads slowly fills the node's own bounded queue, and the node
-//! then slows its peers down. A page that cancels the stream lets the node go on without a reader.
+//! The stream pulls: a page that reads slowly leaves events in the node's own bounded queue, and a node whose queue is full
+//! stops reading from its peers. When a page cancels the stream, the node goes on without a reader.
 
 use std::{
     cell::RefCell,
@@ -14,19 +14,19 @@ use futures::{Stream, future::poll_fn};
 use js_sys::{Object, Promise, Reflect};
 use punchline::{event::Event, node::Events, reason::Reason};
 use wasm_bindgen::{JsValue, closure::Closure};
-use wasm_bindgen_futures::future_to_promise;
 use web_sys::{QueuingStrategy, ReadableStream, ReadableStreamDefaultController as Controller};
 
 use crate::{
     error::{EVENTS_TAKEN, Failure},
     panic::{self, Watched},
+    promise::later,
     types::to_js,
 };
 
-/// Events that wait in the stream itself, to be handed over in batches.
+/// Events that wait in the stream itself: they are handed over in batches.
 const STREAM_QUEUE_LEN: f64 = 64.0;
 
-/// Where the events of a node go.
+/// The events of a node, and the stream that they go to. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct EventSource(Rc<RefCell<State>>);
 
@@ -49,7 +49,7 @@ impl EventSource {
         })))
     }
 
-    /// The stream, once.
+    /// Returns the stream, the first time that it is asked for.
     pub(crate) fn stream(&self) -> Result<ReadableStream, JsValue> {
         if std::mem::replace(&mut self.0.borrow_mut().taken, true) {
             let message = "the events of a peer can be read by one reader; keep the first stream";
@@ -59,7 +59,7 @@ impl EventSource {
         let start = Closure::<dyn Fn(Controller)>::new(move |stream| start.start(stream));
         let pull = Closure::<dyn Fn(Controller) -> Promise>::new(move |stream| pull.pull(stream));
         let cancel = Closure::<dyn Fn()>::new(move || cancel.end());
-        // They live as long as the stream, which JavaScript collects.
+        // The closures live as long as the stream, which JavaScript collects.
         let source = Object::new();
         Reflect::set(&source, &"start".into(), &start.into_js_value())?;
         Reflect::set(&source, &"pull".into(), &pull.into_js_value())?;
@@ -69,7 +69,7 @@ impl EventSource {
         ReadableStream::new_with_underlying_source_and_strategy(&source, &strategy)
     }
 
-    /// Nobody reads any more: the node goes on without.
+    /// Drops the events, so that the node no longer waits for a reader, and ends the stream.
     pub(crate) fn end(&self) {
         let mut state = self.0.borrow_mut();
         let ended = (
@@ -77,7 +77,7 @@ impl EventSource {
             state.watched.take(),
             state.reader.take(),
         );
-        // What is dropped may want to look at this again.
+        // Dropping these may call back into this state.
         drop(state);
         if let (_, _, Some(reader)) = ended {
             reader.wake();
@@ -88,17 +88,17 @@ impl EventSource {
         self.0.borrow_mut().watched = Some(panic::watch(stream));
     }
 
-    /// Fills the stream. The promise resolves when it is full, or at the end.
+    /// Fills the stream. The promise resolves when the stream is full or has ended.
     fn pull(&self, stream: Controller) -> Promise {
         if panic::check().is_err() {
             return Promise::resolve(&JsValue::UNDEFINED);
         }
         let this = self.clone();
-        future_to_promise(async move {
+        later(async move {
             while stream.desired_size().is_some_and(|room| room > 0.0) {
                 let Some(event) = this.next().await else {
                     this.end();
-                    // An error means that it was cancelled.
+                    // Fails when the stream has been cancelled.
                     let _ = stream.close();
                     break;
                 };
@@ -125,7 +125,8 @@ impl EventSource {
     }
 }
 
-/// Only a number that JavaScript cannot hold, from a remote that makes numbers up, fails.
+/// An event as a plain object. One with a number that JavaScript cannot hold, which only a remote that makes numbers up
+/// causes, becomes an error event.
 pub(crate) fn object(event: &Event) -> JsValue {
     to_js(event).unwrap_or_else(|e| {
         let message = format!("an event was left out: {e}");

@@ -1,6 +1,6 @@
-//! The Punchline peer for a browser tab: what `shared` does, for JavaScript and TypeScript.
+//! The Punchline peer for a browser tab: the package `shared` for JavaScript and TypeScript.
 //!
-//! This package decides nothing. It turns strings into addresses, events into objects, errors into
+//! This package takes no decisions about networking. It turns strings into addresses, events into objects, errors into
 //! `Error`s, and a panic into the last event.
 
 #![cfg(target_family = "wasm")]
@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod panic;
 mod peer;
+mod promise;
 mod qr;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
-//! A bug must not look like silence.
+//! Reports a panic to the page, as the last event of every peer.
 //!
-//! A panic ends the wasm in the middle of whatever it did: no destructor runs, no promise resolves.
-//! What still works is to call JavaScript, so the hook itself writes to the streams of all peers.
+//! A panic ends the wasm in the middle of whatever it did: no destructor runs, no promise resolves, and a bug would look
+//! like silence. Calling JavaScript still works, so the panic hook itself writes to the event streams.
 
 use std::{
     cell::{Cell, RefCell},
@@ -19,17 +19,17 @@ use crate::{
 };
 
 thread_local! {
-    /// The streams that are open.
+    /// The open streams, each with its number.
     static OPEN: RefCell<Vec<(u32, ReadableStreamDefaultController)>> = const { RefCell::new(Vec::new()) };
     static COUNT: Cell<u32> = const { Cell::new(0) };
     static PANICKED_ALREADY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// An open stream, until dropped.
+/// Keeps a stream in the list of open ones until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Watched(u32);
 
-/// From now on a panic is the last event of this stream.
+/// Adds a stream to those that a panic is reported to.
 pub(crate) fn watch(stream: ReadableStreamDefaultController) -> Watched {
     let id = COUNT.with(|count| count.replace(count.get().wrapping_add(1)));
     OPEN.with_borrow_mut(|open| open.push((id, stream)));
@@ -42,19 +42,19 @@ impl Drop for Watched {
     }
 }
 
-/// Makes panics known; once is enough. A hook that is there already is called first.
+/// Installs the panic hook, unless that has been done. An earlier hook of another origin is called first.
 pub(crate) fn install_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let earlier = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             earlier(info);
-            tell(info);
+            report(info);
         }));
     });
 }
 
-/// Nothing works any more after a panic, and whoever tries is told so.
+/// Fails after a panic, when nothing else would work any more.
 pub(crate) fn check() -> Result<(), Failure> {
     if PANICKED_ALREADY.get() {
         let message = "the peer has died of a bug; load the page again";
@@ -63,14 +63,14 @@ pub(crate) fn check() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The next panic counts again.
+/// Forgets the panic, so that other tests can go on.
 #[cfg(test)]
 pub(crate) fn forget() {
     PANICKED_ALREADY.set(false);
 }
 
-fn tell(info: &PanicHookInfo<'_>) {
-    // What follows a panic are its consequences.
+fn report(info: &PanicHookInfo<'_>) {
+    // Later panics are consequences of the first.
     if PANICKED_ALREADY.replace(true) {
         return;
     }
@@ -79,13 +79,13 @@ fn tell(info: &PanicHookInfo<'_>) {
     let Ok(event) = to_js(&Event::Panic { message }) else {
         return;
     };
-    // The panic may have come while this was borrowed.
+    // The panic may have come while the list was borrowed.
     let open = OPEN.with(|open| {
         open.try_borrow_mut()
             .map(|mut open| std::mem::take(&mut *open))
     });
     for (_, stream) in open.unwrap_or_default() {
-        // An error means that nobody listens any more.
+        // Fails when the stream has been cancelled.
         let _ = stream.enqueue_with_chunk(&event);
         let _ = stream.close();
     }

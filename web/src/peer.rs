@@ -1,7 +1,10 @@
-//! `Peer`, the class.
+//! `Peer`, the class that JavaScript gets.
 //!
-//! Its methods return promises of their own rather than being `async`: those would hold on to the
-//! object while they wait, and `free()` would then throw.
+//! `Peer.start` makes a node and lets its event loop run in the tab. Methods go to the node; what happens comes out of
+//! `events()`, which has to be read all the time; `stop()` ends both.
+//!
+//! The methods return promises of their own rather than being `async`: wasm-bindgen's `async` methods borrow the object
+//! until they are done, and `free()` would throw meanwhile.
 
 use std::{cell::RefCell, time::Duration};
 
@@ -16,19 +19,21 @@ use punchline::{
 };
 use serde::Serialize;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use wasm_bindgen_futures::{future_to_promise, spawn_local};
+use wasm_bindgen_futures::spawn_local;
 use web_sys::ReadableStream;
 
 use crate::{
     config,
     error::{BAD_ARGUMENT, Failure},
     events::EventSource,
-    panic, turns,
+    panic,
+    promise::{later, settled},
+    turns,
     types::{Sent, to_js},
 };
 
-/// A stop takes no longer than this, unless the page has left so many events unread that the node
-/// stands still. Those are thrown away then.
+/// A stop that takes longer than this has met a node that stands still, because the page leaves too many events unread:
+/// they are dropped then.
 const STOP_PATIENCE: Duration = Duration::from_millis(
     (SHUTDOWN_TIMEOUT.as_millis() + CLOSE_TIMEOUT.as_millis() + FAREWELL_TIME.as_millis()) as u64
         + 500,
@@ -36,7 +41,7 @@ const STOP_PATIENCE: Duration = Duration::from_millis(
 
 #[wasm_bindgen]
 extern "C" {
-    /// Whatever the page passes; its type is for TypeScript only.
+    /// Any value that the page passes; the type is for TypeScript.
     #[wasm_bindgen(typescript_type = "PeerConfig")]
     pub type JsPeerConfig;
 }
@@ -61,20 +66,18 @@ enum State {
 #[wasm_bindgen]
 impl Peer {
     /// Starts a peer. Rejects with an `Error` that says what is wrong with the configuration.
-    #[wasm_bindgen(unchecked_return_type = "Peer")]
-    #[allow(
-        clippy::unused_async,
-        reason = "JavaScript gets a promise, and so a rejection"
-    )]
-    pub async fn start(config: Option<JsPeerConfig>) -> Result<Self, JsValue> {
-        panic::install_hook();
-        Ok(Self::start_now(
-            config.map_or(JsValue::UNDEFINED, Into::into),
-        )?)
+    #[wasm_bindgen(unchecked_return_type = "Promise<Peer>")]
+    pub fn start(config: Option<JsPeerConfig>) -> Promise {
+        match Self::start_now(config) {
+            Ok(peer) => Promise::resolve(&peer.into()),
+            Err(e) => e.rejected(),
+        }
     }
 
-    fn start_now(config: JsValue) -> Result<Self, Failure> {
+    pub(crate) fn start_now(config: Option<JsPeerConfig>) -> Result<Self, Failure> {
+        panic::install_hook();
         panic::check()?;
+        let config = config.map_or(JsValue::UNDEFINED, Into::into);
         let (config, key) = config::read(&config)?;
         let (node, events, event_loop) = node::new(config, key.clone())?;
         spawn_local(turns::run(event_loop.run()));
@@ -86,22 +89,22 @@ impl Peer {
         })
     }
 
-    /// Who we are.
+    /// The peer id of this peer.
     #[wasm_bindgen(getter, js_name = peerId, unchecked_return_type = "PeerId")]
     pub fn peer_id(&self) -> String {
         self.peer_id.to_string()
     }
 
-    /// What happens, in order. To be called once, and read all the time: when many events wait, the
-    /// peer stops reading messages. A stream that is cancelled no longer counts.
+    /// The events of this peer, in order. To be called once, and to be read all the time: when many events wait, the peer
+    /// stops reading messages. After the stream has been cancelled, the peer goes on without a reader.
     #[wasm_bindgen(unchecked_return_type = "ReadableStream<Event>")]
     pub fn events(&self) -> Result<ReadableStream, JsValue> {
         panic::check()?;
         self.events.stream()
     }
 
-    /// Queues a message for a peer of the room. The result is its id; `delivery` events tell the
-    /// rest. Rejects with an `Error` named `OutboxFull`, `TooLong`, `UnknownPeer` or `Stopped`.
+    /// Queues a message for a peer of the room and returns its id; `delivery` events with that id say how far it has got.
+    /// Rejects with an `Error` named `OutboxFull`, `TooLong`, `UnknownPeer` or `Stopped`.
     #[wasm_bindgen(unchecked_return_type = "Promise<number>")]
     pub fn send(
         &self,
@@ -120,7 +123,7 @@ impl Peer {
         Ok(node.send(peer, text)?)
     }
 
-    /// Queues a message for every peer of the room, and tells for each what became of that.
+    /// Queues a message for every peer of the room, and returns for each its id, or why it was not queued.
     #[wasm_bindgen(unchecked_return_type = "Promise<Sent[]>")]
     pub fn broadcast(&self, text: &str) -> Promise {
         settled(self.broadcast_now(text))
@@ -140,7 +143,7 @@ impl Peer {
         Ok(all)
     }
 
-    /// Dials a peer. How it went comes as an event.
+    /// Dials a peer. Its success or failure comes as an event.
     #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
     pub fn dial(
         &self,
@@ -156,27 +159,26 @@ impl Peer {
         self.ask(async |node| Ok(node.peers().await?))
     }
 
-    /// The relays, and how it is with each.
+    /// The relays, and how far the peer has got with each.
     #[wasm_bindgen(unchecked_return_type = "Promise<RelayInfo[]>")]
     pub fn relays(&self) -> Promise {
         self.ask(async |node| Ok(node.relays().await?))
     }
 
-    /// The network or the page came back: what waits for a retry is tried now.
+    /// Tries at once what waits for a retry. To be called when the network or the page comes back.
     #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
     pub fn wake(&self) -> Promise {
         self.ask(async |node| Ok(node.wake().await?))
     }
 
-    /// The private key, to start as the same peer again. Whoever has it can pretend to be this peer.
+    /// The private key, with which the same peer can be started again. Whoever has it can pretend to be this peer.
     pub fn identity(&self) -> Result<Vec<u8>, JsValue> {
         panic::check()?;
         let bytes = self.key.to_protobuf_encoding();
         Ok(bytes.map_err(|e| Failure::new("Error", e))?)
     }
 
-    /// Unregisters, finishes acks (2 s at most), closes, and ends the events. Every further call
-    /// returns the same promise.
+    /// Unregisters, waits for acks (2 s at most), closes, and ends the events. Every further call returns the same promise.
     #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
     pub fn stop(&self) -> Promise {
         if let Err(e) = panic::check() {
@@ -188,7 +190,7 @@ impl Peer {
             State::Stopped(promise) => return promise.clone(),
         };
         let events = self.events.clone();
-        let promise = future_to_promise(async move {
+        let promise = later(async move {
             stop(node, events).await;
             Ok(JsValue::UNDEFINED)
         });
@@ -196,16 +198,14 @@ impl Peer {
         promise
     }
 
-    /// Asks the node something that takes a while.
+    /// A promise of something that the node answers later.
     fn ask<T, F>(&self, question: F) -> Promise
     where
         T: Serialize,
         F: AsyncFnOnce(Node) -> Result<T, Failure> + 'static,
     {
         match self.node() {
-            Ok(node) => future_to_promise(async {
-                Ok(to_js(&question(node).await?).map_err(Failure::from)?)
-            }),
+            Ok(node) => later(async { Ok(to_js(&question(node).await?).map_err(Failure::from)?) }),
             Err(e) => e.rejected(),
         }
     }
@@ -219,7 +219,7 @@ impl Peer {
     }
 }
 
-/// `free()`, or nothing refers to the object any more.
+/// Runs on `free()`, and when JavaScript has collected the object.
 impl Drop for Peer {
     fn drop(&mut self) {
         let _ = self.stop();
@@ -234,12 +234,4 @@ async fn stop(node: Node, events: EventSource) {
     }
     events.end();
     stopped.await;
-}
-
-/// A promise of what is known already.
-fn settled<T: Serialize>(result: Result<T, Failure>) -> Promise {
-    match result.and_then(|value| Ok(to_js(&value)?)) {
-        Ok(value) => Promise::resolve(&value),
-        Err(e) => e.rejected(),
-    }
 }

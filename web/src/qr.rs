@@ -1,4 +1,4 @@
-//! QR codes, to carry a link from a screen into a phone.
+//! QR codes, which carry a link from a screen to a phone.
 
 use js_sys::{Object, Reflect, Uint8Array};
 use qrcodegen::{QrCode, QrCodeEcc};

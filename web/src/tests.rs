@@ -1,31 +1,40 @@
-//! In a browser: what JavaScript gets, and that nothing is left behind.
+//! Tests in a browser: what JavaScript gets, and that nothing is left behind.
 
 use std::time::Duration;
 
 use futures_timer::Delay;
-use js_sys::{Array, ArrayBuffer, Error, JSON, Object, Promise, Reflect, Uint8Array};
-use libp2p::PeerId;
-use punchline::{event::Event, path::Path};
+use js_sys::{Array, ArrayBuffer, Error, Function, JSON, Object, Promise, Reflect, Uint8Array};
+use libp2p::{Multiaddr, PeerId};
+use punchline::{
+    config::{
+        DEFAULT_GREET_INTERVAL, DEFAULT_MESSAGE_TIMEOUT, DEFAULT_NAMESPACE, MAX_BODY_BYTES,
+        MAX_NAMESPACE_BYTES, NodeConfig,
+    },
+    event::Event,
+    path::Path,
+};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use web_sys::ReadableStreamDefaultReader;
 use web_time::Instant;
 
-use crate::{events, panic, peer::Peer, qr::qr};
+use crate::{config, events, panic, peer::Peer, qr::qr};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
-/// Nothing answers there.
+/// An address at which nothing answers.
 const NOBODY: &str =
     "/ip4/127.0.0.1/tcp/65533/ws/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
 
-async fn start(config: &str) -> Peer {
-    try_start(config).await.unwrap()
+fn start(config: &str) -> Peer {
+    try_start(config).unwrap()
 }
 
-async fn try_start(config: &str) -> Result<Peer, JsValue> {
-    Peer::start(Some(JSON::parse(config).unwrap().unchecked_into())).await
+fn try_start(config: &str) -> Result<Peer, JsValue> {
+    Ok(Peer::start_now(Some(
+        JSON::parse(config).unwrap().unchecked_into(),
+    ))?)
 }
 
 async fn wait(promise: Promise) -> Result<JsValue, JsValue> {
@@ -80,7 +89,7 @@ async fn timers_follow_the_clock() {
 
 #[wasm_bindgen_test]
 async fn events_are_plain_objects_and_the_stream_ends_with_the_peer() {
-    let peer = start("{}").await;
+    let peer = start("{}");
     let reader = Reader::of(&peer);
     let started = reader.next().await.unwrap();
     let text = String::from(JSON::stringify(&started).unwrap());
@@ -112,7 +121,7 @@ fn numbers_are_numbers() {
 
 #[wasm_bindgen_test]
 async fn events_are_handed_out_once() {
-    let peer = start("{}").await;
+    let peer = start("{}");
     let _stream = peer.events().unwrap();
     assert_eq!(error(peer.events().unwrap_err().into()).0, "EventsTaken");
     wait(peer.stop()).await.unwrap();
@@ -120,7 +129,7 @@ async fn events_are_handed_out_once() {
 
 #[wasm_bindgen_test]
 async fn a_cancelled_stream_does_not_stop_the_peer() {
-    let peer = start("{}").await;
+    let peer = start("{}");
     let reader = Reader::of(&peer);
     wait(reader.0.cancel()).await.unwrap();
     assert_eq!(
@@ -132,7 +141,7 @@ async fn a_cancelled_stream_does_not_stop_the_peer() {
 
 #[wasm_bindgen_test]
 async fn a_stopped_peer_says_so() {
-    let peer = start("{}").await;
+    let peer = start("{}");
     let again = peer.stop();
     wait(peer.stop()).await.unwrap();
     wait(again).await.unwrap();
@@ -156,24 +165,59 @@ async fn a_stopped_peer_says_so() {
 
 #[wasm_bindgen_test]
 async fn a_peer_that_is_freed_stops() {
-    let peer = start("{}").await;
+    let peer = start("{}");
     let reader = Reader::of(&peer);
     drop(peer);
     reader.end().await;
 }
 
 #[wasm_bindgen_test]
-async fn an_identity_can_be_kept() {
-    let peer = start("{}").await;
+fn an_identity_can_be_kept() {
+    let peer = start("{}");
     let config = Object::new();
     let identity = Uint8Array::from(&*peer.identity().unwrap());
     Reflect::set(&config, &"identity".into(), &identity).unwrap();
-    let same = Peer::start(Some(config.unchecked_into())).await.unwrap();
+    let same = Peer::start_now(Some(config.unchecked_into())).unwrap();
     assert_eq!(same.peer_id(), peer.peer_id());
 }
 
 #[wasm_bindgen_test]
-async fn a_wrong_configuration_is_named() {
+fn a_configuration_is_read() {
+    let json = format!(
+        r#"{{"relays":["{NOBODY}"],"namespace":"us","dial":["{NOBODY}"],"greet_interval":0.5,"message_timeout":60}}"#
+    );
+    let (node, _) = config::read(&JSON::parse(&json).unwrap()).unwrap();
+    let relays: Vec<_> = node.relays.iter().flat_map(|r| &r.addresses).collect();
+    let nobody: Multiaddr = NOBODY.parse().unwrap();
+    assert_eq!((relays, &node.dial), (vec![&nobody], &vec![nobody.clone()]));
+    assert_eq!(node.namespace, "us");
+    assert_eq!(node.greet_interval, Some(Duration::from_millis(500)));
+    assert_eq!(node.message_timeout, Duration::from_secs(60));
+
+    let default = NodeConfig::default();
+    for absent in [JsValue::UNDEFINED, Object::new().into()] {
+        let (node, _) = config::read(&absent).unwrap();
+        assert_eq!(node.namespace, default.namespace);
+        assert_eq!(node.greet_interval, default.greet_interval);
+        assert_eq!(node.message_timeout, default.message_timeout);
+    }
+}
+
+#[wasm_bindgen_test]
+async fn a_start_is_a_promise() {
+    let peer = wait(Peer::start(None)).await.unwrap();
+    assert!(get(&peer, "peerId").is_string());
+    let stop: Function = get(&peer, "stop").unchecked_into();
+    let stopped: Promise = stop.call0(&peer).unwrap().unchecked_into();
+    wait(stopped).await.unwrap();
+
+    let config = JsValue::from(7).unchecked_into();
+    let refused = wait(Peer::start(Some(config))).await.unwrap_err();
+    assert_eq!(error(refused).0, "BadArgument");
+}
+
+#[wasm_bindgen_test]
+fn a_wrong_configuration_is_named() {
     let long = format!(r#"{{"namespace":"{}"}}"#, "x".repeat(256));
     for (config, expected) in [
         (
@@ -202,15 +246,44 @@ async fn a_wrong_configuration_is_named() {
         ),
         ("7", "the configuration: not an object"),
     ] {
-        let (name, message) = error(try_start(config).await.unwrap_err());
+        let (name, message) = error(try_start(config).unwrap_err());
         assert_eq!(name, "BadArgument", "{message}");
         assert!(message.starts_with(expected), "{message}");
     }
 }
 
+/// The page has these figures of its own; its tests read the same file.
+#[wasm_bindgen_test]
+fn the_limits_of_the_page_are_ours() {
+    let limits = JSON::parse(include_str!("../../tests/cases/limits.json")).unwrap();
+    for (name, ours) in [
+        ("max_body_bytes", MAX_BODY_BYTES),
+        ("max_namespace_bytes", MAX_NAMESPACE_BYTES),
+    ] {
+        assert_eq!(get(&limits, name), ours as f64, "{name}");
+    }
+    assert_eq!(get(&limits, "default_namespace"), DEFAULT_NAMESPACE);
+}
+
+/// A doc comment cannot have a constant in it.
+#[wasm_bindgen_test]
+fn the_documented_defaults_are_the_real_ones() {
+    let docs = include_str!("config.rs");
+    for default in [
+        format!("`{}`", DEFAULT_NAMESPACE),
+        DEFAULT_GREET_INTERVAL.as_secs().to_string(),
+        DEFAULT_MESSAGE_TIMEOUT.as_secs().to_string(),
+    ] {
+        assert!(
+            docs.contains(&format!("; {default} if absent.")),
+            "{default}"
+        );
+    }
+}
+
 #[wasm_bindgen_test]
 async fn a_message_for_nobody_is_refused() {
-    let peer = start("{}").await;
+    let peer = start("{}");
     let stranger = PeerId::random().to_string();
     let long = "x".repeat(64 * 1024 + 1);
     for (to, text, expected) in [
@@ -228,15 +301,15 @@ async fn a_message_for_nobody_is_refused() {
 }
 
 #[wasm_bindgen_test]
-async fn a_relay_that_is_not_there_is_told_and_waited_for() {
-    let peer = start(&format!(r#"{{"relays":["{NOBODY}"]}}"#)).await;
+async fn a_relay_that_is_not_there_is_reported_and_waited_for() {
+    let peer = start(&format!(r#"{{"relays":["{NOBODY}"]}}"#));
     let reader = Reader::of(&peer);
     let event = reader.until("error").await;
-    let message = get(&event, "message").as_string().unwrap();
-    assert!(message.starts_with("cannot reach relay"), "{message}");
+    assert_eq!(get(&event, "code"), "transport-failed");
     let relays = Array::from(&wait(peer.relays()).await.unwrap());
     assert_eq!(relays.length(), 1);
     assert!(get(&relays.get(0), "peer").is_string());
+    assert_eq!(get(&relays.get(0), "code"), "transport-failed");
     assert!(get(&relays.get(0), "reason").is_string());
     wait(peer.wake()).await.unwrap();
     wait(peer.stop()).await.unwrap();
@@ -257,7 +330,7 @@ fn a_qr_code_is_a_square() {
 
 #[wasm_bindgen_test]
 async fn a_panic_is_the_last_event() {
-    let peer = start("{}").await;
+    let peer = start("{}");
     let reader = Reader::of(&peer);
     reader.until("ready").await;
     // The promise of a read that waits must resolve, too.
@@ -283,7 +356,7 @@ async fn peers_leave_no_memory_behind() {
     let config = format!(r#"{{"relays":["{NOBODY}"]}}"#);
     let mut size = 0;
     for round in 0..110 {
-        let peer = start(&config).await;
+        let peer = start(&config);
         let reader = Reader::of(&peer);
         reader.until("started").await;
         wait(peer.stop()).await.unwrap();

@@ -1,8 +1,8 @@
-//! Runs a future once a turn of the tab's event loop, however often it is woken meanwhile.
+//! Runs a future once in each turn of the tab's event loop, however often it is woken meanwhile.
 //!
-//! Every WebSocket message and every call from the page wakes the peer. If it ran for each at once, it
-//! would send each message and each ack alone, which costs many times what it costs to send them
-//! together. A turn comes by `MessageChannel`: timers wait 4 ms, and in a hidden tab a second.
+//! Every WebSocket message and every call from the page wakes the peer. If it ran at once for each of them, it would send
+//! each message and each ack alone, which costs many times more than sending them together. A `MessageChannel` brings the
+//! next turn; timers would take 4 ms, and a second in a hidden tab.
 
 use std::{
     future::poll_fn,
@@ -18,7 +18,7 @@ use futures::task::AtomicWaker;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::MessageChannel;
 
-/// Runs it to its end.
+/// Runs the future to its end.
 pub(crate) async fn run(main: impl Future<Output = ()>) {
     let Ok(channel) = MessageChannel::new() else {
         return main.await;
@@ -31,7 +31,7 @@ pub(crate) async fn run(main: impl Future<Output = ()>) {
         .set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     let waker = Waker::from(turn.clone());
     let mut main = pin!(main);
-    // The first turn is now.
+    // Whether the next turn has been asked for. The first one is now.
     let mut asked = false;
     turn.begin();
     poll_fn(|cx| {
@@ -59,9 +59,9 @@ pub(crate) async fn run(main: impl Future<Output = ()>) {
 
 #[derive(Debug, Default)]
 struct Turn {
-    /// The future has something to do.
+    /// The future has been woken.
     woken: AtomicBool,
-    /// And may do it now.
+    /// Its turn has come.
     begun: AtomicBool,
     runner: AtomicWaker,
 }
@@ -123,7 +123,7 @@ mod tests {
             let _ = ended.send(());
         });
         for _ in 0..10 {
-            // Only other microtasks come between.
+            // Only microtasks run meanwhile, so the turn stays the same.
             JsFuture::from(Promise::resolve(&JsValue::UNDEFINED))
                 .await
                 .unwrap();

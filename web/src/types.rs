@@ -1,4 +1,4 @@
-//! What JavaScript sees: plain objects, and their types for TypeScript.
+//! Plain objects for JavaScript, and those types of TypeScript that no Rust type stands for.
 
 use libp2p::PeerId;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde_wasm_bindgen::Serializer;
 use tsify::Tsify;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
-/// The types of `shared` call these by their names.
+/// The types that are generated from `shared` use these names.
 #[wasm_bindgen(typescript_custom_section)]
 const NAMES: &str = r"
 /** A peer id, as text: `12D3KooW…` */
@@ -15,7 +15,7 @@ export type PeerId = string;
 export type Multiaddr = string;
 ";
 
-/// What became of a broadcast, for one peer of the room.
+/// The copy of a broadcast for one peer of the room.
 #[derive(Debug, Serialize, Tsify)]
 pub(crate) struct Sent {
     /// The peer.
@@ -23,12 +23,12 @@ pub(crate) struct Sent {
     /// The message's id, if it was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<u64>,
-    /// Why it was not.
+    /// Why the message was not accepted, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
 }
 
-/// A plain object or an array; never a `Map`, never a `BigInt`.
+/// Makes a plain object or an array; never a `Map`, never a `BigInt`.
 pub(crate) fn to_js(value: &impl Serialize) -> Result<JsValue, serde_wasm_bindgen::Error> {
     value.serialize(&Serializer::json_compatible())
 }

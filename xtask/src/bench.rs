@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what msg costs, beside what a plain libp2p stream costs.
+//! `cargo xtask bench`: what messages cost, beside plain libp2p streams, and what idling costs.
 
 use anyhow::Result;
 
@@ -11,22 +11,36 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Between a Chromium tab and a native peer, instead of two native ones.
+    /// Measure between a Chromium tab and a native peer, instead of between two native ones.
     #[arg(long, conflicts_with = "args")]
     browser: bool,
-    /// Passed on to the benchmark; `-- --help` shows what it knows.
+    /// `--quick` for a short run; `quic`, `tcp`, `relay` or `idle` for a part.
     #[arg(last = true)]
     args: Vec<String>,
 }
 
-/// Everything is built in release mode: numbers of any other build mean nothing.
+/// The benchmark without messages.
+const IDLE: &str = "idle";
+
+/// Measures in a release build, as people run one.
 pub(crate) fn main(args: &Args) -> Result<()> {
     if args.browser {
         return browser();
     }
-    Cmd::new("cargo bench --package native --bench peer --")
-        .args(&args.args)
-        .run()
+    let (idle, messages): (Vec<_>, Vec<_>) =
+        args.args.iter().partition(|word| word.as_str() == IDLE);
+    let has_parts = messages.iter().any(|word| !word.starts_with('-'));
+    if idle.is_empty() || has_parts {
+        bench("messages").arg("--").args(messages).run()?;
+    }
+    if !idle.is_empty() || !has_parts {
+        bench(IDLE).run()?;
+    }
+    Ok(())
+}
+
+fn bench(name: &str) -> Cmd {
+    Cmd::new("cargo bench --package native --bench").arg(name)
 }
 
 fn browser() -> Result<()> {

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the main job, by the real program and its `--json`.
+//! `cargo xtask demo`: shows what Punchline is for, with the real program, driven by its `--json`.
 
 mod browser;
 mod cast;
@@ -24,10 +24,9 @@ use crate::{
     web,
 };
 
-/// How long each scene may take. Locally none takes more than a second or two; a busy machine may
-/// need much longer, and a demo that hangs is worse than one that waited.
+/// How long a scene may take. On a quiet machine none takes more than two seconds; a busy one may need much longer.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Events that wait to be shown.
+/// The most events that wait to be shown.
 const SAYINGS: usize = 1024;
 
 #[derive(Debug, clap::Args)]
@@ -69,12 +68,12 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         cast.show_logs();
         return Err(error);
     }
-    // With nobody listening their last words are read and dropped, so they cannot block on them.
+    // Without a receiver the readers drop the last events, so that no process blocks on its output.
     drop(heard);
     cast.leave()
 }
 
-/// Plays a scene to its end. `listen` does what is to be done about each thing that is heard.
+/// Plays a scene until the story has what it waits for. Everything that is heard meanwhile goes to `listen`.
 fn play(
     scene: Scene,
     cast: &mut Cast,

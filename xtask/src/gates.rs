@@ -1,137 +1,64 @@
-//! The check that code for one target stands in few, known places.
+//! The gates: what ARCHITECTURE.md says about the code and a compiler does not check.
+//!
+//! - Inside `shared`, imports follow the arrows between its rooms ([`arrows`]).
+//! - The pure rooms use no swarm, no runtime and no clock ([`purity`]).
+//! - Code for one target stands in few, known places ([`targets`]).
+//! - The modules of `native` import one another in no circle ([`circles`]). This one only reports so far.
+//!
+//! All of them go by the syntax tree, so that a path counts wherever it stands: in nested braces, behind `super`,
+//! in the middle of an expression, in a macro.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+mod arrows;
+mod circles;
+mod names;
+mod purity;
+mod source;
+mod targets;
+mod tokens;
 
-use anyhow::{Context, Result, bail};
+use std::path::Path;
 
-/// Where the switch between targets is made. Everything else is the same code everywhere.
-const ALLOWED: &[&str] = &[
-    "shared/src/node.rs",
-    "shared/src/platform.rs",
-    "shared/src/platform/",
-    "shared/src/protocols.rs",
-    "tests/nat/main.rs",
-    "web/src/lib.rs",
-];
+use anyhow::{Result, bail};
 
-/// Folders that hold no source of ours.
-const SKIPPED: &[&str] = &["target", "node_modules", "pkg"];
+use self::source::{Source, Tree};
 
+/// A place in the code, and what is wrong there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Fault {
+    file: String,
+    line: usize,
+    what: String,
+}
+
+/// Fails if any gate finds a fault, and names all that were found.
 pub(crate) fn check() -> Result<()> {
-    let mut files = Vec::new();
-    rust_files(Path::new("."), &mut files)?;
-    let mut found = Vec::new();
-    for file in &files {
-        let name = file
-            .strip_prefix(".")
-            .unwrap_or(file)
-            .to_string_lossy()
-            .replace('\\', "/");
-        if !ALLOWED.iter().any(|allowed| name.starts_with(allowed)) {
-            let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
-            found.extend(
-                gates(&text)
-                    .into_iter()
-                    .map(|line| format!("{name}:{line}")),
-            );
-        }
+    let all = Source::read_all(Path::new("."))?;
+    let shared = Tree::new("shared/src", "lib.rs", &all);
+    let native = Tree::new("native/src", "main.rs", &all);
+    let reports = [
+        report(arrows::faults(&shared), arrows::ADVICE),
+        report(purity::faults(&shared), purity::ADVICE),
+        report(targets::faults(&all), targets::ADVICE),
+    ];
+    let failed: String = reports.into_iter().flatten().collect();
+    if !failed.is_empty() {
+        bail!("the gates found\n{failed}");
     }
-    if !found.is_empty() {
-        bail!(
-            "code for one target stands outside {}:\n    {}",
-            ALLOWED.join(", "),
-            found.join("\n    ")
-        );
+    // The circles that are left are named, and fail nothing until they are gone.
+    if let Some(circles) = report(circles::faults(&native), circles::ADVICE) {
+        println!("to be mended:\n{circles}");
     }
-    println!("{} files looked at", files.len());
+    println!("{} files looked at", all.len());
     Ok(())
 }
 
-fn rust_files(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.is_dir() && !name.starts_with('.') && !SKIPPED.contains(&&*name) {
-            rust_files(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-/// The lines where a `cfg` that asks for the target begins, also one that goes over several lines.
-fn gates(text: &str) -> Vec<usize> {
-    let code = without_comments(text);
-    let starts = ["cfg", "cfg_attr", "cfg!"].map(|call| format!("{call}("));
-    let mut lines = Vec::new();
-    for start in &starts {
-        for (at, _) in code.match_indices(start.as_str()) {
-            let inside = in_parentheses(&code[at + start.len()..]);
-            if inside.contains("target_") {
-                lines.push(code[..at].matches('\n').count() + 1);
-            }
-        }
-    }
-    lines.sort_unstable();
-    lines.dedup();
-    lines
-}
-
-fn without_comments(text: &str) -> String {
-    let keep = |line: &str| !line.trim_start().starts_with("//");
-    let lines = text.lines().map(|line| if keep(line) { line } else { "" });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-/// Up to the parenthesis that closes one opened before.
-fn in_parentheses(text: &str) -> &str {
-    let mut depth = 1;
-    for (at, c) in text.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return &text[..at];
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Spelt so that the check does not find it in this file.
-    fn gate(call: &str) -> String {
-        format!("{call}{}target_family = \"wasm\")", '(')
-    }
-
-    #[test]
-    fn every_form_of_the_switch_is_found() {
-        for call in ["cfg", "cfg_attr", "cfg!"] {
-            let text = format!("fn f() {{}}\n#[{}]\nfn g() {{}}", gate(call));
-            assert_eq!(gates(&text), [2], "{text}");
-            let nested = format!("#[{call}{}{})]", '(', gate("not"));
-            assert_eq!(gates(&nested), [1], "{nested}");
-        }
-        let long = format!("#[cfg{}\n    not(unix),\n    {}\n)]", '(', gate("not"));
-        assert_eq!(gates(&long), [1]);
-    }
-
-    #[test]
-    fn other_gates_and_comments_are_let_through() {
-        let comment = format!("// {}\n//! {}", gate("cfg"), gate("cfg"));
-        assert_eq!(gates(&comment), [0; 0]);
-        assert_eq!(
-            gates("#[cfg(test)] mod t { const X: &str = \"target_os\"; }"),
-            [0; 0]
-        );
-        assert_eq!(gates("#[cfg(unix)]"), [0; 0]);
-    }
+/// The faults of one gate, a line each, and what to do about them.
+fn report(mut faults: Vec<Fault>, advice: &str) -> Option<String> {
+    faults.sort();
+    faults.dedup();
+    let lines: String = faults
+        .iter()
+        .map(|fault| format!("    {}:{}: {}\n", fault.file, fault.line, fault.what))
+        .collect();
+    (!faults.is_empty()).then(|| format!("{lines}  {advice}\n"))
 }

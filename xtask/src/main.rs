@@ -57,7 +57,7 @@ fn main() -> ExitCode {
 }
 
 fn run(task: Task) -> Result<()> {
-    // Every path below is relative to the workspace, wherever the command was typed.
+    // All paths in this program are relative to the workspace, wherever the command was typed.
     std::env::set_current_dir(run::workspace_root())?;
     match task {
         Task::Setup(args) => setup::main(&args),

@@ -1,4 +1,4 @@
-//! `cargo xtask nat-report`: how soon two peers talk, and talk directly, whatever their NATs.
+//! `cargo xtask nat-report`: measures how soon two peers behind every pair of NATs talk, and talk directly.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs};
 
@@ -10,15 +10,15 @@ use crate::{
     setup::{self, For},
 };
 
-/// Where the table is kept, between these two lines.
+/// The page with the table, which stands between the lines `BEGIN` and `END`.
 const PAGE: &str = "docs/nat.md";
 const BEGIN: &str = "<!-- written by cargo xtask nat-report -->";
 const END: &str = "<!-- end -->";
 
-/// Where each run of a cell leaves its figures, an object a line.
+/// The file for the figures of each run of a cell, one JSON object a line.
 const FIGURES: &str = "target/nat-report.jsonl";
 const TESTS: &str = "cargo test --workspace --release --test nat --";
-/// The second half of the cells is the same with a delay.
+/// The end of the names of cells with a delay, each of which there is without one, too.
 const DELAYED: &str = "_20ms";
 
 #[derive(Debug, clap::Args)]
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     filter: Option<String>,
 }
 
-/// Everything is built in release mode: numbers of any other build mean nothing.
+/// Measures in a release build, as people run one.
 pub(crate) fn main(args: &Args) -> Result<()> {
     setup::set_up(For::Tests, false)?;
     let filter = format!("matrix::{}", args.filter.as_deref().unwrap_or_default());
@@ -52,7 +52,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
             .arg(format!("--test-threads={}", args.jobs))
             .hidden_env("PUNCHLINE_NAT_REPORT", &figures);
         if let Err(error) = tests.run() {
-            // The table tells how often each cell passed.
+            // A cell that failed is no reason to stop: the table shows how often each has passed.
             println!("{error:#}");
         }
     }
@@ -66,7 +66,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The names in a list of tests, without the delayed half of them.
+/// The names of the cells in a list of tests, without those with a delay.
 fn cells(list: &str) -> Vec<String> {
     list.lines()
         .filter_map(|line| line.strip_suffix(": test"))
@@ -76,7 +76,7 @@ fn cells(list: &str) -> Vec<String> {
         .collect()
 }
 
-/// What the runs of one cell gave.
+/// The figures of all runs of a cell.
 #[derive(Debug, Default)]
 struct Cell {
     transport: String,

@@ -1,7 +1,7 @@
-//! The check of all dependencies against deny.toml: licences and sources.
+//! Checks licences and sources of all dependencies against deny.toml.
 //!
-//! deny.toml is cargo-deny's format, and cargo-deny reads it too. But that takes minutes to build, so
-//! what must never go unnoticed is checked here.
+//! The file has cargo-deny's format, and cargo-deny reads it, too. But cargo-deny takes minutes to build, so what must
+//! never go unnoticed is checked here.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub(crate) fn check() -> Result<()> {
 struct Package {
     name: String,
     version: String,
-    /// Where it comes from; `None` is the default registry.
+    /// The source that it comes from; `None` for the default registry.
     source: Option<String>,
     licence: String,
 }
@@ -57,7 +57,7 @@ impl Package {
     }
 }
 
-/// Other than `cargo metadata`, this leaves out what no combination of our features uses.
+/// The tree of dependencies. Unlike `cargo metadata`, it leaves out packages that no combination of our features uses.
 fn tree() -> Result<String> {
     Cmd::new(
         "cargo tree --workspace --all-features --target all --edges normal,build,dev --prefix none",
@@ -66,7 +66,7 @@ fn tree() -> Result<String> {
     .read()
 }
 
-/// Lines like `name v1.2.3 (proc-macro) (source)|licence (*)`.
+/// Reads lines like `name v1.2.3 (proc-macro) (source)|licence (*)`.
 fn packages(tree: &str) -> Result<Vec<Package>> {
     let mut packages = Vec::new();
     for line in tree.lines().filter(|line| !line.is_empty()) {
@@ -99,7 +99,7 @@ fn packages(tree: &str) -> Result<Vec<Package>> {
 /// The licences of deny.toml.
 struct Policy {
     allowed: Vec<String>,
-    /// What one package may have besides.
+    /// Further licences that one package may have.
     exceptions: Vec<(String, Vec<String>)>,
 }
 
@@ -141,8 +141,8 @@ fn allowed_in(table: &toml::Value) -> Option<Vec<String>> {
     )
 }
 
-/// Whether an SPDX expression can be met by allowed licences alone. AND binds tighter than OR; the
-/// slash of old manifests is an OR. An empty or odd expression is met by nothing.
+/// Whether allowed licences alone satisfy an SPDX expression. AND binds tighter than OR, and the slash of old manifests is
+/// an OR. An empty or malformed expression is never satisfied.
 fn satisfied(expression: &str, allowed: &[String]) -> bool {
     let spaced = expression
         .replace('(', " ( ")
@@ -184,7 +184,8 @@ fn one(words: &mut Words<'_>, allowed: &[String]) -> Option<bool> {
     Some(allowed.contains(&licence))
 }
 
-/// Not refused: two versions of one library are their authors' to join. But they cost time and size.
+/// Counts packages that there are in several versions. They cost time and size, but are not refused: which version a
+/// library uses is up to its authors.
 fn duplicates(packages: &[Package]) -> String {
     let mut versions: BTreeMap<&str, usize> = BTreeMap::new();
     for package in packages {

@@ -1,4 +1,4 @@
-//! Running other programs, so that a failure names the command a person would type.
+//! Runs other programs. A failure names the command as a person would type it.
 
 use std::{
     env,
@@ -13,14 +13,14 @@ use anyhow::{Context, Result, bail};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cmd {
     env: Vec<(String, String)>,
-    /// Long, and seldom typed: not shown.
+    /// Variables that are left out where the command is shown: they are long, and nobody types them.
     hidden_env: Vec<(&'static str, OsString)>,
     dir: Option<&'static str>,
     words: Vec<String>,
 }
 
 impl Cmd {
-    /// `words` is the whole line, split at spaces.
+    /// A command of these words, which are separated by spaces.
     pub(crate) fn new(words: &str) -> Self {
         Self {
             env: Vec::new(),
@@ -45,19 +45,19 @@ impl Cmd {
         self
     }
 
-    /// As [`Self::env`], but not shown.
+    /// Sets a variable, and leaves it out where the command is shown.
     pub(crate) fn hidden_env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
         self.hidden_env.push((name, value.into()));
         self
     }
 
-    /// Runs it in this folder of the workspace.
+    /// Has the command run in a folder of the workspace.
     pub(crate) fn dir(mut self, dir: &'static str) -> Self {
         self.dir = Some(dir);
         self
     }
 
-    /// Runs it in this terminal.
+    /// Shows the command and runs it in this terminal.
     pub(crate) fn run(&self) -> Result<()> {
         println!("$ {self}");
         let status = self
@@ -70,7 +70,7 @@ impl Cmd {
         Ok(())
     }
 
-    /// Runs it and returns what it prints; its errors go to this terminal.
+    /// Runs the command, and returns what it prints. Its stderr goes to this terminal.
     pub(crate) fn read(&self) -> Result<String> {
         let output = self
             .command()
@@ -83,14 +83,14 @@ impl Cmd {
         String::from_utf8(output.stdout).with_context(|| format!("no text came from: {self}"))
     }
 
-    /// What it prints, if it runs and succeeds. Nothing is shown.
+    /// Runs the command without showing anything, and returns what it prints if it succeeds.
     pub(crate) fn read_quietly(&self) -> Option<String> {
         let output = self.command().stderr(Stdio::null()).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
         output.status.success().then_some(text)
     }
 
-    /// Whether it runs and succeeds. Nothing is shown.
+    /// Runs the command without showing anything, and returns whether it succeeds.
     pub(crate) fn succeeds(&self) -> bool {
         let quiet = self
             .command()
@@ -101,7 +101,7 @@ impl Cmd {
     }
 
     fn command(&self) -> Command {
-        // The very cargo that started us, not another one on PATH.
+        // The cargo that started this program, which may be another one than that on PATH.
         let program = match self.words[0].as_str() {
             "cargo" => env::var("CARGO").unwrap_or_else(|_| "cargo".into()),
             other => other.into(),
@@ -154,8 +154,8 @@ pub(crate) fn find_program(name: impl AsRef<OsStr>) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// What `cargo run` sets for the program that it starts. Some build scripts look at it too: with it,
-/// a cargo that we start would build again what a person's cargo has built.
+/// Whether `cargo run` has set a variable for the program that it starts. Some build scripts read these, too: a cargo
+/// that inherits them would build again what a person's cargo has built.
 fn is_of_our_package(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     ["CARGO_MANIFEST_", "CARGO_PKG_"]
@@ -193,13 +193,13 @@ mod tests {
     }
 
     #[test]
-    fn what_we_start_is_not_told_of_our_package() {
+    fn what_we_start_does_not_inherit_variables_of_our_package() {
         assert!(
             env::var_os("CARGO_MANIFEST_DIR").is_some(),
             "no cargo runs this"
         );
-        let told = Cmd::new("env").read().unwrap();
-        let of_us: Vec<_> = told
+        let inherited = Cmd::new("env").read().unwrap();
+        let of_us: Vec<_> = inherited
             .lines()
             .filter(|line| is_of_our_package(OsStr::new(line)))
             .collect();

@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: what the tests need beyond cargo, in one table.
+//! `cargo xtask setup`: finds and installs what the tests need beyond cargo, by one table.
 
 use std::{env, path::Path};
 
@@ -16,16 +16,16 @@ pub(crate) struct Args {
     check: bool,
 }
 
-/// What is to be done with it all.
+/// The purpose of a set-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum For {
-    /// Every test.
+    /// To run all tests.
     Tests,
-    /// Only the browser's package.
+    /// To build the browser's package, and no more.
     Web,
 }
 
-/// One thing that the tests need.
+/// Something that the tests need.
 struct Need {
     what: How,
     /// The browser's package needs it, too.
@@ -33,6 +33,7 @@ struct Need {
     why: &'static str,
 }
 
+/// How something is installed, and how it is found.
 enum How {
     /// A component of the toolchain, and the cargo subcommand it brings.
     Component {
@@ -48,7 +49,7 @@ enum How {
     },
     /// A program that cargo builds.
     Cargo(Tool),
-    /// What package.json names.
+    /// All packages of package.json.
     Npm,
 }
 
@@ -209,7 +210,7 @@ fn missing(purpose: For) -> Vec<&'static Need> {
     needs(purpose).filter(missing).collect()
 }
 
-/// An installer may succeed and yet not bring what it was asked for.
+/// Looks again after the installation: an installer may succeed and yet not bring what it was asked for.
 fn verify(purpose: For) -> Result<()> {
     let missing = missing(purpose);
     if !missing.is_empty() {
@@ -236,7 +237,7 @@ impl How {
                 .arg("--version")
                 .succeeds(),
             Self::Target(target) => has_target(target),
-            // Elsewhere the tests that need it are left out.
+            // On other systems the tests that need it are left out.
             Self::Debian { program, .. } => {
                 env::consts::OS != "linux" || run::find_program(program).is_some()
             }
@@ -245,7 +246,7 @@ impl How {
         }
     }
 
-    /// What rustup has to do; `None` if that is not rustup's business.
+    /// The command by which rustup installs it; `None` if rustup does not.
     fn rustup(&self) -> Option<Cmd> {
         match self {
             Self::Component { name, .. } => Some(Cmd::new("rustup component add").arg(*name)),
@@ -254,7 +255,7 @@ impl How {
         }
     }
 
-    /// What has to be typed where neither rustup nor apt-get is asked.
+    /// The command that installs it; `None` if rustup or apt-get does.
     fn other(&self) -> Option<Result<Cmd>> {
         match self {
             Self::Cargo(tool) => Some(tool.install()),
@@ -264,7 +265,7 @@ impl How {
     }
 }
 
-/// Asks the toolchain in use, which need not be rustup's.
+/// Whether the toolchain in use, which need not be rustup's, has a target.
 fn has_target(target: &str) -> bool {
     let sysroot = Cmd::new("rustc --print sysroot").read();
     sysroot.is_ok_and(|dir| {
@@ -308,7 +309,7 @@ fn install_debian_packages(missing: &[&Need]) -> Result<()> {
         );
     }
     println!("set-up: installing by apt-get: {}", packages.join(", "));
-    // A stale list may still name what is wanted, so the install decides whether this failed.
+    // Not fatal: an old list may still name the package, and the install shows whether it does.
     if let Err(error) = Cmd::new("apt-get update --quiet").run() {
         println!("set-up: {error}");
     }
@@ -326,7 +327,7 @@ fn install_tools(missing: &[&Need]) -> Result<()> {
     Ok(())
 }
 
-/// The commands that would install it all, for whoever has to type them.
+/// The commands that install all that is missing, for a person to type.
 fn by_hand(missing: &[&Need]) -> Vec<String> {
     let mut commands: Vec<String> = missing
         .iter()

@@ -29,7 +29,7 @@ enum Step {
     Setup,
     /// The code is formatted.
     Fmt,
-    /// `cfg(target…)` stands only where it may.
+    /// Imports follow the arrows of ARCHITECTURE.md, pure code is pure, and `cfg(target…)` stands where it may.
     Gates,
     /// Licences and sources of all dependencies, as deny.toml allows them.
     Policy,
@@ -78,7 +78,7 @@ impl Step {
             Self::Fmt => Cmd::new("cargo fmt --all --check").run(),
             Self::Gates => gates::check(),
             Self::Policy => policy::check(),
-            // With the page in the binary; the tests build the program without.
+            // With the page in the binary, which the tests' build leaves out.
             Self::Clippy => cargo(
                 "clippy --workspace --all-targets --features native/embed",
                 ci,
@@ -103,7 +103,7 @@ impl Step {
     }
 }
 
-/// Clippy includes all that `cargo check` finds.
+/// Runs clippy, which includes all that `cargo check` finds.
 fn wasm(ci: bool) -> Result<()> {
     let conf = run::workspace_root().join("xtask/clippy-wasm");
     cargo(
@@ -119,7 +119,7 @@ fn types() -> Result<()> {
     with_tools(Cmd::new("tsc --project web/example")).run()
 }
 
-/// As small as the package itself, so that both are built once.
+/// Tests in release mode, as the package itself is built, so that dependencies are compiled once for both.
 fn wasm_test(ci: bool) -> Result<()> {
     let Some(driver) = run::find_program("chromedriver") else {
         println!("left out: chromedriver is not here");
@@ -136,16 +136,16 @@ fn wasm_test(ci: bool) -> Result<()> {
     without_our_paths(with_tools(cmd)).run()
 }
 
-/// All of them take a few seconds.
+/// When to give up on the tests. They take a few seconds.
 const WASM_TEST_SECONDS: &str = "300";
 
-/// The program that the tests before have built, too.
+/// Runs the tests in Chromium, with the program that the tests before have built.
 fn browser(ci: bool) -> Result<()> {
     if run::find_program("chromium").is_none() {
         println!("left out: chromium is not here");
         return Ok(());
     }
-    // Without the tests, whose packages ask for more of some libraries, these would be compiled anew.
+    // With the tests, as they are: they enable features of libraries, which would be compiled anew without.
     cargo("build --workspace --bins --tests", ci).run()?;
     let program = run::workspace_root().join("target/debug/punchline");
     let mut files: Vec<_> = fs::read_dir("tests/browser")?
@@ -159,7 +159,8 @@ fn browser(ci: bool) -> Result<()> {
         .run()
 }
 
-/// CI builds exactly what is committed, and once: there is nothing to be incremental for.
+/// A cargo command. In CI it builds exactly what is committed, and without incremental compilation, which helps only
+/// later builds.
 fn cargo(words: &str, ci: bool) -> Cmd {
     let cmd = Cmd::new("cargo").args(words.split_whitespace());
     if ci {

@@ -1,4 +1,4 @@
-//! Tools that cargo builds, and npm's. They live in the workspace and leave the machine's own alone.
+//! Tools that cargo builds, and npm's. They are installed below the workspace; the machine's own tools stay as they are.
 
 use std::{env, fs, path::PathBuf};
 
@@ -13,7 +13,7 @@ pub(crate) const WASM_PACK: Tool = Tool {
     version: Version::Is("0.15.1"),
 };
 
-/// What wasm-pack runs, and what runs tests in a browser.
+/// Makes the JavaScript for a wasm file (wasm-pack runs it), and runs tests in a browser.
 pub(crate) const WASM_BINDGEN: Tool = Tool {
     package: "wasm-bindgen-cli",
     program: "wasm-bindgen",
@@ -31,7 +31,7 @@ pub(crate) struct Tool {
 #[derive(Debug, Clone, Copy)]
 enum Version {
     Is(&'static str),
-    /// That of a package in Cargo.lock: another one could not read what we build.
+    /// The version of a package in Cargo.lock: the tool can read only what the library of its own version has written.
     As(&'static str),
 }
 
@@ -40,12 +40,12 @@ impl Tool {
         let Ok(version) = self.version() else {
             return false;
         };
-        let told = with_tools(Cmd::new(self.program).arg("--version")).read_quietly();
-        told.is_some_and(|text| text.split_whitespace().nth(1) == Some(version.as_str()))
+        let printed = with_tools(Cmd::new(self.program).arg("--version")).read_quietly();
+        printed.is_some_and(|text| text.split_whitespace().nth(1) == Some(version.as_str()))
     }
 
-    /// Unoptimised, which takes a third of the time and suffices, and without the lock file that
-    /// comes along, which names versions that are gone.
+    /// The command that installs the tool. It builds without optimisation, in a third of the time, and without the
+    /// tool's own lock file, which names versions that are gone.
     pub(crate) fn install(&self) -> Result<Cmd> {
         let version = self.version()?;
         let dir = dir().to_string_lossy().into_owned();
@@ -63,7 +63,7 @@ impl Tool {
     }
 }
 
-/// The command, with our tools before the machine's.
+/// Has a command find the tools of the workspace before those of the machine.
 pub(crate) fn with_tools(cmd: Cmd) -> Cmd {
     let path = env::var_os("PATH").unwrap_or_default();
     let ours = [
@@ -77,8 +77,8 @@ pub(crate) fn with_tools(cmd: Cmd) -> Cmd {
     }
 }
 
-/// Leaves this machine's folders out of what cargo builds: panics name files by them. The wasm is
-/// the same wherever it is built, and a little smaller.
+/// Leaves this machine's folders out of what cargo builds, where panics name files by them. So the wasm is the same
+/// wherever it is built, and a little smaller.
 pub(crate) fn without_our_paths(cmd: Cmd) -> Cmd {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo_home = cargo_home.or_else(|| Some(env::home_dir()?.join(".cargo")));
@@ -89,7 +89,7 @@ pub(crate) fn without_our_paths(cmd: Cmd) -> Cmd {
         .flatten()
         .map(|registry| format!("--remap-path-prefix={}/=", registry.path().display()))
         .collect();
-    // The order in which a folder is listed must not make cargo build again.
+    // Sorted: flags in another order would have cargo build again.
     flags.sort_unstable();
     cmd.hidden_env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
 }

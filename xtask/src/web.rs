@@ -10,18 +10,18 @@ use crate::{
     tools::{with_tools, without_our_paths},
 };
 
-/// What a tab has to download before it can do anything, as brotli has it. A page on a phone's
-/// network loads this in a second or two.
+/// The budget: the most bytes of wasm that a tab has to download, compressed by brotli. A phone's network carries
+/// this in a second or two.
 const MAX_WASM_BROTLI: u64 = 380_000;
 
 const WWW: &str = "www";
 const PKG: &str = "www/pkg";
 const WASM: &str = "web_bg.wasm";
-/// The wasm as wasm-pack left it the last time, to do nothing twice.
+/// The wasm as wasm-pack left it the last time. If it is the same again, what is in www/pkg stays.
 const LAST: &str = "target/web-last.wasm";
-/// Compressed beforehand for the relay's HTTP server.
+/// Files of the package that are compressed here, so that the relay's HTTP server need not do it.
 const COMPRESSED: &[&str] = &[WASM, "web.js"];
-/// So are the page's own files of these kinds.
+/// The kinds of the page's own files that are compressed, too.
 const PAGE_KINDS: &[&str] = &["css", "html", "js", "svg"];
 
 #[derive(Debug, clap::Args)]
@@ -45,7 +45,7 @@ pub(crate) fn build(dev: bool, ci: bool) -> Result<()> {
     if !dev && unchanged && complete() {
         println!("unchanged since it was optimised");
     } else {
-        // What is there may be half of another build.
+        // From here until the end, www/pkg may hold half of a build.
         let _ = fs::remove_file(LAST);
         replace(out)?;
         if !dev {
@@ -58,7 +58,7 @@ pub(crate) fn build(dev: bool, ci: bool) -> Result<()> {
     if dev { Ok(()) } else { check_budget() }
 }
 
-/// The command that works without this program, too, but for the folder.
+/// Runs wasm-pack as a person would without this program, into another folder.
 fn wasm_pack(dev: bool, ci: bool) -> Result<()> {
     let mut cmd = Cmd::new("wasm-pack build web --target web --out-dir ../target/web-pkg");
     if dev {
@@ -78,7 +78,7 @@ fn complete() -> bool {
         })
 }
 
-/// Puts the files where the page looks for them, without those of an earlier build.
+/// Puts the files where the page looks for them, and removes those of an earlier build.
 fn replace(out: &Path) -> Result<()> {
     if Path::new(PKG).exists() {
         fs::remove_dir_all(PKG).context("cannot empty www/pkg")?;
@@ -97,7 +97,7 @@ fn replace(out: &Path) -> Result<()> {
 fn optimise() -> Result<()> {
     let wasm = format!("{PKG}/{WASM}");
     with_tools(
-        // By name, functions of one kind stand side by side, and compress better.
+        // Sorted by name, functions of one kind are neighbours, which compresses better.
         Cmd::new("wasm-opt -Oz --converge --reorder-functions-by-name")
             .args(["--strip-producers", "--strip-target-features"])
             .args([&wasm, "-o", &wasm]),
@@ -110,7 +110,8 @@ fn compress() -> Result<()> {
     Cmd::new("node xtask/compress.mjs").args(files).run()
 }
 
-/// The relay leaves out what is older than its original, so nothing goes wrong if that changes.
+/// Compresses the page's own files. If one is changed later, the relay serves it uncompressed, as the compressed file is
+/// older.
 fn compress_page() -> Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(WWW)? {

@@ -1,4 +1,4 @@
-//! What is typed, and what comes of it.
+//! Command lines, and what they are parsed to.
 
 mod relay_settings;
 
@@ -20,7 +20,7 @@ fn peer(words: &[&str]) -> PeerArgs {
     }
 }
 
-pub(crate) fn relay(words: &[&str]) -> Settings {
+fn relay(words: &[&str]) -> Settings {
     let words: Vec<_> = std::iter::once("relay")
         .chain(words.iter().copied())
         .collect();
@@ -30,7 +30,7 @@ pub(crate) fn relay(words: &[&str]) -> Settings {
     }
 }
 
-/// The complaint about wrong arguments: always one line that a person can read.
+/// The error for wrong arguments, which is always one line of text.
 fn complaint(words: &[&str]) -> String {
     let line = parse_words(words).unwrap_err().to_string();
     assert!(!line.contains('\n'), "{line:?}");

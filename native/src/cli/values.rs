@@ -1,34 +1,18 @@
-//! Values of options: each parser says in one line what it wants.
-
-use std::{fmt, str::FromStr, time::Duration};
+//! Parsers for the values of options. Each error says in one line what the option takes.
 
 use axum::http::Uri;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use punchline::{address::has_circuit, config::MAX_NAMESPACE_BYTES};
-use serde::{Deserialize, Deserializer, de::Error as _};
 
 const EXAMPLE: &str = "/ip4/192.0.2.7/udp/45678/quic-v1";
 
-/// What `--relay` takes.
+/// The value of `--relay`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RelaySpec {
     /// The relay's address.
     Address(Multiaddr),
-    /// Where its `/bootstrap.json` is: scheme and authority, without a path.
+    /// The URL of its web host, whose `/bootstrap.json` has its addresses.
     Url(Uri),
-}
-
-/// A length of time; 0 stands for "off" or "unlimited", which is `None`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Period(pub(crate) Option<Duration>);
-
-/// A rate limit: a bucket of so many, and one more each interval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rate {
-    /// What may be used at once.
-    pub(crate) burst: std::num::NonZeroU32,
-    /// How long one more takes.
-    pub(crate) interval: Duration,
 }
 
 /// A multiaddr of any shape.
@@ -43,7 +27,7 @@ pub(crate) fn dial_address(text: &str) -> Result<Multiaddr, String> {
         return Err("to run a relay put it first: punchline relay [OPTIONS]".into());
     }
     let address = multiaddr(text)?;
-    transport_of(&address, false)?;
+    check_transport(&address, false)?;
     Ok(address)
 }
 
@@ -61,7 +45,7 @@ pub(crate) fn listen_address(text: &str) -> Result<Multiaddr, String> {
             "an address to listen on starts with /ip4 or /ip6, as /ip4/0.0.0.0/tcp/4001".into(),
         );
     }
-    transport_of(&address, true)?;
+    check_transport(&address, true)?;
     Ok(address)
 }
 
@@ -69,7 +53,7 @@ pub(crate) fn listen_address(text: &str) -> Result<Multiaddr, String> {
 pub(crate) fn relay(text: &str) -> Result<RelaySpec, String> {
     if text.starts_with('/') {
         let address = multiaddr(text)?;
-        transport_of(&address, false)?;
+        check_transport(&address, false)?;
         return Ok(RelaySpec::Address(address));
     }
     let wanted = || {
@@ -99,16 +83,8 @@ pub(crate) fn seed(text: &str) -> Result<u8, String> {
         .map_err(|_| "a seed is a number from 0 to 255".into())
 }
 
-/// How many of something: at least one.
-pub(crate) fn count(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(count) if count > 0 => Ok(count),
-        _ => Err("a count is a whole number, at least 1".into()),
-    }
-}
-
-/// An address has to name a port of a transport that we have.
-fn transport_of(address: &Multiaddr, any_port: bool) -> Result<(), String> {
+/// Checks that an address names a host and a port of a transport that this program has. Port 0 stands for any port.
+fn check_transport(address: &Multiaddr, any_port: bool) -> Result<(), String> {
     let mut parts = address.iter().skip(1);
     let first = address.iter().next();
     if matches!(first, Some(Protocol::Dnsaddr(_))) {
@@ -140,66 +116,4 @@ fn transport_of(address: &Multiaddr, any_port: bool) -> Result<(), String> {
         return Err("nothing can be dialled at port 0".into());
     }
     Ok(())
-}
-
-impl FromStr for Period {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.trim() == "0" {
-            return Ok(Self(None));
-        }
-        let duration = humantime::parse_duration(text)
-            .map_err(|_| "a duration is a number and a unit: 500ms, 10s, 5m, 1h; 0 = none")?;
-        Ok(Self((!duration.is_zero()).then_some(duration)))
-    }
-}
-
-impl FromStr for Rate {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wanted = "a rate is BURST/INTERVAL, as 60/10s: 60 at once, and one more each 10 s";
-        let (burst, interval) = text.split_once('/').ok_or(wanted)?;
-        let interval = humantime::parse_duration(interval).map_err(|_| wanted)?;
-        // The limiter counts in microseconds.
-        if interval < Duration::from_micros(1) {
-            return Err(wanted.into());
-        }
-        Ok(Self {
-            burst: burst.trim().parse().map_err(|_| wanted)?,
-            interval,
-        })
-    }
-}
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let interval = humantime::format_duration(self.interval);
-        write!(f, "{}/{interval}", self.burst)
-    }
-}
-
-impl<'de> Deserialize<'de> for Period {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// A bare 0 needs no unit, in a file as on the command line.
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Value {
-            Number(u64),
-            Text(String),
-        }
-        let text = match Value::deserialize(deserializer)? {
-            Value::Number(number) => number.to_string(),
-            Value::Text(text) => text,
-        };
-        text.parse().map_err(D::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for Rate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(D::Error::custom)
-    }
 }

@@ -1,4 +1,7 @@
-//! Where a relay is: its addresses, as numbers, and its STUN servers.
+//! Finds a relay: its addresses with names resolved, and its STUN servers.
+//!
+//! A relay's `/bootstrap.json` has both. Without an answer they are guessed from the port that was given, because a
+//! relay's ports follow one another (docs/operating.md).
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -16,36 +19,38 @@ use tokio::{net, task, time};
 use super::verdict::WEB_PORTS;
 use crate::{
     cli::RelaySpec,
-    peer::bootstrap::{self, Found},
+    common::bootstrap::{self, Answer},
 };
 
-/// How long a relay's HTTP server may take …
+/// How long a relay's HTTP server may take.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(3);
-/// … and the look-up of one name.
+/// How long the look-up of one name may take.
 const NAME_TIMEOUT: Duration = Duration::from_secs(2);
-/// Addresses of one name that are tried.
+/// How many addresses of one name are tried.
 const MAX_IPS_PER_NAME: usize = 4;
-/// Addresses that are tried for each transport of a relay, of IPv4 and of IPv6: with 3 transports
-/// there are 12 connections to it at most, fewer than it allows.
+/// How many addresses are tried for each transport of a relay over IPv4, and over IPv6. With three transports that
+/// makes 12 connections to a relay, fewer than it allows a peer.
 const MAX_PER_KIND: usize = 2;
-/// STUN servers of one relay that are asked: 2 ports, and a few addresses.
+/// How many STUN servers of one relay are asked: two ports at a few addresses.
 const MAX_STUN_SERVERS: usize = 8;
-/// STUN ports of one relay that are asked.
+/// How many STUN ports of one relay are asked.
 const MAX_STUN_PORTS: usize = 4;
 
 /// A relay, as far as it could be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
+    /// The command line's text for it.
     pub(crate) given: String,
     pub(crate) peer: Option<PeerId>,
-    /// Where to dial it.
+    /// The addresses to dial.
     pub(crate) addresses: Vec<Multiaddr>,
+    /// The STUN servers to ask.
     pub(crate) stun: Vec<SocketAddr>,
-    /// The port of its HTTP server, or why that did not answer; `None`: not asked.
+    /// The port of its HTTP server, or why that did not answer; `None` if it was not asked.
     pub(crate) http: Option<Result<u16, String>>,
 }
 
-/// As it was given.
+/// The text of a relay as it was given.
 pub(crate) fn name(spec: &RelaySpec) -> String {
     match spec {
         RelaySpec::Address(address) => address.to_string(),
@@ -53,7 +58,7 @@ pub(crate) fn name(spec: &RelaySpec) -> String {
     }
 }
 
-/// Finds one. It takes up to 5 s.
+/// Finds one relay. That takes up to 5 s.
 pub(crate) async fn find(spec: RelaySpec) -> Target {
     let given = name(&spec);
     let plan = match &spec {
@@ -68,7 +73,7 @@ pub(crate) async fn find(spec: RelaySpec) -> Target {
     let (peer, addresses, ports) = plan.with(asked.as_ref());
     let http = match (asked, plan.ask.as_ref().and_then(http_port)) {
         (Some(Ok(_)), Some(port)) => Some(Ok(port)),
-        // Nobody said that there is one.
+        // The URL was a guess: there may be no HTTP server.
         (Some(Err(_)), _) if by_address => None,
         (Some(Err(reason)), _) => Some(Err(reason)),
         _ => None,
@@ -83,20 +88,20 @@ pub(crate) async fn find(spec: RelaySpec) -> Target {
     }
 }
 
-/// What there is to go by.
+/// What is known of a relay before its HTTP server was asked.
 #[derive(Debug, Default)]
 struct Plan {
-    /// The server to ask.
+    /// The HTTP server to ask.
     ask: Option<Uri>,
     peer: Option<PeerId>,
-    /// Where the relay is known to be, or likely is.
+    /// The address that was given, or guesses.
     addresses: Vec<Multiaddr>,
-    /// Where its STUN servers likely are.
+    /// Guesses.
     stun_ports: Vec<u16>,
 }
 
 impl Plan {
-    /// A relay's HTTP server is at the port N+2 of the relay.
+    /// By a relay's URL, whose port is N+2.
     fn of_url(url: &Uri) -> Self {
         let port = url.port_u16().filter(|port| !WEB_PORTS.contains(port));
         let base = port.and_then(|port| port.checked_sub(2));
@@ -113,6 +118,7 @@ impl Plan {
         }
     }
 
+    /// By a relay's address, whose port is N, or N+1 for a WebSocket.
     fn of_address(address: &Multiaddr) -> Self {
         let base = base_port(address);
         let ask = host_of(address)
@@ -126,34 +132,34 @@ impl Plan {
         }
     }
 
-    /// What is known with the server's answer.
+    /// The peer id, addresses and STUN ports, after the server was asked.
     fn with(
         &self,
-        asked: Option<&Result<Found, String>>,
+        asked: Option<&Result<Answer, String>>,
     ) -> (Option<PeerId>, Vec<Multiaddr>, Vec<u16>) {
         match asked {
-            // Else another relay has its port there.
-            Some(Ok(found)) if self.peer.is_none() || self.peer == found.relay.peer => {
-                let mut addresses = found.relay.addresses.clone();
+            // With another peer id it is the server of another relay.
+            Some(Ok(answer)) if self.peer.is_none() || self.peer == answer.relay.peer => {
+                let mut addresses = answer.relay.addresses.clone();
                 let given = self.addresses.iter().filter(|_| self.is_certain());
                 addresses.splice(0..0, given.cloned());
-                let ports = match found.stun_ports.is_empty() {
+                let ports = match answer.stun_ports.is_empty() {
                     true => &self.stun_ports,
-                    false => &found.stun_ports,
+                    false => &answer.stun_ports,
                 };
-                (found.relay.peer, addresses, ports.clone())
+                (answer.relay.peer, addresses, ports.clone())
             }
             _ => (self.peer, self.addresses.clone(), self.stun_ports.clone()),
         }
     }
 
-    /// Whether the address was given, not guessed.
+    /// Whether the address was given. Guesses are three, or none.
     fn is_certain(&self) -> bool {
         self.addresses.len() == 1
     }
 }
 
-/// By docs/operating.md.
+/// The addresses of a relay with this base port, as docs/operating.md lists them.
 fn usual_addresses(host: &Protocol<'static>, base: u16) -> Vec<Multiaddr> {
     let at = |rest: &[Protocol<'static>]| {
         std::iter::once(host)
@@ -168,12 +174,12 @@ fn usual_addresses(host: &Protocol<'static>, base: u16) -> Vec<Multiaddr> {
     ]
 }
 
-/// By docs/operating.md.
+/// Its STUN ports.
 fn usual_stun_ports(base: u16) -> Vec<u16> {
     vec![base + 2, base + 3]
 }
 
-/// The port that a relay's others are counted from, if it has the usual ones.
+/// The base port N of a relay by one of its addresses; `None` for an address that is not the relay's own.
 fn base_port(address: &Multiaddr) -> Option<u16> {
     let port = port_of(address)?;
     let base = match Transport::of(address) {
@@ -185,14 +191,14 @@ fn base_port(address: &Multiaddr) -> Option<u16> {
     has_usual_ports.then_some(base)
 }
 
-/// What a proxy serves is elsewhere.
+/// Whether there is no TLS, which only a proxy in front of the relay has.
 fn is_plain(part: Protocol<'_>) -> bool {
     !matches!(part, Protocol::Wss(_) | Protocol::Tls)
 }
 
-async fn ask(url: Uri) -> Result<Found, String> {
-    let asking = task::spawn_blocking(move || bootstrap::ask(&url, HTTP_TIMEOUT));
-    // A name is looked up by the system, which has limits of its own.
+async fn ask(url: Uri) -> Result<Answer, String> {
+    let asking = task::spawn_blocking(move || bootstrap::fetch(&url, HTTP_TIMEOUT));
+    // The time limit of the request does not cover the system's look-up of a name.
     match time::timeout(HTTP_TIMEOUT, asking).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(e)) => Err(e.to_string()),
@@ -215,8 +221,8 @@ fn host(name: &str) -> Protocol<'static> {
     }
 }
 
-/// The addresses with numbers for names, and the numbers. A secure WebSocket keeps its name: its
-/// certificate is for that.
+/// The addresses with their names resolved, and the IP addresses. A secure WebSocket keeps its name, which its
+/// certificate is for.
 async fn resolve(addresses: Vec<Multiaddr>) -> (Vec<Multiaddr>, Vec<IpAddr>) {
     let mut known: Vec<(String, Vec<IpAddr>)> = Vec::new();
     let (mut resolved, mut hosts) = (Vec::new(), Vec::new());
@@ -273,7 +279,7 @@ async fn look_up(name: &str) -> Vec<IpAddr> {
     ips.into_iter().take(MAX_IPS_PER_NAME).collect()
 }
 
-/// The first of each transport and family, and no address twice.
+/// The first few addresses of each transport and family, without duplicates.
 fn choose(addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
     let mut chosen: Vec<Multiaddr> = Vec::new();
     for address in addresses {

@@ -1,21 +1,22 @@
-//! What kind of NAT there is, from how several places saw the same socket.
+//! The kind of a NAT, from how several servers saw one socket: its mapping behaviour in the words of RFC 4787, 4.1.
 
 use super::{
+    observations::Mapping,
     report::{Nat, Port, SeenFrom},
-    seen::Mapped,
 };
 
-/// From a socket that asked by STUN and another one that spoke QUIC: each has mappings of its own,
-/// so the two are not mixed. The one that more places saw decides.
-pub(crate) fn of_udp(stun: &[Mapped], quic: &[Mapped]) -> (Nat, SeenFrom, Vec<Mapped>) {
+/// The kind for UDP, from a socket that asked by STUN and another that spoke QUIC.
+///
+/// A NAT maps each socket by itself, so their mappings are not compared. The socket that more places saw decides.
+pub(crate) fn of_udp(stun: &[Mapping], quic: &[Mapping]) -> (Nat, SeenFrom, Vec<Mapping>) {
     let by_stun = of(stun);
     let by_quic = of(quic);
     let is_better = rank(by_quic.1) > rank(by_stun.1) && by_stun.0 != Nat::None;
     if is_better { by_quic } else { by_stun }
 }
 
-/// From what was seen of one socket, with what counted.
-pub(crate) fn of(seen: &[Mapped]) -> (Nat, SeenFrom, Vec<Mapped>) {
+/// The kind for one socket, the places it was seen from, and the mappings that counted.
+pub(crate) fn of(seen: &[Mapping]) -> (Nat, SeenFrom, Vec<Mapping>) {
     let used = beyond_the_nat(seen);
     let (Some(first), from) = (used.first().copied(), seen_from(&used)) else {
         return (Nat::NotSeen, SeenFrom::Nowhere, used);
@@ -33,11 +34,12 @@ pub(crate) fn of(seen: &[Mapped]) -> (Nat, SeenFrom, Vec<Mapped>) {
     (nat, from, used)
 }
 
-/// A relay in our own network sees our own address and nothing of the NAT that others are behind:
-/// it counts only if everyone sees that.
+/// The mappings that say something about a NAT.
 ///
-/// A machine with two ways out has two own addresses; what came by the first is compared.
-fn beyond_the_nat(seen: &[Mapped]) -> Vec<Mapped> {
+/// A relay inside this network sees the socket's own address, whatever NAT is further out, so that counts only if
+/// nobody saw another. And a machine with two ways out has two own addresses, of which only the first one's mappings
+/// are compared.
+fn beyond_the_nat(seen: &[Mapping]) -> Vec<Mapping> {
     let translated: Vec<_> = seen.iter().filter(|m| m.outside != m.local).collect();
     let used: Vec<_> = match translated.is_empty() {
         true => seen.iter().collect(),
@@ -52,7 +54,7 @@ fn beyond_the_nat(seen: &[Mapped]) -> Vec<Mapped> {
         .collect()
 }
 
-fn seen_from(used: &[Mapped]) -> SeenFrom {
+fn seen_from(used: &[Mapping]) -> SeenFrom {
     let Some(first) = used.first() else {
         return SeenFrom::Nowhere;
     };
@@ -76,8 +78,8 @@ const fn rank(from: SeenFrom) -> u8 {
 mod tests {
     use super::*;
 
-    fn mapped(server: &str, local: &str, outside: &str) -> Mapped {
-        Mapped {
+    fn mapped(server: &str, local: &str, outside: &str) -> Mapping {
+        Mapping {
             server: server.parse().unwrap(),
             local: local.parse().unwrap(),
             outside: outside.parse().unwrap(),

@@ -1,4 +1,4 @@
-//! What the doctor found: the object that `--json` prints, and what text is made of.
+//! The doctor's report: what `--json` prints, and what the text is made of.
 //!
 //! docs/operating.md describes each field.
 
@@ -8,7 +8,7 @@ use libp2p::{Multiaddr, PeerId};
 use punchline::path::Transport;
 use serde::Serialize;
 
-/// All findings. The field `event` is `doctor`.
+/// All findings. In JSON the field `event` is `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename = "doctor")]
 pub(crate) struct Report {
@@ -20,18 +20,18 @@ pub(crate) struct Report {
     pub(crate) ipv4: Family,
     pub(crate) ipv6: Family,
     pub(crate) from_outside: FromOutside,
-    /// In the order they were given.
+    /// In the order of the command line.
     pub(crate) relays: Vec<Relay>,
     pub(crate) paths: Paths,
     pub(crate) result: Verdict,
-    /// Of the process.
+    /// The exit status of the process.
     pub(crate) exit_status: u8,
     pub(crate) notes: Vec<Note>,
-    /// What to do now: commands, or a sentence.
+    /// What to do next: commands or sentences.
     pub(crate) next: Vec<String>,
 }
 
-/// Whether packets of a kind get out of this network, and an answer back in.
+/// Whether packets get out of this network, and answers back in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Passes {
@@ -39,28 +39,28 @@ pub(crate) enum Passes {
     /// Only to the ports that the web uses: 80 and 443.
     WebPorts,
     No,
-    /// There was nobody to ask.
+    /// No server was asked.
     Unknown,
 }
 
 /// One of IPv4 and IPv6.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Family {
-    /// Whether anything was reached by it.
+    /// Whether any server was reached by it.
     pub(crate) works: Answer,
-    /// Our own address, if there is a way out of this machine.
+    /// This machine's own address; `None` without a route.
     pub(crate) own: Option<IpAddr>,
     /// The address that others see.
     pub(crate) outside: Option<IpAddr>,
     /// What a NAT makes of a UDP port.
     pub(crate) nat: Nat,
-    /// From where that was seen.
+    /// The places that saw it.
     pub(crate) seen_from: SeenFrom,
     /// What a NAT makes of a TCP port.
     pub(crate) tcp_nat: Nat,
 }
 
-/// Yes, no, or not known.
+/// A finding that may be unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
@@ -73,19 +73,19 @@ pub(crate) enum Answer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Nat {
-    /// Nothing: there is none on the way.
+    /// No NAT: the server saw the socket's own address.
     None,
-    /// The same address and port, whoever is talked to.
+    /// One address and port for all destinations.
     EndpointIndependent { port: Port },
     /// Another one for each destination.
     Symmetric,
-    /// There is one, but only one place to see it from.
+    /// There is a NAT, and only one place to see it from.
     Unknown { port: Port },
-    /// Nobody told.
+    /// No server answered.
     NotSeen,
 }
 
-/// Whether the port outside is our own.
+/// Whether a NAT keeps the number of the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Port {
@@ -105,7 +105,7 @@ pub(crate) enum SeenFrom {
     Nowhere,
 }
 
-/// Whether others can connect to us without our doing.
+/// Whether others can connect to this machine by themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct FromOutside {
     pub(crate) reachable: Answer,
@@ -116,14 +116,14 @@ pub(crate) struct FromOutside {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Tested {
     pub(crate) address: Multiaddr,
-    /// `no` also if the relay had not come through in time.
+    /// `no` as well if no relay had connected in time.
     pub(crate) reachable: Answer,
 }
 
 /// One relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Relay {
-    /// As it was given.
+    /// The command line's text for it.
     pub(crate) given: String,
     pub(crate) peer: Option<PeerId>,
     pub(crate) reached: bool,
@@ -132,7 +132,7 @@ pub(crate) struct Relay {
     pub(crate) transports: Vec<ByTransport>,
 }
 
-/// The best of a relay's addresses of one transport.
+/// The best attempt to reach a relay by one transport.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ByTransport {
     pub(crate) transport: Transport,
@@ -141,7 +141,7 @@ pub(crate) struct ByTransport {
     pub(crate) state: State,
 }
 
-/// Whether it leads to the relay.
+/// Whether the address leads to the relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub(crate) enum State {
@@ -151,20 +151,20 @@ pub(crate) enum State {
     Failed {
         reason: String,
     },
-    /// For browsers: a terminal has no WebRTC.
+    /// For browsers only: a terminal has no WebRTC.
     NotDialable,
 }
 
-/// What to expect with others.
+/// The paths to expect to other peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Paths {
-    /// With a peer that can be reached from outside.
+    /// To a peer that can be reached from outside.
     pub(crate) reachable_peer: Expected,
-    /// With a peer in a network like this one.
+    /// To a peer in a network like this one.
     pub(crate) same_kind: Expected,
 }
 
-/// A path that can be expected.
+/// A path to expect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Expected {
@@ -174,25 +174,25 @@ pub(crate) enum Expected {
     Unknown,
 }
 
-/// All in all.
+/// The result of it all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Verdict {
     /// A direct path to some peer is possible.
     Direct,
-    /// Others can be talked to through a relay only.
+    /// Other peers can be reached through a relay only.
     Relayed,
     /// Nothing is known to work.
     None,
 }
 
-/// What one should know about the findings.
+/// A note on how far the findings go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Note {
     NoRelayGiven,
     NoRelayReached,
-    /// The kind of NAT cannot be told from one place.
+    /// Only one place saw the NAT, which leaves its kind open.
     OneObservationPoint,
     /// Nothing beyond this machine was tested.
     RelayOnThisMachine,

@@ -1,4 +1,4 @@
-//! Asks several STUN servers from one socket how they see it.
+//! A STUN client (RFC 8489) that asks several servers from one socket which address they see.
 
 use std::{
     io,
@@ -17,17 +17,17 @@ use tokio::{
     time::{self, Instant},
 };
 
-use super::seen::Mapped;
+use super::observations::Mapping;
 
 /// How long answers may take, lost packets included.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// A question without an answer is asked again after this time.
+/// The pause before a request without an answer is sent again.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
-/// Longer answers are cut, and then are none.
+/// The longest answer; a longer one is cut off and then ignored.
 const MAX_ANSWER_BYTES: usize = 1_500;
 
-/// Asks all of them, which are of one family. What has not been answered in time is missing.
-pub(crate) async fn ask(servers: Vec<SocketAddr>) -> Vec<Mapped> {
+/// Asks these servers, which are of one IP family. A server without an answer in time is missing from the result.
+pub(crate) async fn ask(servers: Vec<SocketAddr>) -> Vec<Mapping> {
     let mut seen = Vec::new();
     if let Some(first) = servers.first()
         && let Err(error) = ask_all(*first, &servers, &mut seen).await
@@ -40,17 +40,18 @@ pub(crate) async fn ask(servers: Vec<SocketAddr>) -> Vec<Mapped> {
 async fn ask_all(
     first: SocketAddr,
     servers: &[SocketAddr],
-    seen: &mut Vec<Mapped>,
+    seen: &mut Vec<Mapping>,
 ) -> io::Result<()> {
     let socket = UdpSocket::bind(SocketAddr::new(unspecified(first), 0)).await?;
     let port = socket.local_addr()?.port();
-    let mut open: Vec<(SocketAddr, Message)> = servers.iter().map(|s| (*s, question())).collect();
+    let mut open: Vec<(SocketAddr, Message)> =
+        servers.iter().map(|s| (*s, binding_request())).collect();
     let end = Instant::now() + TIMEOUT;
     let mut buffer = [0; MAX_ANSWER_BYTES];
     while !open.is_empty() && Instant::now() < end {
-        for (server, question) in &open {
+        for (server, request) in &open {
             // No route to one of them says nothing about the others.
-            if let Err(error) = socket.send_to(&question.raw, server).await {
+            if let Err(error) = socket.send_to(&request.raw, server).await {
                 tracing::debug!(%server, %error, "STUN");
             }
         }
@@ -59,7 +60,7 @@ async fn ask_all(
             && Instant::now() < again
             && let Ok(received) = time::timeout_at(again, socket.recv_from(&mut buffer)).await
         {
-            // Some systems report here that nobody listens at a server.
+            // Some systems report here that nothing listens at a server.
             let Ok((length, from)) = received else {
                 continue;
             };
@@ -68,7 +69,7 @@ async fn ask_all(
             };
             if let Some(outside) = answer(&buffer[..length], &open[n].1) {
                 let own = own_address(from).unwrap_or_else(|| unspecified(from));
-                seen.push(Mapped {
+                seen.push(Mapping {
                     server: from,
                     local: SocketAddr::new(own, port),
                     outside,
@@ -81,19 +82,19 @@ async fn ask_all(
     Ok(())
 }
 
-fn question() -> Message {
+fn binding_request() -> Message {
     let mut message = Message::new();
-    // It has no attributes, so nothing can be wrong with them. The id is random, other than
-    // `TransactionId::default()`: nobody else can know what fits.
+    // An error would be one of an attribute, and there is none. The id must be random, unlike
+    // `TransactionId::default()`, so that nobody else can forge an answer.
     let _ = message.build(&[Box::new(TransactionId::new()), Box::new(BINDING_REQUEST)]);
     message
 }
 
-/// The address in an answer to that question.
-fn answer(datagram: &[u8], question: &Message) -> Option<SocketAddr> {
+/// The address in an answer, if it belongs to this request.
+fn answer(datagram: &[u8], request: &Message) -> Option<SocketAddr> {
     let mut message = Message::new();
     message.unmarshal_binary(datagram).ok()?;
-    if message.typ != BINDING_SUCCESS || message.transaction_id != question.transaction_id {
+    if message.typ != BINDING_SUCCESS || message.transaction_id != request.transaction_id {
         return None;
     }
     let mut address = XorMappedAddress::default();
@@ -101,7 +102,7 @@ fn answer(datagram: &[u8], question: &Message) -> Option<SocketAddr> {
     Some(SocketAddr::new(address.ip.to_canonical(), address.port))
 }
 
-/// The address that this machine sends from to another one; no packet is sent to find out.
+/// The own address that packets to another machine have. No packet is sent: the system's routes decide.
 pub(crate) fn own_address(to: SocketAddr) -> Option<IpAddr> {
     let socket = std::net::UdpSocket::bind(SocketAddr::new(unspecified(to), 0)).ok()?;
     socket.connect(to).ok()?;
@@ -188,7 +189,7 @@ mod tests {
                 b"no STUN".to_vec(),
                 error.raw,
                 empty.raw,
-                success(&question(), elsewhere),
+                success(&binding_request(), elsewhere),
                 cut,
                 truth,
             ]
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_silent_is_missing() {
+    async fn a_silent_server_is_missing() {
         let plain = |request: &Message, from: SocketAddr| vec![success(request, from)];
         let silent = server(|_, _| Vec::new()).await;
         let answering = server(plain).await;

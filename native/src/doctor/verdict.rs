@@ -1,4 +1,4 @@
-//! From what was seen to what it means. Pure: no I/O, no clock.
+//! The conclusions from what was observed. Pure: no I/O, no clock.
 
 mod advice;
 
@@ -11,26 +11,28 @@ use punchline::{
 
 use super::{
     nat,
+    observations::{
+        Attempt, FamilyObservations, Observations, Outcome, ReachResult, RelayObservations,
+    },
     report::{
         Answer, ByTransport, Expected, Family, FromOutside, Nat, Passes, Paths, Port, Relay,
         Report, State, Tested, Verdict,
     },
-    seen::{FamilySeen, Outcome, ReachAnswer, RelaySeen, Seen, Try},
 };
 
-/// The ports that a network which allows the web only allows.
+/// The ports of a network that lets out web traffic only.
 pub(crate) const WEB_PORTS: [u16; 2] = [80, 443];
 
-/// What it means.
-pub(crate) fn judge(seen: &Seen) -> Report {
-    let tries: Vec<&Try> = seen.relays.iter().flat_map(|r| &r.tries).collect();
-    let (udp, tcp) = (udp_passes(seen, &tries), tcp_passes(seen, &tries));
+/// Draws all conclusions.
+pub(crate) fn judge(seen: &Observations) -> Report {
+    let attempts: Vec<&Attempt> = seen.relays.iter().flat_map(|r| &r.attempts).collect();
+    let (udp, tcp) = (udp_passes(seen, &attempts), tcp_passes(seen, &attempts));
     let (ipv4, ipv6) = (
-        family(&seen.v4, &tries, IpAddr::is_ipv4),
-        family(&seen.v6, &tries, IpAddr::is_ipv6),
+        family(&seen.v4, &attempts, IpAddr::is_ipv4),
+        family(&seen.v6, &attempts, IpAddr::is_ipv6),
     );
     let from_outside = from_outside(seen);
-    let relayed = seen.relays.iter().any(RelaySeen::is_reached);
+    let relayed = seen.relays.iter().any(RelayObservations::is_reached);
     let network = Network {
         udp,
         tcp,
@@ -56,13 +58,13 @@ pub(crate) fn judge(seen: &Seen) -> Report {
     }
 }
 
-/// What decides about paths.
+/// What the possible paths depend on.
 struct Network<'a> {
     udp: Passes,
     tcp: Passes,
     families: [&'a Family; 2],
     reachable: Answer,
-    /// Whether there is a relay to fall back to.
+    /// Whether a relay was reached.
     relayed: bool,
 }
 
@@ -82,12 +84,12 @@ impl Network<'_> {
         if self.reachable == Answer::Yes {
             return Expected::Direct;
         }
-        // A hole is punched over UDP where that passes, else over TCP.
+        // Holes are punched over UDP where that passes, else over TCP.
         let nats: Vec<Nat> = match (self.udp, self.tcp) {
             (Passes::Yes, _) => self.families.iter().map(|f| f.nat).collect(),
             (_, Passes::Yes) => {
                 let kept = |f: &&Family| match f.tcp_nat {
-                    // A NAT that keeps the port of one connection keeps that of the next.
+                    // A NAT that keeps one connection's port can be expected to keep the next one's.
                     Nat::Unknown { port: Port::Kept } => {
                         Nat::EndpointIndependent { port: Port::Kept }
                     }
@@ -117,7 +119,7 @@ impl Network<'_> {
         }
     }
 
-    /// Whether a peer can be dialled, whatever its port.
+    /// Whether a peer at any port can be dialled.
     fn gets_out(&self) -> bool {
         self.udp == Passes::Yes || self.tcp == Passes::Yes
     }
@@ -134,10 +136,10 @@ impl Network<'_> {
     }
 }
 
-fn udp_passes(seen: &Seen, tries: &[&Try]) -> Passes {
+fn udp_passes(seen: &Observations, attempts: &[&Attempt]) -> Passes {
     let stun = [&seen.v4, &seen.v6];
     let stun_ports = stun.iter().flat_map(|f| &f.stun).map(|m| m.server.port());
-    let quic: Vec<_> = tries
+    let quic: Vec<_> = attempts
         .iter()
         .filter(|t| t.transport == Transport::Quic)
         .collect();
@@ -149,9 +151,9 @@ fn udp_passes(seen: &Seen, tries: &[&Try]) -> Passes {
     )
 }
 
-fn tcp_passes(seen: &Seen, tries: &[&Try]) -> Passes {
+fn tcp_passes(seen: &Observations, attempts: &[&Attempt]) -> Passes {
     let http: Vec<_> = seen.relays.iter().filter_map(|r| r.http.as_ref()).collect();
-    let tcp: Vec<_> = tries
+    let tcp: Vec<_> = attempts
         .iter()
         .filter(|t| matches!(t.transport, Transport::Tcp | Transport::Ws))
         .collect();
@@ -164,7 +166,7 @@ fn tcp_passes(seen: &Seen, tries: &[&Try]) -> Passes {
     )
 }
 
-/// From the ports that answered.
+/// Judges by the server ports that answered.
 fn passes(asked: bool, answered: impl Iterator<Item = u16>) -> Passes {
     let answered: Vec<_> = answered.collect();
     match () {
@@ -175,10 +177,11 @@ fn passes(asked: bool, answered: impl Iterator<Item = u16>) -> Passes {
     }
 }
 
-fn family(seen: &FamilySeen, tries: &[&Try], is_of: fn(&IpAddr) -> bool) -> Family {
-    let of_family = |t: &&&Try| ip_of(&t.address).is_some_and(|ip| is_of(&ip));
-    let asked = tries.iter().filter(of_family).count() > 0 || seen.stun_asked > 0;
-    let reached = tries.iter().filter(of_family).any(|t| t.is_reached()) || !seen.stun.is_empty();
+fn family(seen: &FamilyObservations, attempts: &[&Attempt], is_of: fn(&IpAddr) -> bool) -> Family {
+    let of_family = |t: &&&Attempt| ip_of(&t.address).is_some_and(|ip| is_of(&ip));
+    let asked = attempts.iter().filter(of_family).count() > 0 || seen.stun_asked > 0;
+    let reached =
+        attempts.iter().filter(of_family).any(|t| t.is_reached()) || !seen.stun.is_empty();
     let (nat, seen_from, used) = nat::of_udp(&seen.stun, &seen.quic);
     let (tcp_nat, _, by_tcp) = nat::of(&seen.tcp);
     let outside = used.first().or(by_tcp.first());
@@ -187,7 +190,7 @@ fn family(seen: &FamilySeen, tries: &[&Try], is_of: fn(&IpAddr) -> bool) -> Fami
         works: match (reached, asked) {
             (true, _) => Answer::Yes,
             (false, true) => Answer::No,
-            // Without a way out there is nothing to ask for.
+            // Without an own address nothing can be reached.
             (false, false) if seen.own.is_none() => Answer::No,
             (false, false) => Answer::Unknown,
         },
@@ -199,17 +202,17 @@ fn family(seen: &FamilySeen, tries: &[&Try], is_of: fn(&IpAddr) -> bool) -> Fami
     }
 }
 
-fn from_outside(seen: &Seen) -> FromOutside {
-    let answer = |reach: ReachAnswer| match reach {
-        ReachAnswer::Reached => Answer::Yes,
-        ReachAnswer::Failed | ReachAnswer::Silence => Answer::No,
+fn from_outside(seen: &Observations) -> FromOutside {
+    let answer = |result: ReachResult| match result {
+        ReachResult::Reached => Answer::Yes,
+        ReachResult::Failed | ReachResult::Silence => Answer::No,
     };
     let tested: Vec<_> = seen
-        .reach
+        .reach_tests
         .iter()
         .map(|r| Tested {
             address: r.address.clone(),
-            reachable: answer(r.answer),
+            reachable: answer(r.result),
         })
         .collect();
     FromOutside {
@@ -222,9 +225,9 @@ fn from_outside(seen: &Seen) -> FromOutside {
     }
 }
 
-fn relay(seen: &RelaySeen) -> Relay {
+fn relay(seen: &RelayObservations) -> Relay {
     let mut transports: Vec<ByTransport> = Vec::new();
-    for by in seen.tries.iter().map(by_transport) {
+    for by in seen.attempts.iter().map(by_transport) {
         match transports.iter_mut().find(|b| b.transport == by.transport) {
             None => transports.push(by),
             Some(known) if is_better(&by.state, &known.state) => *known = by,
@@ -248,11 +251,11 @@ fn relay(seen: &RelaySeen) -> Relay {
     }
 }
 
-fn by_transport(tried: &Try) -> ByTransport {
+fn by_transport(attempt: &Attempt) -> ByTransport {
     ByTransport {
-        transport: tried.transport,
-        address: tried.address.clone(),
-        state: match &tried.outcome {
+        transport: attempt.transport,
+        address: attempt.address.clone(),
+        state: match &attempt.outcome {
             Outcome::Reached(after) => State::Reached {
                 milliseconds: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
             },
@@ -264,7 +267,7 @@ fn by_transport(tried: &Try) -> ByTransport {
     }
 }
 
-/// Reached before not reached, and sooner before later; of those that failed the first.
+/// Whether an attempt succeeded where the other failed, or was faster. Of two failures the first stays.
 fn is_better(new: &State, old: &State) -> bool {
     match (new, old) {
         (State::Reached { milliseconds: new }, State::Reached { milliseconds: old }) => new < old,

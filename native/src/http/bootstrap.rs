@@ -1,4 +1,4 @@
-//! `/bootstrap.json`: all that a peer needs to join.
+//! `/bootstrap.json`: everything that a peer needs to join.
 
 use std::net::IpAddr;
 
@@ -12,29 +12,29 @@ use libp2p::{Multiaddr, multiaddr::Protocol};
 use punchline::config::Bootstrap;
 use tokio::sync::watch;
 
-/// The longest name that DNS knows.
+/// The longest name in DNS (RFC 1035, 2.3.4), without the dot at its end.
 const MAX_NAME_BYTES: usize = 253;
 
-/// Where the answer comes from.
+/// What the answer is made of.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    /// As the relay sees itself.
-    pub(crate) bootstrap: watch::Receiver<Bootstrap>,
-    /// Whether its operator has said which addresses there are: then there are no others.
-    pub(crate) announced: bool,
+    /// The answer as the relay sees itself at the moment.
+    pub(crate) current: watch::Receiver<Bootstrap>,
+    /// Whether the operator has announced the addresses: then there are no others.
+    pub(crate) is_announced: bool,
 }
 
-/// Answers a request.
+/// Answers a request, with the host that it came to among the addresses.
 pub(crate) async fn serve(State(source): State<Source>, request: HeaderMap) -> impl IntoResponse {
-    let mut bootstrap = source.bootstrap.borrow().clone();
+    let mut bootstrap = source.current.borrow().clone();
     let host = request.get(header::HOST).and_then(|h| h.to_str().ok());
-    if let Some(host) = host.filter(|_| !source.announced) {
-        // First, for this way a packet has just come.
-        let reached = at_host(host, &bootstrap.addresses);
-        bootstrap.addresses.splice(0..0, reached);
+    if let Some(host) = host.filter(|_| !source.is_announced) {
+        // They come first, since this request has just come that way.
+        let at_host = at_host(host, &bootstrap.addresses);
+        bootstrap.addresses.splice(0..0, at_host);
     }
     let headers = [
-        // A page that came from elsewhere may ask too: there is no secret in it.
+        // Pages from elsewhere may read the answer: there is no secret in it.
         (
             header::ACCESS_CONTROL_ALLOW_ORIGIN,
             HeaderValue::from_static("*"),
@@ -44,10 +44,11 @@ pub(crate) async fn serve(State(source): State<Source>, request: HeaderMap) -> i
     (headers, Json(bootstrap))
 }
 
-/// What a browser can dial at the host by which it reached us, as far as that is not listed.
+/// Returns the addresses that a browser can dial at the host by which it reached the relay, unless they
+/// are listed.
 ///
-/// Behind a NAT, in a container or on a machine with many interfaces, none of our own addresses
-/// may be the one that leads here. Peers in a terminal put the host into addresses themselves.
+/// Behind a NAT, in a container or on a machine with many interfaces, it may be that none of the relay's
+/// own addresses leads here. Peers in a terminal put the host into addresses themselves.
 fn at_host(host: &str, listed: &[Multiaddr]) -> Vec<Multiaddr> {
     let Some(host) = parse(host) else {
         return Vec::new();
@@ -64,7 +65,7 @@ fn at_host(host: &str, listed: &[Multiaddr]) -> Vec<Multiaddr> {
         Some(std::iter::once(host.clone()).chain(rest).collect())
     };
     let by_ws = first(|p| matches!(p, Protocol::Ws(_)));
-    // Browsers cannot dial that one by name.
+    // Browsers cannot dial WebRTC direct by name.
     let by_webrtc = match host {
         Protocol::Dns(_) => None,
         _ => first(|p| matches!(p, Protocol::WebRTCDirect)),
@@ -73,7 +74,7 @@ fn at_host(host: &str, listed: &[Multiaddr]) -> Vec<Multiaddr> {
     candidates.filter(|a| !listed.contains(a)).collect()
 }
 
-/// The host of a `Host` header, unless it is this machine: a loopback address is always listed.
+/// Returns the host in a `Host` header, unless it is this machine, whose loopback address is always listed.
 fn parse(host: &str) -> Option<Protocol<'static>> {
     let authority: Authority = host.parse().ok()?;
     let name = authority.host();

@@ -11,12 +11,12 @@ use std::{
 use rust_embed::{Embed, EmbeddedFile};
 use tower_http::services::fs::Backend;
 
-use super::files::{Facts, Opened};
+use super::files::{FileMetadata, OpenFile};
 
 /// Nanoseconds in a second.
 const NANOS: u32 = 1_000_000_000;
 
-/// A page that has not been built yet is no reason not to build the relay.
+/// The files of `www/`. A relay can be built without them, since the page may not have been built yet.
 #[derive(Embed)]
 #[folder = "../www"]
 #[allow_missing = true]
@@ -26,7 +26,7 @@ const NANOS: u32 = 1_000_000_000;
 #[exclude = "*.d.ts"]
 struct Www;
 
-/// Embedded files, by the function that finds one.
+/// Embedded files: the function that finds one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Embedded(fn(&str) -> Option<EmbeddedFile>);
 
@@ -34,12 +34,12 @@ impl Embedded {
     /// The files of `www/`.
     pub(crate) const WWW: Self = Self(Www::get);
 
-    /// Whether there is such a file.
+    /// Returns whether there is such a file.
     pub(crate) fn has(self, path: &str) -> bool {
         (self.0)(path).is_some()
     }
 
-    /// By a path as `ServeDir` puts it together: a dot, then the names.
+    /// Finds a file by a path that `ServeDir` has put together: a dot, then the names.
     fn find(self, path: &Path) -> io::Result<EmbeddedFile> {
         let names = path.components().filter(|part| *part != Component::CurDir);
         let names: Option<Vec<_>> = names.map(|part| part.as_os_str().to_str()).collect();
@@ -48,7 +48,7 @@ impl Embedded {
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// A file, unless it was compressed before what it was made of changed for the last time.
+    /// Finds a file by its name, unless it is the compressed form of a file that was changed later.
     fn up_to_date(self, name: &str) -> Option<EmbeddedFile> {
         let file = (self.0)(name)?;
         let original = name
@@ -61,36 +61,37 @@ impl Embedded {
 }
 
 impl Backend for Embedded {
-    type File = Opened<Cursor<Cow<'static, [u8]>>>;
-    type Metadata = Facts;
+    type File = OpenFile<Cursor<Cow<'static, [u8]>>>;
+    type Metadata = FileMetadata;
     type OpenFuture = Ready<io::Result<Self::File>>;
-    type MetadataFuture = Ready<io::Result<Facts>>;
+    type MetadataFuture = Ready<io::Result<FileMetadata>>;
 
     fn open(&self, path: PathBuf) -> Self::OpenFuture {
         let opened = self.find(&path).map(|file| {
-            let facts = facts(&file);
-            Opened::new(Cursor::new(file.data), facts)
+            let metadata = metadata_of(&file);
+            OpenFile::new(Cursor::new(file.data), metadata)
         });
         future::ready(opened)
     }
 
     fn metadata(&self, path: PathBuf) -> Self::MetadataFuture {
-        future::ready(self.find(&path).map(|file| facts(&file)))
+        future::ready(self.find(&path).map(|file| metadata_of(&file)))
     }
 }
 
-/// In seconds; who does not know cannot tell.
+/// Returns whether something was made before its original changed, both in seconds. An unknown time
+/// counts as current.
 fn is_older(made: Option<u64>, changed: Option<u64>) -> bool {
     made.zip(changed)
         .is_some_and(|(made, changed)| made < changed)
 }
 
-/// The times of files say little where builds set them all alike; their content tells them apart.
-fn facts(file: &EmbeddedFile) -> Facts {
+/// Makes the version of a file's content, since some builds set the times of all files alike.
+fn metadata_of(file: &EmbeddedFile) -> FileMetadata {
     let [a, b, c, d, e, f, g, h, ..] = file.metadata.sha256_hash();
     let seconds = u32::from_le_bytes([a, b, c, d]);
     let nanos = u32::from_le_bytes([e, f, g, h]) % NANOS;
-    Facts {
+    FileMetadata {
         is_dir: false,
         len: file.data.len() as u64,
         version: SystemTime::UNIX_EPOCH + Duration::new(seconds.into(), nanos),
@@ -162,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_etag_is_made_of_the_content() {
-        let of = |path| facts(&Docs::get(path).unwrap());
+        let of = |path| metadata_of(&Docs::get(path).unwrap());
         assert_eq!(of("protocol.md").version, of("protocol.md").version);
         assert_ne!(of("protocol.md").version, of("operating.md").version);
     }

@@ -1,5 +1,9 @@
-//! What [`ServeDir`](tower_http::services::ServeDir) reads: files of a directory, looked at anew
-//! for each request, and what it needs to know of any file.
+//! The files that [`ServeDir`](tower_http::services::ServeDir) serves: which of them are public, and how
+//! they are read from a directory.
+//!
+//! `ServeDir` makes a path of a request, and a [`Backend`] opens it. Its own backend follows links out
+//! of the directory and decides by times of change whether a file is current; [`Disk`] does neither.
+//! Nothing is cached, so that a changed file is served at once.
 
 use std::{
     fs, io,
@@ -17,21 +21,21 @@ use tokio::{
 };
 use tower_http::services::fs::{Backend, File, Metadata};
 
-use crate::os;
+use crate::common::os;
 
-/// A larger file is not served. The largest that belongs here is a debug build of the wasm.
+/// The largest file that is served. A debug build of the wasm is the largest that belongs to the page.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
-/// A longer path is no file of ours.
+/// The longest path that is served.
 const MAX_PATH_BYTES: usize = 255;
-/// What the page is tested with lies beside it.
+/// The tests of the page lie beside it.
 const PRIVATE_DIRECTORY: &str = "tests";
-/// Compressed forms of the file whose name stands before it.
+/// The endings of compressed forms, behind the whole name of the file.
 const COMPRESSED: [&str; 2] = ["br", "gz"];
 
-/// Whether a path below the served directory may be asked for at all.
+/// Returns whether a path below the served directory is public.
 ///
-/// The names of the page's files are plain, so nothing needs to be decoded: with escapes, every
-/// trick that they allow is refused.
+/// The names of the page's files are plain, so that escapes are refused rather than decoded, and with
+/// them the tricks that they allow.
 pub(crate) fn is_public(path: &str) -> bool {
     let is_plain = |part: &str| {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
@@ -43,7 +47,7 @@ pub(crate) fn is_public(path: &str) -> bool {
         && !first.eq_ignore_ascii_case(PRIVATE_DIRECTORY)
 }
 
-/// A directory on disk.
+/// A directory that files are served from.
 #[derive(Debug, Clone)]
 pub(crate) struct Disk {
     root: Arc<Path>,
@@ -54,9 +58,10 @@ impl Disk {
         Self { root: root.into() }
     }
 
-    /// A path as `ServeDir` puts it together, without its links, and what is there.
+    /// Resolves the links in a path that `ServeDir` has put together, and refuses what is not public.
     fn find(&self, path: &Path) -> io::Result<(PathBuf, fs::Metadata)> {
-        // The root too, each time: it may be a link that a deployment turns round.
+        // The root is resolved each time, too: it may be a link that a deployment turns to another
+        // directory.
         let root = self.root.canonicalize()?;
         let found = path.canonicalize()?;
         let below = found.strip_prefix(&root).map_err(io::Error::other)?;
@@ -77,27 +82,27 @@ impl Disk {
         Ok((found, metadata))
     }
 
-    fn open_now(&self, path: &Path) -> io::Result<Opened<tokio::fs::File>> {
+    fn open_now(&self, path: &Path) -> io::Result<OpenFile<tokio::fs::File>> {
         let (path, metadata) = self.find(path)?;
-        // To open a pipe would wait for its other end.
+        // Opening a pipe would wait for its other end.
         if !metadata.is_file() {
             return Err(io::Error::other("not a file"));
         }
         let file = fs::File::open(path)?;
-        let facts = Facts::of(&file.metadata()?)?;
-        Ok(Opened::new(tokio::fs::File::from_std(file), facts))
+        let metadata = FileMetadata::of(&file.metadata()?)?;
+        Ok(OpenFile::new(tokio::fs::File::from_std(file), metadata))
     }
 
-    fn facts_now(&self, path: &Path) -> io::Result<Facts> {
+    fn metadata_now(&self, path: &Path) -> io::Result<FileMetadata> {
         let (_, metadata) = self.find(path)?;
         if !metadata.is_file() && !metadata.is_dir() {
             return Err(io::Error::other("not a file"));
         }
-        Facts::of(&metadata)
+        FileMetadata::of(&metadata)
     }
 
-    /// Reads on a thread that may wait. Whatever is wrong, to the client it is not there: then
-    /// the next form of the file is tried.
+    /// Does `work` on a thread that may wait. Every error becomes "not found", upon which `ServeDir`
+    /// tries the next form of the file.
     fn blocking<T: Send + 'static>(
         &self,
         path: PathBuf,
@@ -117,21 +122,21 @@ impl Disk {
 }
 
 impl Backend for Disk {
-    type File = Opened<tokio::fs::File>;
-    type Metadata = Facts;
+    type File = OpenFile<tokio::fs::File>;
+    type Metadata = FileMetadata;
     type OpenFuture = BoxFuture<'static, io::Result<Self::File>>;
-    type MetadataFuture = BoxFuture<'static, io::Result<Facts>>;
+    type MetadataFuture = BoxFuture<'static, io::Result<FileMetadata>>;
 
     fn open(&self, path: PathBuf) -> Self::OpenFuture {
         self.blocking(path, Self::open_now)
     }
 
     fn metadata(&self, path: PathBuf) -> Self::MetadataFuture {
-        self.blocking(path, Self::facts_now)
+        self.blocking(path, Self::metadata_now)
     }
 }
 
-/// Whether this is the compressed form of a file that has been changed since.
+/// Returns whether this is the compressed form of a file that has been changed since.
 fn is_outdated(path: &Path, metadata: &fs::Metadata) -> io::Result<bool> {
     let compressed = path
         .extension()
@@ -143,17 +148,17 @@ fn is_outdated(path: &Path, metadata: &fs::Metadata) -> io::Result<bool> {
     Ok(original.modified()? > metadata.modified()?)
 }
 
-/// What `ServeDir` wants to know of a file.
+/// What `ServeDir` asks about a file.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Facts {
+pub(crate) struct FileMetadata {
     pub(crate) is_dir: bool,
     pub(crate) len: u64,
-    /// `ServeDir` makes the ETag of this and the length, so it differs when the content does. It
-    /// is shown nowhere else.
+    /// Differs when the content does. `ServeDir` makes the ETag of it and the length; it is shown
+    /// nowhere else.
     pub(crate) version: SystemTime,
 }
 
-impl Facts {
+impl FileMetadata {
     fn of(metadata: &fs::Metadata) -> io::Result<Self> {
         Ok(Self {
             is_dir: metadata.is_dir(),
@@ -163,7 +168,7 @@ impl Facts {
     }
 }
 
-impl Metadata for Facts {
+impl Metadata for FileMetadata {
     fn is_dir(&self) -> bool {
         self.is_dir
     }
@@ -179,30 +184,30 @@ impl Metadata for Facts {
 
 /// A file that is being sent.
 #[derive(Debug)]
-pub(crate) struct Opened<R> {
+pub(crate) struct OpenFile<R> {
     content: R,
-    facts: Facts,
+    metadata: FileMetadata,
 }
 
-impl<R> Opened<R> {
-    pub(crate) fn new(content: R, facts: Facts) -> Self {
-        Self { content, facts }
+impl<R> OpenFile<R> {
+    pub(crate) fn new(content: R, metadata: FileMetadata) -> Self {
+        Self { content, metadata }
     }
 }
 
-impl<R: AsyncRead + AsyncSeek + Unpin + Send + Sync> File for Opened<R> {
-    type Metadata = Facts;
+impl<R: AsyncRead + AsyncSeek + Unpin + Send + Sync> File for OpenFile<R> {
+    type Metadata = FileMetadata;
     type MetadataFuture<'a>
-        = Ready<io::Result<Facts>>
+        = Ready<io::Result<FileMetadata>>
     where
         Self: 'a;
 
     fn metadata(&self) -> Self::MetadataFuture<'_> {
-        future::ready(Ok(self.facts))
+        future::ready(Ok(self.metadata))
     }
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for Opened<R> {
+impl<R: AsyncRead + Unpin> AsyncRead for OpenFile<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -212,7 +217,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Opened<R> {
     }
 }
 
-impl<R: AsyncSeek + Unpin> AsyncSeek for Opened<R> {
+impl<R: AsyncSeek + Unpin> AsyncSeek for OpenFile<R> {
     fn start_seek(mut self: Pin<&mut Self>, position: io::SeekFrom) -> io::Result<()> {
         Pin::new(&mut self.content).start_seek(position)
     }

@@ -1,4 +1,4 @@
-//! The page for browsers: where its files come from, and the headers they are served with.
+//! The page for browsers: where its files come from, and the headers that they are served with.
 
 use std::path::{Path, PathBuf};
 
@@ -16,13 +16,13 @@ use tower_http::services::{
 #[cfg(feature = "embed")]
 use super::embedded::Embedded;
 use super::files::{self, Disk};
-use crate::cli::UsageError;
+use crate::common::UsageError;
 
-/// The page of the checkout that this binary was built from, if it still is where it was.
+/// The page of the checkout that this binary was built from, which may be gone.
 #[cfg(not(feature = "embed"))]
 const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../www");
 const INDEX: &str = "index.html";
-/// What has to be built.
+/// The file that has to be built; the others are part of the source code.
 const WASM: &str = "pkg/web_bg.wasm";
 
 const NOT_FOUND: &str = "not found\n";
@@ -32,20 +32,20 @@ where DIR is www/ of the source code, or build it in: cargo build --release -p n
 Peers in a terminal can join: punchline --relay with this URL.
 ";
 
-/// Only what the page itself brings runs and shows. It may connect anywhere, because a person may
-/// name another relay than the one the page came from, by ws, wss or the URL of its
+/// Allows scripts, styles and images from this server only. The page may connect anywhere, because a
+/// person may name another relay than the one that the page came from, by ws, wss or the URL of its
 /// `/bootstrap.json`.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
     script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; \
     connect-src 'self' ws: wss: http: https:; manifest-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// What the page has no use for.
+/// Switches off what the page has no use for.
 const PERMISSIONS_POLICY: &str = "accelerometer=(), camera=(), display-capture=(), \
     geolocation=(), gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(), \
     serial=(), usb=()";
 
-/// On every answer of the server, whatever it is.
-const HEADERS: [(HeaderName, &str); 4] = [
+/// The headers of every answer of the server.
+const SECURITY_HEADERS: [(HeaderName, &str); 4] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
@@ -58,55 +58,55 @@ const HEADERS: [(HeaderName, &str); 4] = [
 /// The page that a relay serves, if it has one.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
-    source: Option<Source>,
+    files: Option<Files>,
 }
 
-/// What a browser will find.
+/// How much of the page there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readiness {
-    /// All of it.
+    /// The whole page.
     Built,
-    /// A page that says how to build what is missing.
+    /// The page without what has to be built, which says how to build it.
     NotBuilt,
-    /// Nothing.
+    /// No page.
     Missing,
 }
 
 #[derive(Debug, Clone)]
-enum Source {
+enum Files {
     Disk(PathBuf, ServeDir<DefaultServeDirFallback, Disk>),
     #[cfg(feature = "embed")]
     Embedded(Embedded, ServeDir<DefaultServeDirFallback, Embedded>),
 }
 
 impl Page {
-    /// The page in that directory; else the one in this binary, or the one of the checkout that
-    /// it was built from.
+    /// Returns the page in that directory. Without a directory it is the page in this binary, or else
+    /// that of the checkout which the binary was built from.
     pub(crate) fn find(www: Option<&Path>) -> Result<Self, UsageError> {
-        let source = match www {
-            Some(path) if path.is_dir() => Some(Source::disk(path)),
+        let files = match www {
+            Some(path) if path.is_dir() => Some(Files::disk(path)),
             Some(path) => {
                 let path = path.display();
                 return Err(UsageError(format!("--www {path}: no such directory")));
             }
-            None => Source::built_in(),
+            None => Files::built_in(),
         };
-        Ok(Self { source })
+        Ok(Self { files })
     }
 
     #[cfg(all(test, feature = "embed"))]
     pub(crate) fn embedded(files: Embedded) -> Self {
         Self {
-            source: Some(Source::embedded(files)),
+            files: Some(Files::embedded(files)),
         }
     }
 
-    /// As it is now: the files of a directory may come later.
+    /// Returns how much of the page there is now: files may come into a directory later.
     pub(crate) fn readiness(&self) -> Readiness {
-        let has = |name: &str| match &self.source {
-            Some(Source::Disk(root, _)) => root.join(name).is_file(),
+        let has = |name: &str| match &self.files {
+            Some(Files::Disk(root, _)) => root.join(name).is_file(),
             #[cfg(feature = "embed")]
-            Some(Source::Embedded(embedded, _)) => embedded.has(name),
+            Some(Files::Embedded(embedded, _)) => embedded.has(name),
             None => false,
         };
         match (has(INDEX), has(WASM)) {
@@ -117,7 +117,7 @@ impl Page {
     }
 }
 
-impl Source {
+impl Files {
     fn disk(root: &Path) -> Self {
         Self::Disk(root.into(), serve_dir(root, Disk::new(root)))
     }
@@ -155,10 +155,10 @@ pub(crate) async fn serve(State(page): State<Page>, request: Request) -> Respons
         return not_found();
     }
     let request = prepare(request, is_root);
-    let response = match &page.source {
-        Some(Source::Disk(_, files)) => serve_file(files, request).await,
+    let response = match &page.files {
+        Some(Files::Disk(_, files)) => serve_file(files, request).await,
         #[cfg(feature = "embed")]
-        Some(Source::Embedded(_, files)) => serve_file(files, request).await,
+        Some(Files::Embedded(_, files)) => serve_file(files, request).await,
         None => not_found(),
     };
     match response.status() {
@@ -168,12 +168,12 @@ pub(crate) async fn serve(State(page): State<Page>, request: Request) -> Respons
     }
 }
 
-/// The request as `ServeDir` shall see it.
+/// Rewrites a request for `ServeDir`.
 fn prepare(mut request: Request, is_root: bool) -> Request {
     if is_root {
         *request.uri_mut() = axum::http::Uri::from_static("/index.html");
     }
-    // Only the ETag tells whether a file has changed: see `files::Facts`.
+    // Whether a file has changed is decided by its ETag alone: see `files::FileMetadata`.
     request.headers_mut().remove(header::IF_MODIFIED_SINCE);
     request.headers_mut().remove(header::IF_UNMODIFIED_SINCE);
     request
@@ -197,7 +197,7 @@ async fn serve_file<B: Backend>(
         header::VARY,
         HeaderValue::from_name(header::ACCEPT_ENCODING),
     );
-    // A browser asks each time, and is told in some hundred bytes that nothing has changed.
+    // A browser asks each time, and if nothing has changed the answer is some hundred bytes long.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if let Some(typed) = headers.get(header::CONTENT_TYPE).and_then(with_charset) {
         headers.insert(header::CONTENT_TYPE, typed);
@@ -205,7 +205,7 @@ async fn serve_file<B: Backend>(
     response
 }
 
-/// All our texts are UTF-8.
+/// Adds the character set to the type of a text: they are all in UTF-8.
 fn with_charset(content_type: &HeaderValue) -> Option<HeaderValue> {
     let plain = content_type.to_str().ok()?;
     let lacks = plain.starts_with("text/") && !plain.contains(';');
@@ -216,9 +216,9 @@ fn not_found() -> Response {
     (StatusCode::NOT_FOUND, NOT_FOUND).into_response()
 }
 
-/// Adds what every answer has.
-pub(crate) async fn protect(mut response: Response) -> Response {
-    for (name, value) in HEADERS {
+/// Adds the headers that every answer has.
+pub(crate) async fn add_security_headers(mut response: Response) -> Response {
+    for (name, value) in SECURITY_HEADERS {
         let value = HeaderValue::from_static(value);
         response.headers_mut().insert(name, value);
     }

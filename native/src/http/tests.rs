@@ -1,4 +1,4 @@
-//! The server over real sockets, with a page of our own making.
+//! The server over real sockets, with pages made for each test.
 
 mod files;
 
@@ -57,12 +57,12 @@ impl Answer {
 }
 
 impl Server {
-    async fn start(slots: u32) -> Self {
+    async fn start(max_connections: u32) -> Self {
         let www = tempfile::tempdir().unwrap();
-        Self::serving(slots, www, false).await
+        Self::serving(max_connections, www, false).await
     }
 
-    async fn serving(slots: u32, www: TempDir, announced: bool) -> Self {
+    async fn serving(max_connections: u32, www: TempDir, announced: bool) -> Self {
         let (bootstrap, served) = watch::channel(Bootstrap {
             peer_id: PeerId::random(),
             addresses: Vec::new(),
@@ -73,12 +73,12 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let source = bootstrap::Source {
-            bootstrap: served,
-            announced,
+            current: served,
+            is_announced: announced,
         };
         let page = Page::find(Some(www.path())).unwrap();
-        let slots = Slots::new(slots, 1);
-        let task = tokio::spawn(serve(listener, router(source, page), slots));
+        let limit = ConnectionLimit::new(max_connections, 1);
+        let task = tokio::spawn(serve(listener, router(source, page), limit));
         Self {
             address,
             bootstrap,
@@ -87,7 +87,7 @@ impl Server {
         }
     }
 
-    /// One that serves these files.
+    /// Starts a server of these files.
     async fn with(files: &[(&str, &[u8])]) -> Self {
         let www = tempfile::tempdir().unwrap();
         for (name, content) in files {
@@ -181,7 +181,7 @@ async fn garbage_is_refused_and_the_next_client_served() {
 }
 
 #[tokio::test]
-async fn more_clients_than_slots_wait_their_turn() {
+async fn more_clients_than_there_may_be_wait_their_turn() {
     let server = Server::start(1).await;
     let silent = TcpStream::connect(server.address).await.unwrap();
     let waiting = server.get("/healthz");
@@ -192,15 +192,15 @@ async fn more_clients_than_slots_wait_their_turn() {
 }
 
 #[tokio::test]
-async fn listeners_share_their_slots() {
+async fn listeners_share_one_limit() {
     let [one, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
     let listeners = [one.await.unwrap(), other.await.unwrap()];
-    let slots = Slots::new(1, 1);
+    let limit = ConnectionLimit::new(1, 1);
     let router = Router::new().route("/healthz", get(async || "ok"));
     let mut tasks = JoinSet::new();
     let addresses = listeners.map(|listener| {
         let address = listener.local_addr().unwrap();
-        tasks.spawn(serve(listener, router.clone(), slots.clone()));
+        tasks.spawn(serve(listener, router.clone(), limit.clone()));
         address
     });
     for address in [addresses[0], addresses[0], addresses[1], addresses[0]] {

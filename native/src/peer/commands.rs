@@ -1,4 +1,4 @@
-//! Does what is typed.
+//! Carries out what is typed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,106 +11,111 @@ use punchline::{
 use tokio::time;
 
 use super::{
-    lines::{Lines, Typed},
-    names::NoSuchPeer,
-    presence::Presence,
-    teller::Teller,
+    connectivity::ConnectedPeers,
+    input::{InputLine, InputLines},
+    names::LookupError,
+    reporter::Reporter,
 };
 
-/// How long piped lines wait for somebody to send them to, once the writer can do no more.
+/// How long piped lines wait for a first receiver, from the moment when the writer can write no more.
 pub(crate) const PEER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long they wait for the other peers that are being dialled, once the first is there.
+/// How long piped lines wait for the other dialled peers, once one peer is connected.
 const GATHER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Who types.
+/// Where lines come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// A person, who sees that nobody is there and can try again.
+pub(crate) enum InputSource {
+    /// A person, who sees that nobody is connected and can try again.
     Person,
-    /// A program or a file: its lines wait, and must not get lost.
+    /// A program or a file, whose lines wait for a receiver.
     Pipe,
 }
 
-/// Why there is nothing more to do.
+/// Why no more lines are carried out.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// Somebody wants to leave.
+    /// `/quit` was typed, or the program was asked to stop.
     Quit,
-    /// Everything that was piped in has been acked, or has failed.
+    /// Every message of a pipe has been acked, or has failed.
     Delivered,
-    /// Nobody came to take what was piped in.
+    /// No peer connected in time.
     Nobody,
 }
 
-/// Carries out lines, one after the other.
+/// Carries out lines, one after the other. [`run`](Self::run) is the whole of its life.
 #[derive(Debug)]
-pub(crate) struct Commands {
+pub(crate) struct CommandRunner {
     pub(crate) node: Node,
-    pub(crate) teller: Arc<Teller>,
-    pub(crate) presence: Presence,
-    pub(crate) source: Source,
-    /// Those dialled at start that piped lines should not miss.
+    pub(crate) reporter: Arc<Reporter>,
+    pub(crate) connected: ConnectedPeers,
+    pub(crate) source: InputSource,
+    /// The addresses dialled at the start. The first piped line waits for their peers.
     pub(crate) dialled: Vec<Multiaddr>,
 }
 
-/// Nobody came in time.
-struct Nobody;
+/// No peer connected in time.
+struct NoReceiver;
 
-impl Commands {
-    /// Carries out all lines. Without any, a pipe's end means nothing.
-    pub(crate) async fn run(mut self, mut lines: Lines) -> Ending {
+impl CommandRunner {
+    /// Carries out all lines, and waits for the acks of those from a pipe. An empty pipe, such as `/dev/null`, does
+    /// not end the program.
+    pub(crate) async fn run(mut self, mut lines: InputLines) -> Ending {
         let mut any = false;
-        while let Some(typed) = lines.next().await {
+        while let Some(line) = lines.next().await {
             any = true;
-            match self.carry_out(typed, &mut lines).await {
+            match self.carry_out(line, &mut lines).await {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(Nobody) => return Ending::Nobody,
+                Err(NoReceiver) => return Ending::Nobody,
             }
         }
         match self.source {
-            Source::Person => Ending::Quit,
-            Source::Pipe if any => {
+            InputSource::Person => Ending::Quit,
+            InputSource::Pipe if any => {
                 self.node.drained().await;
                 Ending::Delivered
             }
-            Source::Pipe => std::future::pending().await,
+            InputSource::Pipe => std::future::pending().await,
         }
     }
 
     /// Returns whether to go on.
-    async fn carry_out(&mut self, typed: Typed, lines: &mut Lines) -> Result<bool, Nobody> {
-        let command = match typed {
-            Typed::Bad(message) => {
-                self.teller.refuse(message).await;
+    async fn carry_out(
+        &mut self,
+        line: InputLine,
+        lines: &mut InputLines,
+    ) -> Result<bool, NoReceiver> {
+        let command = match line {
+            InputLine::Invalid(message) => {
+                self.reporter.refuse(message).await;
                 return Ok(true);
             }
-            Typed::Line(line) => line.parse(),
+            InputLine::Text(line) => line.parse(),
         };
         match command {
             Ok(Command::Broadcast { body }) => self.broadcast(&body, lines).await?,
             Ok(Command::Send { to, body }) => self.send_to(&to, &body, lines).await?,
-            // An error means that the node has stopped, and so will we.
+            // An error means that the node has stopped, which ends the program.
             Ok(Command::Dial { address }) => drop(self.node.dial(address).await),
             Ok(Command::Peers) => {
                 let peers = self.node.peers().await.unwrap_or_default();
-                self.teller.peers(&peers).await;
+                self.reporter.peers(&peers).await;
             }
-            Ok(Command::Help) => self.teller.help().await,
+            Ok(Command::Help) => self.reporter.help().await,
             Ok(Command::Quit) => return Ok(false),
             Err(ParseCommandError::Empty) => {}
-            Err(e) => self.teller.refuse(e.to_string()).await,
+            Err(e) => self.reporter.refuse(e.to_string()).await,
         }
         Ok(true)
     }
 
-    async fn broadcast(&mut self, body: &str, lines: &mut Lines) -> Result<(), Nobody> {
-        if self.source == Source::Pipe {
+    async fn broadcast(&mut self, body: &str, lines: &mut InputLines) -> Result<(), NoReceiver> {
+        if self.source == InputSource::Pipe {
             self.wait_for_someone(lines).await?;
         }
         let room = self.node.room();
         if room.is_empty() {
-            self.teller
+            self.reporter
                 .refuse("nobody is here yet: not sent".into())
                 .await;
         }
@@ -118,81 +123,86 @@ impl Commands {
         Ok(())
     }
 
-    async fn send_to(&mut self, typed: &str, body: &str, lines: &mut Lines) -> Result<(), Nobody> {
+    async fn send_to(
+        &mut self,
+        typed: &str,
+        body: &str,
+        lines: &mut InputLines,
+    ) -> Result<(), NoReceiver> {
         let node = self.node.clone();
-        let teller = self.teller.clone();
-        let find = || teller.find(typed, &node.room());
-        if self.source == Source::Pipe {
+        let reporter = self.reporter.clone();
+        let find = || reporter.find(typed, &node.room());
+        if self.source == InputSource::Pipe {
             self.wait_for_someone(lines).await?;
-            let known = || find() != Err(NoSuchPeer::Unknown);
-            // Not in time: the error is told below.
-            let _ = time::timeout(PEER_TIMEOUT, self.presence.until(known)).await;
+            let known = || find() != Err(LookupError::Unknown);
+            // After a timeout the look-up below fails, and the line is refused.
+            let _ = time::timeout(PEER_TIMEOUT, self.connected.until(known)).await;
         }
         match find() {
             Ok(peer) => self.send(&[peer], body).await,
-            Err(NoSuchPeer::Unknown) => {
+            Err(LookupError::Unknown) => {
                 let message =
                     format!("no peer here is called {typed}: not sent; /peers lists who is here");
-                self.teller.refuse(message).await;
+                self.reporter.refuse(message).await;
             }
-            Err(NoSuchPeer::Ambiguous) => {
+            Err(LookupError::Ambiguous) => {
                 let message =
                     format!("several peers here are called {typed}: not sent; type more of the id");
-                self.teller.refuse(message).await;
+                self.reporter.refuse(message).await;
             }
         }
         Ok(())
     }
 
-    /// Waits until the room is not empty and, the first time, until who was dialled is there.
-    async fn wait_for_someone(&mut self, lines: &mut Lines) -> Result<(), Nobody> {
+    /// Waits until the room is not empty and, the first time, until the dialled peers are connected.
+    async fn wait_for_someone(&mut self, lines: &mut InputLines) -> Result<(), NoReceiver> {
         let node = self.node.clone();
-        let came = self.presence.until(|| !node.room().is_empty());
+        let someone = self.connected.until(|| !node.room().is_empty());
         let too_late = async {
-            lines.pressing().await;
+            lines.full_or_ended().await;
             time::sleep(PEER_TIMEOUT).await;
         };
         tokio::select! {
             biased;
-            () = came => {}
-            () = too_late => return Err(Nobody),
+            () = someone => {}
+            () = too_late => return Err(NoReceiver),
         }
         let dialled = std::mem::take(&mut self.dialled);
         if dialled.len() > 1 {
-            let all = self.presence.until_all(&dialled);
-            // Who is not there by now may never be, and the others wait.
+            let all = self.connected.until_all(&dialled);
+            // A peer that is not connected by now may never be.
             let _ = time::timeout(GATHER_TIMEOUT, all).await;
         }
         Ok(())
     }
 
     async fn send(&mut self, to: &[PeerId], body: &str) {
-        let mut copies = Vec::with_capacity(to.len());
+        let mut messages = Vec::with_capacity(to.len());
         for peer in to {
             match self.send_one(*peer, body).await {
-                Ok(id) => copies.push((*peer, id)),
+                Ok(id) => messages.push((*peer, id)),
                 Err(SendError::Stopped) => return,
-                Err(e) => self.teller.refuse(format!("not sent: {e}")).await,
+                Err(e) => self.reporter.refuse(format!("not sent: {e}")).await,
             }
         }
         let away: Vec<_> = to
             .iter()
             .copied()
-            .filter(|peer| !self.presence.is_here(peer))
+            .filter(|peer| !self.connected.contains(peer))
             .collect();
-        self.teller.sent(&copies, &away).await;
+        self.reporter.sent(&messages, &away).await;
     }
 
-    /// Waits while the peer's outbox is full.
+    /// Sends a message, and waits while the peer's outbox is full.
     async fn send_one(&self, peer: PeerId, body: &str) -> Result<u64, SendError> {
         match self.node.send(peer, body) {
             Err(SendError::OutboxFull(_)) => {}
             result => return result,
         }
-        if self.source == Source::Person {
-            let name = self.teller.name(peer);
+        if self.source == InputSource::Person {
+            let name = self.reporter.name(peer);
             let text = format!("  … waiting: {name} has not acked earlier lines yet");
-            self.teller.note(&text).await;
+            self.reporter.note(&text).await;
         }
         self.node.send_when_ready(peer, body).await
     }

@@ -1,31 +1,33 @@
-//! Short names for peers: the end of the peer id, as long as it takes to tell it from others.
+//! Short names for peers: the end of the peer id, long enough to differ from every other name.
+//!
+//! The page has the same rules in JavaScript; tests/cases/names.json holds both to them.
 
 use std::collections::{HashMap, VecDeque};
 
 use libp2p::PeerId;
 
-/// Characters of a name that nobody else has.
+/// The length of a name, unless another peer's id has the same end.
 const SHORTEST: usize = 6;
-/// Names that are kept. They cost some 200 bytes each.
+/// How many names are kept, of some 200 bytes each.
 const MAX_NAMES: usize = 4_096;
 
-/// The names given so far. A peer keeps the name that was shown first.
+/// The names given so far. A peer keeps the name that it was first shown under.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
+pub(crate) struct PeerNames {
     names: HashMap<PeerId, String>,
     oldest_first: VecDeque<PeerId>,
 }
 
-/// Why no peer is meant by what was typed.
+/// Why a typed name stands for no peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoSuchPeer {
-    /// No peer has such a name or id.
+pub(crate) enum LookupError {
+    /// No peer has this name or id.
     Unknown,
-    /// Several have.
+    /// Several peers' ids begin or end like this.
     Ambiguous,
 }
 
-impl Names {
+impl PeerNames {
     /// The name of a peer.
     pub(crate) fn of(&mut self, peer: PeerId) -> String {
         if let Some(name) = self.names.get(&peer) {
@@ -42,9 +44,8 @@ impl Names {
         name
     }
 
-    /// Which of these peers is meant: by its name, its id, or an end or a beginning of it that no
-    /// other has.
-    pub(crate) fn find(&mut self, typed: &str, among: &[PeerId]) -> Result<PeerId, NoSuchPeer> {
+    /// The one of these peers with this name or this id, or the only one whose id ends or begins like this.
+    pub(crate) fn find(&mut self, typed: &str, among: &[PeerId]) -> Result<PeerId, LookupError> {
         let named = among.iter().find(|peer| self.of(**peer) == typed);
         if let Some(peer) = named {
             return Ok(*peer);
@@ -55,12 +56,12 @@ impl Names {
         });
         match (matching.next(), matching.next()) {
             (Some(peer), None) => Ok(*peer),
-            (Some(_), Some(_)) => Err(NoSuchPeer::Ambiguous),
-            (None, _) => Err(NoSuchPeer::Unknown),
+            (Some(_), Some(_)) => Err(LookupError::Ambiguous),
+            (None, _) => Err(LookupError::Unknown),
         }
     }
 
-    /// The shortest end of the id that no known name ends with, and no known id.
+    /// The shortest end of the id that no named peer's id ends with.
     fn new_name(&self, id: &str) -> String {
         let taken = |end: &str| {
             self.names
@@ -78,8 +79,58 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use libp2p::identity::Keypair;
+    use serde::Deserialize;
 
     use super::*;
+
+    /// tests/cases/names.json, which the page's names are tested with, too.
+    #[derive(Deserialize)]
+    struct Cases {
+        peers: Vec<String>,
+        /// The names that these peers get, one after the other.
+        names: Vec<String>,
+        cases: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Case {
+        Peer { typed: String, peer: String },
+        Error { typed: String, error: String },
+    }
+
+    #[test]
+    fn the_cases_shared_with_the_page() {
+        const CASES: &str = include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/cases/names.json"
+        ));
+        let cases: Cases = serde_json::from_str(CASES).unwrap();
+        let peers: Vec<PeerId> = cases.peers.iter().map(|id| id.parse().unwrap()).collect();
+        let mut names = PeerNames::default();
+        let given: Vec<_> = peers.iter().map(|peer| names.of(*peer)).collect();
+        assert_eq!(given, cases.names);
+        assert!(!cases.cases.is_empty());
+        for case in &cases.cases {
+            match case {
+                Case::Peer { typed, peer } => {
+                    assert_eq!(
+                        names.find(typed, &peers),
+                        Ok(peer.parse().unwrap()),
+                        "{typed}"
+                    );
+                }
+                Case::Error { typed, error } => {
+                    let error = match error.as_str() {
+                        "unknown" => LookupError::Unknown,
+                        "ambiguous" => LookupError::Ambiguous,
+                        other => panic!("no such error: {other}"),
+                    };
+                    assert_eq!(names.find(typed, &peers), Err(error), "{typed}");
+                }
+            }
+        }
+    }
 
     fn peers(count: usize) -> Vec<PeerId> {
         (0..count)
@@ -89,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_name_is_the_end_of_the_id_and_stays() {
-        let mut names = Names::default();
+        let mut names = PeerNames::default();
         let peer = PeerId::random();
         let name = names.of(peer);
         assert_eq!(name.len(), SHORTEST);
@@ -99,8 +150,8 @@ mod tests {
     }
 
     #[test]
-    fn who_ends_like_another_gets_a_longer_name() {
-        let mut names = Names::default();
+    fn an_id_that_ends_like_another_gets_a_longer_name() {
+        let mut names = PeerNames::default();
         let peer = PeerId::random();
         names.of(peer);
         let id = peer.to_base58();
@@ -114,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_peer_is_found_by_name_id_end_and_beginning() {
-        let mut names = Names::default();
+        let mut names = PeerNames::default();
         let peers = peers(3);
         let id = peers[1].to_base58();
         for typed in [
@@ -125,7 +176,7 @@ mod tests {
         ] {
             assert_eq!(names.find(&typed, &peers), Ok(peers[1]), "{typed}");
         }
-        assert_eq!(names.find("12D3Koo", &peers), Err(NoSuchPeer::Ambiguous));
-        assert_eq!(names.find("nobody", &peers), Err(NoSuchPeer::Unknown));
+        assert_eq!(names.find("12D3Koo", &peers), Err(LookupError::Ambiguous));
+        assert_eq!(names.find("nobody", &peers), Err(LookupError::Unknown));
     }
 }

@@ -1,26 +1,42 @@
-//! Whether a port is free.
+//! A check that the ports to listen on are free.
 
-use std::net::{SocketAddr, TcpListener};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+};
 
 use anyhow::Context;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use punchline::address::socket_of;
+use socket2::{Domain, Socket, Type};
 
-/// Fails for an address whose TCP port another process listens at.
+/// Fails for an address whose port another process listens on, before anything else is done.
 ///
-/// The node would not notice: its TCP sockets share their port, which hole punching needs, and they
-/// would share it with another node too, whose peers then reach whom the system likes.
+/// The node itself would not notice this for TCP. Hole punching needs `SO_REUSEPORT` on its sockets, so two nodes can
+/// listen on one port, and the system then hands each connection to either of them.
 pub(crate) fn check(listen: &[Multiaddr]) -> anyhow::Result<()> {
     for address in listen {
-        let Some(socket) = tcp_socket(address).filter(|socket| socket.port() != 0) else {
+        let Some(socket) = socket_of(address).filter(|socket| socket.port() != 0) else {
             continue;
         };
-        TcpListener::bind(socket).with_context(|| format!("cannot listen on {address}"))?;
+        bind(address, socket).with_context(|| format!("cannot listen on {address}"))?;
     }
     Ok(())
 }
 
-fn tcp_socket(address: &Multiaddr) -> Option<SocketAddr> {
-    let is_tcp = matches!(address.iter().nth(1), Some(Protocol::Tcp(_)));
-    socket_of(address).filter(|_| is_tcp)
+fn bind(address: &Multiaddr, socket: SocketAddr) -> io::Result<()> {
+    match address.iter().nth(1) {
+        Some(Protocol::Tcp(_)) => TcpListener::bind(socket).map(drop),
+        Some(Protocol::Udp(_)) => bind_udp(socket),
+        _ => Ok(()),
+    }
+}
+
+fn bind_udp(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+    if address.is_ipv6() {
+        // Like the node's socket, which leaves the port free for IPv4.
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())
 }

@@ -1,40 +1,38 @@
-//! Relays that were given by URL: asks where they are until they stand, and again when they fell.
+//! Relays that were given by URL: their addresses are fetched until there is a reservation, and again after it is
+//! lost.
 
-use punchline::reason::Reason;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::http::Uri;
 use libp2p::PeerId;
-use punchline::{config::RelayAddress, error::Stopped, event::Event, node::Node};
-use tokio::{sync::watch, task, time};
+use punchline::{config::RelayAddress, error::Stopped, event::Event, node::Node, reason::Reason};
+use tokio::{task, time};
 
-use super::{bootstrap, teller::Teller};
+use super::{connectivity::Reservations, reporter::Reporter};
+use crate::common::bootstrap;
 
-/// The first pause between two attempts; each next one is twice as long.
+/// The pause after the first attempt; each next one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause.
+/// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// The relays that we hold a reservation on.
-pub(crate) type Reserved = watch::Receiver<BTreeSet<PeerId>>;
-
-/// Looks after the relay at a URL, until dropped. `place` is its number among the pending relays.
+/// Keeps the node's relay for a URL up to date, until dropped. `place` is its number among the pending relays.
 ///
-/// While there is no reservation the relay may be another one by now, with a new key or new ports:
-/// it restarted without its data directory.
-pub(crate) async fn look_after(
+/// Without a reservation the addresses are fetched again and again: a relay that restarted without its data
+/// directory has another key, and maybe other ports.
+pub(crate) async fn keep_up(
     place: usize,
     url: Uri,
     node: Node,
-    mut reserved: Reserved,
-    teller: Arc<Teller>,
+    mut reservations: Reservations,
+    reporter: Arc<Reporter>,
 ) {
     let mut known: Option<RelayAddress> = None;
-    let mut told = false;
+    let mut reported = false;
     loop {
         let mut pause = FIRST_PAUSE;
-        while !stands(&reserved, known.as_ref()) {
-            match ask(url.clone()).await {
+        while !contains(&reservations.borrow(), known.as_ref()) {
+            match fetch(url.clone()).await {
                 Ok(found) if known.as_ref() != Some(&found) => {
                     if replace(&node, place, known.as_ref(), &found).await.is_err() {
                         return;
@@ -42,28 +40,28 @@ pub(crate) async fn look_after(
                     known = Some(found);
                 }
                 Ok(_) => {}
-                // Later the node itself tells that the relay is lost.
-                Err(reason) if known.is_none() && !told => {
-                    told = true;
+                // Once the relay was found the node itself reports its loss.
+                Err(reason) if known.is_none() && !reported => {
+                    reported = true;
                     let message = format!("cannot reach relay {url}: {reason}; retrying");
                     let code = Reason::BootstrapFailed;
-                    teller.tell(&Event::Error { code, message }).await;
+                    reporter.report(&Event::Error { code, message }).await;
                 }
                 Err(reason) => tracing::debug!(%url, "{reason}"),
             }
-            if !wait(&mut reserved, known.as_ref(), jittered(pause)).await {
+            if !wait(&mut reservations, known.as_ref(), jittered(pause)).await {
                 return;
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        let lost = reserved.wait_for(|reserved| !contains(reserved, known.as_ref()));
+        let lost = reservations.wait_for(|held| !contains(held, known.as_ref()));
         if lost.await.is_err() {
             return;
         }
     }
 }
 
-/// Uses the relay that is there now; the one that was there would be dialled for ever.
+/// Gives the node the relay that was found, and takes away one with another peer id, which it would dial for ever.
 async fn replace(
     node: &Node,
     place: usize,
@@ -77,32 +75,32 @@ async fn replace(
     node.relay_found(place, found.clone()).await
 }
 
-async fn ask(url: Uri) -> Result<RelayAddress, String> {
-    task::spawn_blocking(move || bootstrap::fetch(&url))
+async fn fetch(url: Uri) -> Result<RelayAddress, String> {
+    task::spawn_blocking(move || bootstrap::fetch_relay(&url))
         .await
         .unwrap_or_else(|e| Err(e.to_string()))
 }
 
-/// Waits until the relay stands, or for that long. Returns whether the node still runs.
-async fn wait(reserved: &mut Reserved, known: Option<&RelayAddress>, pause: Duration) -> bool {
-    let stands = reserved.wait_for(|reserved| contains(reserved, known));
-    match time::timeout(pause, stands).await {
+/// Waits for a reservation, or until the pause is over. Returns whether the node still runs.
+async fn wait(
+    reservations: &mut Reservations,
+    known: Option<&RelayAddress>,
+    pause: Duration,
+) -> bool {
+    let held = reservations.wait_for(|held| contains(held, known));
+    match time::timeout(pause, held).await {
         Ok(Err(_)) => false,
         Ok(Ok(_)) | Err(_) => true,
     }
 }
 
-fn stands(reserved: &Reserved, known: Option<&RelayAddress>) -> bool {
-    contains(&reserved.borrow(), known)
-}
-
-fn contains(reserved: &BTreeSet<PeerId>, known: Option<&RelayAddress>) -> bool {
+fn contains(held: &BTreeSet<PeerId>, known: Option<&RelayAddress>) -> bool {
     known
         .and_then(|relay| relay.peer)
-        .is_some_and(|peer| reserved.contains(&peer))
+        .is_some_and(|peer| held.contains(&peer))
 }
 
-/// Between half of it and all of it: peers that lost a relay together do not come back together.
+/// Between half the pause and all of it, so that peers that lost a relay together do not come back together.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::random_range(0.5..=1.0))
 }

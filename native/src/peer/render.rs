@@ -1,4 +1,4 @@
-//! Events in words.
+//! Events as lines of text for a person.
 
 use std::time::Duration;
 
@@ -9,12 +9,10 @@ use punchline::{
     path::Path,
 };
 
-use super::{
-    names::Names,
-    text::{Paint, clean, clean_body},
-};
+use super::{names::PeerNames, paint::Paint};
+use crate::common::sanitise::{sanitised, sanitised_body};
 
-/// Protocols of an incompatible peer that are named.
+/// How many protocols of an incompatible peer are listed.
 const MAX_SHOWN_PROTOCOLS: usize = 5;
 
 /// What `/help` prints.
@@ -26,21 +24,21 @@ pub(crate) const HELP: &str = "\
   /quit           leave (Ctrl-D and Ctrl-C too)
   //TEXT          a line that begins with a slash";
 
-/// Turns events into lines for a person.
+/// Turns events into lines of text.
 #[derive(Debug)]
 pub(crate) struct Renderer {
-    pub(crate) names: Names,
+    pub(crate) names: PeerNames,
     paint: Paint,
     prompt: bool,
-    /// The line before was an address to dial.
+    /// Whether the previous line was an address, which a heading stands above.
     in_addresses: bool,
 }
 
 impl Renderer {
-    /// `prompt`: somebody types at one.
+    /// `prompt`: the lines appear above a prompt.
     pub(crate) fn new(paint: Paint, prompt: bool) -> Self {
         Self {
-            names: Names::default(),
+            names: PeerNames::default(),
             paint,
             prompt,
             in_addresses: false,
@@ -52,7 +50,8 @@ impl Renderer {
         self.paint.name(&self.names.of(peer))
     }
 
-    /// The lines for an event. Marks of delivered messages come from elsewhere.
+    /// The text for an event; `None` if nothing is shown. For deliveries see [`Self::receipt`] and
+    /// [`Self::failure`].
     pub(crate) fn event(&mut self, event: &Event) -> Option<String> {
         let after_addresses = std::mem::take(&mut self.in_addresses);
         if let Event::Listening { address } = event {
@@ -66,14 +65,14 @@ impl Renderer {
             } else {
                 "others dial:\n"
             };
-            return Some(format!("{heading}  {}", clean(&address.to_string())));
+            return Some(format!("{heading}  {}", sanitised(&address.to_string())));
         }
-        self.about_us(event)
-            .or_else(|| self.about_peer(event))
-            .or_else(|| self.exchange(event))
+        self.node_event(event)
+            .or_else(|| self.peer_event(event))
+            .or_else(|| self.message_or_greeting(event))
     }
 
-    fn about_us(&mut self, event: &Event) -> Option<String> {
+    fn node_event(&mut self, event: &Event) -> Option<String> {
         Some(match event {
             Event::Started { peer_id } => {
                 let name = self.name(*peer_id);
@@ -86,20 +85,20 @@ impl Renderer {
             Event::ExternalAddress { address } => {
                 let address = address.to_string();
                 self.paint
-                    .dim(&format!("seen from outside at {}", clean(&address)))
+                    .dim(&format!("seen from outside at {}", sanitised(&address)))
             }
             Event::Reserved { relay, address } => {
                 let name = self.name(*relay);
                 let address = address.to_string();
                 format!(
                     "relay {name}: reserved; others dial:\n  {}",
-                    clean(&address)
+                    sanitised(&address)
                 )
             }
             Event::ReservationLost { relay, reason, .. } => {
                 let name = self.name(*relay);
-                let news = self.paint.bad("lost");
-                format!("relay {name}: {news} ({}); retrying", clean(reason))
+                let lost = self.paint.bad("lost");
+                format!("relay {name}: {lost} ({}); retrying", sanitised(reason))
             }
             Event::Registered {
                 relay,
@@ -109,7 +108,7 @@ impl Renderer {
                 let name = self.name(*relay);
                 format!(
                     "relay {name}: registered in '{}' for {ttl} s",
-                    clean(namespace)
+                    sanitised(namespace)
                 )
             }
             Event::Error { message, .. } => self.error(message),
@@ -117,7 +116,7 @@ impl Renderer {
         })
     }
 
-    fn about_peer(&mut self, event: &Event) -> Option<String> {
+    fn peer_event(&mut self, event: &Event) -> Option<String> {
         Some(match event {
             Event::Discovered { peer, .. } => {
                 let name = self.name(*peer);
@@ -132,7 +131,7 @@ impl Renderer {
             } => {
                 let name = self.name(*peer);
                 let place = match path {
-                    Path::Direct => format!(" at {}", clean(&address.to_string())),
+                    Path::Direct => format!(" at {}", sanitised(&address.to_string())),
                     Path::Relayed => String::new(),
                 };
                 format!("connected to {name} ({path}, {transport}){place}")
@@ -145,24 +144,24 @@ impl Renderer {
                 ..
             } => {
                 let name = self.name(*peer);
-                let news = format!("now {to} over {transport}");
+                let now = format!("now {to} over {transport}");
                 match (from, to) {
                     (Path::Direct, Path::Relayed) => {
-                        format!("{name}: {}, the direct path is gone", self.paint.bad(&news))
+                        format!("{name}: {}, the direct path is gone", self.paint.bad(&now))
                     }
-                    _ => format!("{name}: {}", self.paint.good(&news)),
+                    _ => format!("{name}: {}", self.paint.good(&now)),
                 }
             }
             Event::Disconnected { peer, reason, .. } => {
                 let name = self.name(*peer);
-                format!("{name}: {} ({})", self.paint.bad("gone"), clean(reason))
+                format!("{name}: {} ({})", self.paint.bad("gone"), sanitised(reason))
             }
             Event::Incompatible { peer, protocols } => {
                 let name = self.name(*peer);
                 let shown: Vec<_> = protocols
                     .iter()
                     .take(MAX_SHOWN_PROTOCOLS)
-                    .map(|p| clean(p))
+                    .map(|p| sanitised(p))
                     .collect();
                 let shown = shown.join(", ");
                 let more = if protocols.len() > MAX_SHOWN_PROTOCOLS {
@@ -170,24 +169,24 @@ impl Renderer {
                 } else {
                     ""
                 };
-                let news = self.paint.bad("speaks none of our protocols");
-                format!("{name}: {news}, and was disconnected. It speaks {shown}{more}")
+                let speaks_none = self.paint.bad("speaks none of our protocols");
+                format!("{name}: {speaks_none}, and was disconnected. It speaks {shown}{more}")
             }
             _ => return None,
         })
     }
 
-    fn exchange(&mut self, event: &Event) -> Option<String> {
+    fn message_or_greeting(&mut self, event: &Event) -> Option<String> {
         Some(match event {
             Event::Message { from, body, .. } => {
                 let name = self.name(*from);
-                format!("{name}: {}", clean_body(body))
+                format!("{name}: {}", sanitised_body(body))
             }
             Event::Greeting { from, message } => {
                 let name = self.name(*from);
                 format!(
                     "{name} {}",
-                    self.paint.dim(&format!("greets: {}", clean(message)))
+                    self.paint.dim(&format!("greets: {}", sanitised(message)))
                 )
             }
             Event::GreetingReply {
@@ -199,8 +198,8 @@ impl Renderer {
                 let address = address.to_string();
                 let text = format!(
                     "replies: {} (sees us at {})",
-                    clean(message),
-                    clean(&address)
+                    sanitised(message),
+                    sanitised(&address)
                 );
                 format!("{name} {}", self.paint.dim(&text))
             }
@@ -208,17 +207,16 @@ impl Renderer {
         })
     }
 
-    /// Something went wrong.
-    pub(crate) fn error(&self, message: &str) -> String {
-        format!("{} {}", self.paint.bad("error:"), clean(message))
+    fn error(&self, message: &str) -> String {
+        format!("{} {}", self.paint.bad("error:"), sanitised(message))
     }
 
-    /// What became of a line of ours.
-    pub(crate) fn mark(&self, mark: &str) -> String {
-        format!("  {}", self.paint.dim(mark))
+    /// A receipt, dimmed.
+    pub(crate) fn receipt(&self, receipt: &str) -> String {
+        format!("  {}", self.paint.dim(receipt))
     }
 
-    /// A copy of a line that will not arrive.
+    /// The text for a message that failed: its line's number, its receiver and the reason.
     pub(crate) fn failure(&mut self, line: Option<u64>, event: &Event) -> Option<String> {
         let Event::Delivery {
             to,
@@ -233,7 +231,7 @@ impl Renderer {
         let line = line.map_or_else(String::new, |line| format!("#{line} "));
         let reason = reason.as_deref().unwrap_or("no reason was given");
         let text = self.paint.bad(&format!("✗ {line}not delivered to"));
-        Some(format!("  {text} {name}: {}", clean(reason)))
+        Some(format!("  {text} {name}: {}", sanitised(reason)))
     }
 
     /// The table that `/peers` prints.
@@ -256,24 +254,24 @@ impl Renderer {
     }
 
     fn row(&mut self, peer: &PeerInfo) -> [String; 7] {
-        let away = || "-".to_owned();
+        let no_path = || "-".to_owned();
         [
             self.names.of(peer.peer),
             peer.peer.to_string(),
             peer.path
                 .map_or_else(|| "away".into(), |path| path.to_string()),
             peer.transport
-                .map_or_else(away, |transport| transport.to_string()),
-            peer.rtt.map_or_else(away, milliseconds),
+                .map_or_else(no_path, |transport| transport.to_string()),
+            peer.rtt.map_or_else(no_path, milliseconds),
             peer.unacked.to_string(),
             peer.address
                 .as_ref()
-                .map_or_else(away, |a| clean(&a.to_string()).into_owned()),
+                .map_or_else(no_path, |a| sanitised(&a.to_string()).into_owned()),
         ]
     }
 }
 
-/// Nobody can dial such an address without naming an interface, which a multiaddr of ours does not.
+/// Whether an address is link-local: nobody can dial it without an interface, which it does not name.
 fn is_link_local(address: &Multiaddr) -> bool {
     match address.iter().next() {
         Some(Protocol::Ip4(ip)) => ip.is_link_local(),

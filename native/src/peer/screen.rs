@@ -1,5 +1,7 @@
-//! Where lines go: a thread that writes them, so that a slow reader slows the node's events down
-//! and never a thread that others need.
+//! Lines on stdout and stderr, written by a thread of its own.
+//!
+//! The queue is bounded. A slow reader of stdout slows down what awaits [`Screen::out`], but blocks no thread of the
+//! runtime.
 
 use std::{
     io::{self, StdoutLock, Write},
@@ -12,26 +14,26 @@ use tokio::{
     time,
 };
 
-/// Lines that wait for the writing thread.
+/// How many lines wait for the writing thread.
 const QUEUE_LEN: usize = 1_024;
-/// Lines written before looking whether there are more.
+/// How many lines are taken from the queue at a time.
 const BATCH: usize = 256;
-/// How long a reader of stdout may take for the last lines when we were asked to stop.
+/// How long the reader of stdout may take for the last lines after a request to stop.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Prints lines. Clones print to the same place.
+/// Prints lines. Clones share one queue.
 #[derive(Debug, Clone)]
 pub(crate) struct Screen {
     lines: mpsc::Sender<Line>,
 }
 
-/// The thread behind a screen.
+/// The thread that writes what a [`Screen`] prints.
 #[derive(Debug)]
-pub(crate) struct Writing {
+pub(crate) struct ScreenThread {
     finished: oneshot::Receiver<()>,
 }
 
-/// Prints above a prompt that is being typed at.
+/// Prints text above a prompt.
 pub(crate) type PromptPrinter = Box<dyn FnMut(String) -> io::Result<()> + Send>;
 
 #[derive(Debug)]
@@ -40,8 +42,8 @@ enum Line {
     Err(String),
 }
 
-/// A screen on stdout and stderr or, if there is a prompt, above that.
-pub(crate) fn open(prompt: Option<PromptPrinter>) -> io::Result<(Screen, Writing)> {
+/// Opens a screen on stdout and stderr, or above a prompt if there is one.
+pub(crate) fn open(prompt: Option<PromptPrinter>) -> io::Result<(Screen, ScreenThread)> {
     let (sender, mut lines) = mpsc::channel(QUEUE_LEN);
     let (finished_tx, finished) = oneshot::channel();
     thread::Builder::new()
@@ -57,35 +59,35 @@ pub(crate) fn open(prompt: Option<PromptPrinter>) -> io::Result<(Screen, Writing
             // Nobody may be waiting for it.
             let _ = finished_tx.send(());
         })?;
-    Ok((Screen { lines: sender }, Writing { finished }))
+    Ok((Screen { lines: sender }, ScreenThread { finished }))
 }
 
 impl Screen {
-    /// A line, without its end, for stdout. Waits while the reader is slow.
+    /// Prints a line to stdout. Waits while the queue is full.
     pub(crate) async fn out(&self, line: String) {
-        // An error means that nobody reads it, which ends the program.
+        // An error means that stdout has no reader any more, which ends the program.
         let _ = self.lines.send(Line::Out(line)).await;
     }
 
-    /// A line for stderr.
+    /// Prints a line to stderr. Waits while the queue is full.
     pub(crate) async fn err(&self, line: String) {
         let _ = self.lines.send(Line::Err(line)).await;
     }
 
-    /// Resolves when nobody reads stdout any more.
+    /// Waits until stdout has no reader any more.
     pub(crate) async fn closed(&self) {
         self.lines.closed().await;
     }
 }
 
-impl Writing {
-    /// Waits until the last line is written, once no [`Screen`] is left.
+impl ScreenThread {
+    /// Waits until the last line is written. Every [`Screen`] must have been dropped.
     pub(crate) async fn finish(self) {
         // An error means that the thread is gone.
         let _ = self.finished.await;
     }
 
-    /// The same, unless that takes too long.
+    /// Like [`finish`](Self::finish), with a time limit.
     pub(crate) async fn finish_soon(self) {
         if time::timeout(FLUSH_TIMEOUT, self.finish()).await.is_err() {
             tracing::warn!("stdout is not being read: the last lines are lost");
@@ -100,7 +102,7 @@ fn write_lines(lines: &mut mpsc::Receiver<Line>) -> io::Result<()> {
         for line in batch.drain(..) {
             write_line(&mut out, line)?;
         }
-        // One write for all there is: a write for each line would be the slowest part of it all.
+        // Flushed only when the queue is empty: a system call for each line would be the slowest step of all.
         if lines.is_empty() {
             out.flush()?;
         }
@@ -116,7 +118,7 @@ fn write_line(out: &mut io::BufWriter<StdoutLock<'_>>, line: Line) -> io::Result
         }
         Line::Err(line) => {
             out.flush()?;
-            // Without a stderr there is nobody to tell.
+            // Nothing can be done about a closed stderr.
             let _ = writeln!(io::stderr(), "{line}");
             Ok(())
         }

@@ -1,15 +1,15 @@
-//! Which of the relay's addresses others are told.
+//! Which of the addresses that a relay listens on it advertises, by identify and in `/bootstrap.json`.
 
 use std::net::IpAddr;
 
 use libp2p::Multiaddr;
 use punchline::address::ip_of;
 
-/// Addresses that are advertised. A peer puts each into its own identify message and registration
-/// with its own id behind it; identify has room for 4 KiB in all.
+/// Addresses that are advertised. A peer with a reservation repeats each in its own identify message and
+/// registration, with its own id behind it, and identify has room for 4 KiB in all.
 const MAX_ADVERTISED: usize = 16;
 
-/// The addresses to advertise out of those listened on, best first.
+/// Returns the addresses to advertise out of those listened on, best first.
 ///
 /// Addresses of one IP stay together, so that each advertised IP can be reached by every
 /// transport; one loopback address is always among them, for peers on this machine.
@@ -37,7 +37,7 @@ pub(crate) fn choose(listening: &[Multiaddr]) -> Vec<Multiaddr> {
     chosen
 }
 
-/// Whether an address can be dialled by anyone: link-local ones need to name an interface.
+/// Whether others can dial an address. A link-local one would have to name an interface of theirs.
 pub(crate) fn is_useful(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => !ip.is_link_local() && !ip.is_unspecified(),
@@ -49,7 +49,7 @@ fn of_ip(addresses: &[Multiaddr], ip: IpAddr) -> impl Iterator<Item = &Multiaddr
     addresses.iter().filter(move |a| ip_of(a) == Some(ip))
 }
 
-/// Addresses with the widest reach first, IPv4 before IPv6.
+/// Sorts addresses with the widest reach first, and IPv4 before IPv6.
 fn rank(ip: IpAddr) -> u8 {
     match ip {
         IpAddr::V4(ip) if ip.is_loopback() => 4,

@@ -1,12 +1,13 @@
-//! Addresses that the operator announces, and the host that people are told.
+//! Addresses that the operator announces in place of those listened on, and the host in the URL to join by.
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use libp2p_webrtc::tokio::Fingerprint;
 use punchline::address::{host_of, is_loopback};
 
-use crate::cli::UsageError;
+use crate::common::UsageError;
 
-/// Announced addresses without a peer id; WebRTC ones get our certhash if they lack it.
+/// Returns the announced addresses without the relay's peer id. A WebRTC address gets the certificate's
+/// hash if it lacks one.
 pub(crate) fn resolve(
     announced: &[Multiaddr],
     own: PeerId,
@@ -37,7 +38,7 @@ fn resolve_one(
     Ok(address)
 }
 
-/// The host of the URL that peers join with: the first address that others can reach.
+/// Returns the host of the URL that peers join by: that of the first address that others can reach.
 pub(crate) fn host(advertised: &[Multiaddr]) -> String {
     advertised
         .iter()
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_told_a_host_that_others_can_reach() {
+    fn the_host_to_join_by_is_one_that_others_can_reach() {
         let of = |addresses: &[&str]| {
             let addresses: Vec<_> = addresses.iter().map(|a| address(a)).collect();
             host(&addresses)

@@ -1,4 +1,15 @@
-//! Which circuits there are, and how many of them each network has asked for.
+//! Which circuits there are, and how many of them each network has asked for. No I/O, no clock.
+//!
+//! libp2p-relay 0.22.0 bounds the circuits of a peer and of all, but not those of a network, and peer
+//! ids cost nothing. Its events need care, too: the end of a circuit may be reported twice, by the
+//! connection of its caller and by the loss of its callee's; and a request that leads to no circuit ends
+//! with one of several events, of which some are deprecated
+//! (<https://github.com/libp2p/rust-libp2p/pull/6248>, closed: they stay), or with none. The double
+//! report is not reported as far as known (2026-11). Without the care
+//! `a_circuit_whose_callee_leaves_ends_once` (tests/relay_clients.rs) fails.
+//!
+//! libp2p's relay asks [`Admission::admit`] for every request. The relay passes what becomes of it on to
+//! [`Circuits::opened`], [`Circuits::failed`] and [`Circuits::closed`].
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,20 +21,20 @@ use std::{
 use libp2p::PeerId;
 use punchline::tally::Tally;
 
-/// Of some requests libp2p does not tell the end. None takes longer: its steps, of which there are two,
-/// have a minute each.
+/// The longest that a request can take: it has two steps, of a minute each. libp2p does not report the
+/// end of every request.
 const REQUEST_LIFETIME: Duration = Duration::from_secs(180);
 
-/// The open circuits, by who opened them to whom: libp2p may tell the end of one twice.
+/// The open circuits, by caller and callee.
 #[derive(Debug)]
 pub(crate) struct Circuits {
-    /// For each circuit, the network that it counts for.
+    /// For each circuit between the two, the network that it counts for.
     open: HashMap<(PeerId, PeerId), Vec<Option<IpAddr>>>,
     admission: Admission,
 }
 
 impl Circuits {
-    /// None.
+    /// No circuits yet; requests for more go through `admission`.
     pub(crate) fn new(admission: Admission) -> Self {
         Self {
             open: HashMap::new(),
@@ -31,12 +42,7 @@ impl Circuits {
         }
     }
 
-    /// What libp2p's relay asks.
-    pub(crate) fn admission(&self) -> Admission {
-        self.admission.clone()
-    }
-
-    /// How many there are.
+    /// How many circuits are open.
     pub(crate) fn len(&self) -> usize {
         self.open.values().map(Vec::len).sum()
     }
@@ -55,7 +61,7 @@ impl Circuits {
         }
     }
 
-    /// A circuit has ended. Says whether there was one.
+    /// A circuit has ended. Returns whether there was one.
     pub(crate) fn closed(&mut self, from: PeerId, to: PeerId) -> bool {
         let Some(open) = self.open.get_mut(&(from, to)) else {
             return false;
@@ -70,11 +76,12 @@ impl Circuits {
     }
 }
 
-/// Decides which requests for circuits are let through. From then on they count: how long they are
-/// under way is up to whoever is called.
+/// Decides which requests for circuits are let through. A request counts for its network from then on,
+/// since its callee may take long to answer. Clones share the count.
 #[derive(Debug, Clone)]
 pub(crate) struct Admission {
     requests: Arc<Mutex<Requests>>,
+    /// Requests and circuits that one network may have.
     max_of_network: u32,
     max_under_way: usize,
 }
@@ -95,7 +102,7 @@ struct Request {
 }
 
 impl Admission {
-    /// For so many circuits, and so many of them of each network.
+    /// Lets as many requests be under way as there may be circuits, and `max_of_network` from one network.
     pub(crate) fn new(max_circuits: u32, max_of_network: u32) -> Self {
         Self {
             requests: Arc::default(),
@@ -104,7 +111,7 @@ impl Admission {
         }
     }
 
-    /// Whether one more may be made from that network. It counts then.
+    /// Whether one more request is let through from that network. It counts then.
     pub(crate) fn admit(&self, from: PeerId, network: IpAddr, now: Instant) -> bool {
         let mut requests = self.lock();
         requests.forget_old(now);
@@ -136,7 +143,7 @@ impl Requests {
         }
     }
 
-    /// Takes out the oldest request of a peer, which goes on to count.
+    /// Takes out the oldest request of a peer. Its network's count is left as it is.
     fn take(&mut self, from: PeerId) -> Option<IpAddr> {
         let at = self.under_way.iter().position(|r| r.from == from)?;
         self.under_way.remove(at).map(|request| request.network)
@@ -160,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circuit_whose_end_is_told_twice_ends_once() {
+    fn a_circuit_whose_end_is_reported_twice_ends_once() {
         let [a, b, c] = peers();
         let mut circuits = Circuits::new(Admission::new(9, 9));
         for (from, to) in [(a, b), (a, b), (a, c)] {
@@ -200,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_whose_end_is_not_told_does_not_count_for_ever() {
+    fn a_request_whose_end_is_not_reported_does_not_count_for_ever() {
         let ([a, b], start) = (peers(), Instant::now());
         let admission = Admission::new(100, 1);
         assert!(admission.admit(a, NETWORK, start));

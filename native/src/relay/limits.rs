@@ -1,159 +1,145 @@
-//! Every bound of a relay, and the libp2p configuration that keeps it.
+//! The limits of a relay: one table, and what follows from it.
+//!
+//! Every limit is an entry of the table below. The command line and the configuration file take it by
+//! the same name ([`LimitOptions`]), `--help` and docs/operating.md describe it, and the relay reads it
+//! from [`Limits`]. A new limit is a new entry, a place that uses it, and the row for docs/operating.md
+//! that the test `the_manual_has_this_table` prints.
+//!
+//! The methods of [`Limits`] translate the values into the configurations of those that keep them.
 
+mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod units;
 
-use std::{
-    mem,
-    num::NonZeroU32,
-    time::{Duration, Instant},
+use std::{fmt::Display, time::Duration};
+
+use punchline::{protocols::limits as connections, protocols::rendezvous::server as rendezvous};
+
+pub(crate) use self::units::Rate;
+use self::{
+    table::limits,
+    units::{Bytes, Count, Percent, Time, Unit},
 };
+use super::{autonat, network_limits};
 
-use libp2p::{Multiaddr, PeerId, relay};
-use punchline::{
-    address::{internet_network_of, ip_of, network_of},
-    protocols::limits as connections,
-    protocols::rendezvous::server as rendezvous,
-};
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+/// As long as the unit "year" of a duration that is typed: 365.25 days.
+const YEAR: u64 = 365 * DAY + 6 * HOUR;
 
-use super::{book::Book, circuits::Admission, networks};
-use crate::cli::Rate;
+/// Clients renew a reservation after three quarters of it; a shorter one would only keep them busy. Its
+/// end is a time of day on the wire, so it needs some bound.
+type ReservationTime = Time<MINUTE, YEAR, false>;
 
-/// Reservations: a small room's worth is tens; this many cost some 100 MB, mostly connections.
-pub(crate) const MAX_RESERVATIONS: u32 = 4_096;
-/// A peer reserves on each transport it arrives by, and old connections linger after a change.
-pub(crate) const MAX_RESERVATIONS_PER_PEER: u32 = 8;
-/// Its end is a time of day on the wire: clients whose clock is ahead of ours by more than this refuse
-/// it. It also ends with its connection, so nothing lingers for being long.
-pub(crate) const RESERVATION_DURATION: Duration = Duration::from_secs(72 * 3_600);
-/// A client that loses and regains its connection again and again still gets its reservation.
-pub(crate) const RESERVATION_RATE_PER_PEER: Rate = rate(60, Duration::from_secs(10));
-/// After a restart all peers of an office come back at once from one address.
-pub(crate) const RESERVATION_RATE_PER_IP: Rate = rate(1_000, Duration::from_millis(200));
+/// What "no limit" means for a circuit, in seconds. libp2p ends a circuit without time at once, and the
+/// specification's seconds reach clients in JavaScript, whose timers hold 31 bits of milliseconds: not
+/// quite 25 days.
+const UNLIMITED: u64 = 24 * DAY;
+type CircuitTime = Time<1, UNLIMITED, true>;
+#[cfg(test)]
+pub(crate) const UNLIMITED_CIRCUIT: Duration = Duration::from_secs(UNLIMITED);
 
-/// Circuits that are open at a time.
-pub(crate) const MAX_CIRCUITS: u32 = 4_096;
-/// Everyone in a room of 64 may be reached through the relay.
-pub(crate) const MAX_CIRCUITS_PER_PEER: u32 = 64;
-/// "No limit". libp2p takes 0 for "ends at once", and the wire carries seconds that clients in
-/// JavaScript may hand to a timer, which holds 31 bits of milliseconds: not quite 25 days.
-pub(crate) const UNLIMITED_CIRCUIT: Duration = Duration::from_secs(24 * 24 * 3_600);
-/// Joining a room of 64 takes as many circuits, and hole punching may take each again.
-pub(crate) const CIRCUIT_RATE_PER_PEER: Rate = rate(240, Duration::from_secs(1));
-/// As many for a few rooms behind one address.
-pub(crate) const CIRCUIT_RATE_PER_IP: Rate = rate(4_000, Duration::from_millis(50));
+limits! {
+    /// Reservations of all peers together.
+    max_reservations: Count(4_096),
+        why "reservations of all peers, which can be reached through the relay; each holds a connection open, so that this many cost some \
+             100 MB. When all are given out, who has one can renew it";
+
+    /// Reservations of one peer, one for each of its connections.
+    max_reservations_per_peer: Count(8),
+        why "a peer reserves once for each connection; old ones linger when its network changes";
+
+    /// How long a reservation lasts unless it is renewed or its connection ends.
+    reservation_duration: ReservationTime(Some(Duration::from_secs(72 * HOUR))),
+        why "ends with its connection in any case. Its end is sent as a time of day: a client whose clock is ahead of the relay's by more \
+             than this refuses the reservation";
+
+    /// Reservation requests of one peer: so many at once / one more each.
+    reservation_rate_per_peer: Rate(60, Duration::from_secs(10)),
+        why "a client with a bad network tries again and again";
+
+    /// Reservation requests from one IP address, which many peers may share.
+    reservation_rate_per_ip: Rate(1_000, Duration::from_millis(200)),
+        why "a network counts as one IP. After a restart a whole office comes back at once from one address";
+
+    /// Circuits of all peers together.
+    max_circuits: Count(4_096),
+        why "pairs of peers that talk through the relay at a time";
+
+    /// Circuits that one peer may open or be reached by.
+    max_circuits_per_peer: Count(64),
+        why "the most peers that one peer talks to through the relay at a time: everyone in a room of 64";
+
+    /// How long a circuit lasts; 0 = as long as its peers want.
+    max_circuit_duration: CircuitTime(None),
+        why "a circuit is cut after it, whatever goes on in it. \"None\" is 24 days: longer times overflow timers in some clients";
+
+    /// Bytes that a circuit carries, both directions together; 0 = no limit.
+    max_circuit_bytes: Bytes(0),
+        why "both directions together. To keep others from moving files through your relay, set both this and the duration";
+
+    /// Circuits that one peer asks for: so many at once / one more each.
+    circuit_rate_per_peer: Rate(240, Duration::from_secs(1)),
+        why "joining a room of 64 takes 64 circuits, and hole punching may take each again";
+
+    /// Circuits asked for from one IP address, which many peers may share.
+    circuit_rate_per_ip: Rate(4_000, Duration::from_millis(50)),
+        why "the same for a few rooms behind one address";
+
+    /// Connections of all peers together.
+    max_connections: Count(8_192),
+        why "two for each reservation; each takes a file descriptor (not with QUIC and WebRTC) and tens of KiB";
+
+    /// Connections of one peer.
+    max_connections_per_peer: Count(16),
+        why "twice the reservations of a peer: it comes by QUIC and by TCP, to learn where it is seen over each";
+
+    /// Connections that have not finished their handshake.
+    max_pending_connections: Count(256),
+        why "handshakes under way, each at most 10 s. It also bounds the sockets that forged packets to udp/N+1 can open";
+
+    /// Rendezvous registrations of all peers together.
+    max_registrations: Count(4_096),
+        why "in all namespaces together; one peer may register in 32";
+
+    /// HTTP connections at a time.
+    max_http_connections: Count(1_024),
+        why "each at most 10 s to send a request header and 2 min in all; more wait. A browser opens up to six";
+
+    /// What one IP address (of IPv6: one /64) may take of connections, reservations, circuits,
+    /// registrations and HTTP connections; 100 = all. Does not apply to private addresses.
+    max_share_per_ip: Percent(25),
+        why "what one network may take of connections, handshakes, circuits, registrations and HTTP connections; 100 = all. Of connections \
+             it is as much of `--max-reservations`, if there are fewer: 1,024, enough for some 500 peers behind one NAT. Does not apply to \
+             private, link-local and loopback addresses: behind them may be a proxy or a container's bridge";
+}
 
 /// Streams of one connection: at least this many, for what is no circuit …
 const MIN_STREAMS: u32 = 96;
 /// … and at most as many as yamux's window of 1 GiB for a connection is enough for.
 const MAX_STREAMS: u32 = 4_096;
 
-/// Connections of all peers: two for each reservation.
-pub(crate) const MAX_CONNECTIONS: u32 = 8_192;
-/// Twice the reservations of a peer.
-pub(crate) const MAX_CONNECTIONS_PER_PEER: u32 = 16;
-/// Handshakes under way. It also bounds what forged packets to the WebRTC port can hold.
-pub(crate) const MAX_PENDING_CONNECTIONS: u32 = 256;
-
-/// Registrations of all peers.
-pub(crate) const MAX_REGISTRATIONS: u32 = 4_096;
 /// Namespaces that one peer may register in.
 const MAX_REGISTRATIONS_PER_PEER: usize = 32;
-/// A registration may be short, so that what a vanished peer left is soon gone …
-const MIN_REGISTRATION_TTL: u64 = 60;
-/// … and is at most what a client gets that names no time: 2 h.
-const MAX_REGISTRATION_TTL: u64 = 7_200;
+/// Seconds that a registration lasts at least. So few are allowed because what a vanished peer left is
+/// then soon gone.
+const MIN_REGISTRATION_TTL: u64 = MINUTE;
+/// Seconds that a registration lasts at most, and if its client names no time.
+const MAX_REGISTRATION_TTL: u64 = 2 * HOUR;
 
-/// HTTP connections that are open at a time. A browser opens up to six, and keeps them for 10 s.
-pub(crate) const MAX_HTTP_CONNECTIONS: u32 = 1_024;
+/// The share of a network that may take all.
+const WHOLE: u32 = 100;
 
-/// What one network of the Internet may take of what is there for all, in percent. With addresses of
-/// both families one machine has two of them.
-pub(crate) const MAX_SHARE_PER_IP: u32 = 25;
-/// It may take all.
-const NO_SHARE: u32 = 100;
-
-/// Dials on behalf of peers that ask whether they can be reached. One may outlast its request.
-const MAX_DIALS_BACK: u32 = 2 * super::reach::MAX_AT_A_TIME as u32;
+/// Dials on behalf of peers that ask whether they can be reached. A dial may outlast its request.
+const MAX_DIAL_BACKS: u32 = 2 * autonat::MAX_CONCURRENT as u32;
 
 /// File descriptors beside those of connections.
 const SPARE_FILES: u64 = 128;
 
-/// The bounds of one relay.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Limits {
-    pub(crate) max_reservations: u32,
-    pub(crate) max_reservations_per_peer: u32,
-    pub(crate) reservation_duration: Duration,
-    pub(crate) reservation_rate_per_peer: Rate,
-    pub(crate) reservation_rate_per_ip: Rate,
-    pub(crate) max_circuits: u32,
-    pub(crate) max_circuits_per_peer: u32,
-    pub(crate) max_circuit_duration: Duration,
-    pub(crate) max_circuit_bytes: u64,
-    pub(crate) circuit_rate_per_peer: Rate,
-    pub(crate) circuit_rate_per_ip: Rate,
-    pub(crate) max_connections: u32,
-    pub(crate) max_connections_per_peer: u32,
-    pub(crate) max_pending_connections: u32,
-    pub(crate) max_registrations: u32,
-    pub(crate) max_http_connections: u32,
-    pub(crate) max_share_per_ip: u32,
-}
-
 impl Limits {
-    /// What decides who may have a circuit.
-    pub(crate) fn admission(&self) -> Admission {
-        Admission::new(self.max_circuits, self.share(self.max_circuits))
-    }
-
-    /// For libp2p's relay, which asks the book before it gives anything out.
-    pub(crate) fn relay(&self, book: &Book) -> relay::Config {
-        let (reservations, admission) = (book.reservations(), book.admission());
-        let mut config = relay::Config {
-            // It would refuse to renew, too.
-            max_reservations: usize::MAX,
-            // libp2p allows one more than it is told.
-            max_reservations_per_peer: self.max_reservations_per_peer as usize - 1,
-            reservation_duration: self.reservation_duration,
-            reservation_rate_limiters: Vec::new(),
-            max_circuits: self.max_circuits as usize,
-            max_circuits_per_peer: self.max_circuits_per_peer as usize - 1,
-            max_circuit_duration: self.max_circuit_duration,
-            max_circuit_bytes: self.max_circuit_bytes,
-            circuit_src_rate_limiters: Vec::new(),
-        }
-        .reservation_rate_per_peer(
-            self.reservation_rate_per_peer.burst,
-            self.reservation_rate_per_peer.interval,
-        )
-        .reservation_rate_per_ip(
-            self.reservation_rate_per_ip.burst,
-            self.reservation_rate_per_ip.interval,
-        )
-        .circuit_src_per_peer(
-            self.circuit_rate_per_peer.burst,
-            self.circuit_rate_per_peer.interval,
-        )
-        .circuit_src_per_ip(
-            self.circuit_rate_per_ip.burst,
-            self.circuit_rate_per_ip.interval,
-        );
-        by_network(&mut config);
-        // The last that are asked: what they admit, libp2p does not refuse for another limit.
-        let limiters = &mut config.reservation_rate_limiters;
-        limiters.push(Box::new(move |peer: PeerId, _: &Multiaddr, _: Instant| {
-            reservations.admit(peer)
-        }));
-        let admitted = move |peer: PeerId, from: &Multiaddr, now: Instant| {
-            let network = ip_of(from).and_then(internet_network_of);
-            network.is_none_or(|network| admission.admit(peer, network, now))
-        };
-        config.circuit_src_rate_limiters.push(Box::new(admitted));
-        config
-    }
-
-    /// For the rendezvous point.
+    /// The rendezvous point's limits.
     pub(crate) const fn rendezvous(&self) -> rendezvous::Limits {
         rendezvous::Limits {
             max_registrations: self.max_registrations as usize,
@@ -173,28 +159,34 @@ impl Limits {
             .clamp(MIN_STREAMS, MAX_STREAMS)
     }
 
-    /// For every connection.
+    /// The limits on connections, wherever they come from.
     pub(crate) fn connections(&self) -> connections::Limits {
         connections::Limits {
             handshakes: self.max_pending_connections,
-            dials: MAX_DIALS_BACK,
+            dials: MAX_DIAL_BACKS,
             incoming: self.max_connections,
-            all: self.max_connections.saturating_add(MAX_DIALS_BACK),
+            all: self.max_connections.saturating_add(MAX_DIAL_BACKS),
             of_peer: self.max_connections_per_peer,
         }
     }
 
-    /// For the connections of one network.
-    pub(crate) fn networks(&self) -> networks::Limits {
+    /// The limits on the connections of one network.
+    pub(crate) fn of_network(&self) -> network_limits::Limits {
         let connections = match self.max_share_per_ip {
-            NO_SHARE => self.max_connections,
-            // There are at most as many reservations as connections: they are bounded with them.
+            WHOLE => self.max_connections,
+            // Every reservation holds a connection, so a share of the connections must not hold all
+            // reservations.
             _ => self.share(self.max_connections.min(self.max_reservations)),
         };
-        networks::Limits {
+        network_limits::Limits {
             handshakes: self.share(self.max_pending_connections),
             connections: connections.max(self.max_connections_per_peer),
         }
+    }
+
+    /// Circuits that one network may open.
+    pub(crate) const fn circuits_of_network(&self) -> u32 {
+        self.share(self.max_circuits)
     }
 
     /// HTTP connections of one network.
@@ -202,42 +194,32 @@ impl Limits {
         self.share(self.max_http_connections)
     }
 
-    /// What one network may take of so many.
-    const fn share(&self, of: u32) -> u32 {
-        let share = of as u64 * self.max_share_per_ip as u64 / NO_SHARE as u64;
-        if share == 0 { 1 } else { share as u32 }
-    }
-
-    /// Open files that these bounds may need.
-    pub(crate) fn files(&self) -> u64 {
+    /// Files that may be open at a time within these limits.
+    pub(crate) fn open_files(&self) -> u64 {
         u64::from(self.max_connections)
             + u64::from(self.max_pending_connections)
             + u64::from(self.max_http_connections)
-            + u64::from(MAX_DIALS_BACK)
+            + u64::from(MAX_DIAL_BACKS)
             + SPARE_FILES
     }
-}
 
-/// Has libp2p's limits per IP address count networks: whoever has one IPv6 address has 2^64.
-fn by_network(config: &mut relay::Config) {
-    for limiters in [
-        &mut config.reservation_rate_limiters,
-        &mut config.circuit_src_rate_limiters,
-    ] {
-        for mut limiter in mem::take(limiters) {
-            limiters.push(Box::new(
-                move |peer: PeerId, from: &Multiaddr, now: Instant| match ip_of(from) {
-                    Some(ip) => limiter.try_next(peer, &network_of(ip).into(), now),
-                    None => limiter.try_next(peer, from, now),
-                },
-            ));
-        }
+    /// What one network may take of so many: at least one.
+    const fn share(&self, of: u32) -> u32 {
+        let share = of as u64 * self.max_share_per_ip as u64 / WHOLE as u64;
+        if share == 0 { 1 } else { share as u32 }
     }
 }
 
-const fn rate(burst: u32, interval: Duration) -> Rate {
-    Rate {
-        burst: NonZeroU32::MIN.saturating_add(burst - 1),
-        interval,
-    }
+/// A limit as options and files name it: `max-circuits` for `max_circuits`.
+fn option_name(field: &str) -> String {
+    field.replace('_', "-")
+}
+
+fn refusal(field: &str, bounds: &str) -> String {
+    format!("{}: {bounds}", option_name(field))
+}
+
+/// The text of `--help`.
+fn with_default(help: &str, default: &impl Display) -> String {
+    format!("{} [default: {default}]", help.trim_start())
 }

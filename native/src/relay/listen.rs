@@ -1,4 +1,13 @@
-//! The relay's listeners: which there are, and sockets for HTTP and STUN.
+//! What a relay listens on: libp2p's listeners, and the sockets of HTTP and STUN.
+//!
+//! With a base port N: TCP and QUIC at N, WebSocket and WebRTC direct at N+1, HTTP at N+2, STUN at N+2
+//! and N+3. With 0 each has any port.
+//!
+//! Two things are guarded here:
+//! - libp2p-tcp 0.45.0 sets SO_REUSEPORT on its listeners (it dials from their ports), so that a second
+//!   relay would take every other connection of the first. [`probe`] finds that out before. Without it
+//!   `a_relay_does_not_share_its_ports_with_another` (tests/relay.rs) fails.
+//! - libp2p-webrtc 0.10.0-alpha binds `[::]` for IPv4 as well: see [`WebRtcOnIpv6`].
 
 use std::{
     collections::HashMap,
@@ -12,27 +21,29 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use super::{advertise, behaviour::Behaviour};
 
-/// Connections that wait to be accepted.
+/// HTTP connections that wait to be accepted.
 const BACKLOG: i32 = 1_024;
-/// Ports that are tried for one that is free for IPv4 and for IPv6.
+/// Random ports that are tried until one is free for IPv4 and for IPv6.
 const ANY_PORT_ATTEMPTS: u32 = 16;
-/// IPv6 addresses with a WebRTC listener of their own: a machine has a few, and temporary ones.
+/// IPv6 addresses with a WebRTC listener of their own: a machine has a few permanent and a few temporary
+/// ones.
 const MAX_WEBRTC_IPV6: usize = 16;
 
 const ANY_V4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const ANY_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
-/// The sockets that are not libp2p's.
+/// The sockets that are not libp2p's, for each family of addresses.
 #[derive(Debug)]
-pub(crate) struct Servers {
+pub(crate) struct Sockets {
     pub(crate) http: Vec<TcpListener>,
     pub(crate) stun: Vec<UdpSocket>,
 }
 
-/// Opens HTTP and STUN sockets; port 0 is any.
+/// Opens the sockets of HTTP and STUN.
 ///
-/// STUN has the next port as well: only what a NAT shows to two of them tells its kind.
-pub(crate) fn servers(port: u16) -> anyhow::Result<Servers> {
+/// STUN has two ports: a client learns the kind of its NAT by asking both.
+pub(crate) fn bind_sockets(base: u16) -> anyhow::Result<Sockets> {
+    let port = offset(base, 2);
     let families = families();
     let mut http = Vec::new();
     for ip in &families {
@@ -42,26 +53,25 @@ pub(crate) fn servers(port: u16) -> anyhow::Result<Servers> {
             .with_context(|| cannot_listen(&format!("tcp {address}")))?;
         http.push(TcpListener::from_std(socket.into())?);
     }
-    let next = if port == 0 { 0 } else { port + 1 };
-    let mut stun = stun(&families, port)?;
-    stun.extend(self::stun(&families, next)?);
-    Ok(Servers { http, stun })
+    let mut stun = bind_stun(&families, port)?;
+    stun.extend(bind_stun(&families, offset(base, 3))?);
+    Ok(Sockets { http, stun })
 }
 
-/// A port of STUN. Any port for IPv4 is the one for IPv6, as `/bootstrap.json` has no room for two; it may
-/// be taken there.
-fn stun(families: &[IpAddr], port: u16) -> anyhow::Result<Vec<UdpSocket>> {
+/// Opens one port of STUN for each family. `/bootstrap.json` names one port for both, so with port 0 the
+/// system chooses one for IPv4, which may be taken for IPv6.
+fn bind_stun(families: &[IpAddr], port: u16) -> anyhow::Result<Vec<UdpSocket>> {
     let mut attempts = if port == 0 { ANY_PORT_ATTEMPTS } else { 1 };
     loop {
         attempts -= 1;
-        match udp(families, port) {
+        match bind_udp(families, port) {
             Err(error) if attempts > 0 => tracing::debug!("{error:#}"),
             result => return result,
         }
     }
 }
 
-fn udp(families: &[IpAddr], mut port: u16) -> anyhow::Result<Vec<UdpSocket>> {
+fn bind_udp(families: &[IpAddr], mut port: u16) -> anyhow::Result<Vec<UdpSocket>> {
     let mut sockets = Vec::new();
     for ip in families {
         let address = SocketAddr::new(*ip, port);
@@ -74,13 +84,13 @@ fn udp(families: &[IpAddr], mut port: u16) -> anyhow::Result<Vec<UdpSocket>> {
     Ok(sockets)
 }
 
-/// Starts libp2p's listeners, and returns those that will report an IPv4 address.
-pub(crate) fn start(
+/// Starts libp2p's listeners, and returns those on IPv4, which will report an address.
+pub(crate) fn start_listeners(
     swarm: &mut Swarm<Behaviour>,
-    port: u16,
+    base: u16,
     webrtc_direct: bool,
 ) -> anyhow::Result<Vec<ListenerId>> {
-    let second = if port == 0 { 0 } else { port + 1 };
+    let (port, second) = (base, offset(base, 1));
     let mut listeners = Vec::new();
     for ip in families() {
         let host = Multiaddr::from(ip);
@@ -107,7 +117,7 @@ pub(crate) fn start(
                 continue;
             }
             probe(&address, kind)?;
-            // That socket would take IPv4 too, which has its own: see `WebRtcOnIpv6`.
+            // Its socket would take IPv4 as well: see `WebRtcOnIpv6`.
             if webrtc && ip == ANY_V6 {
                 continue;
             }
@@ -122,10 +132,13 @@ pub(crate) fn start(
     Ok(listeners)
 }
 
-/// WebRTC direct on IPv6: one listener for each address that QUIC finds.
+/// WebRTC direct on IPv6: one listener for each address that QUIC reports.
 ///
-/// libp2p-webrtc binds `[::]` for IPv4 as well, so that it collides with its own IPv4 listener and
-/// takes IPv4 packets for IPv6 ones.
+/// libp2p-webrtc 0.10.0-alpha leaves IPV6_V6ONLY as the system has it, so that on Linux a listener on
+/// `[::]` takes IPv4 as well, and collides with the one on IPv4 (not reported for WebRTC as far as
+/// known, 2026-11; QUIC had the same fault, <https://github.com/libp2p/rust-libp2p/issues/4165>). With
+/// one listener on `[::]` in its place no relay starts that has a port of its own choice, and
+/// `default_data_directory_follows_xdg` (tests/relay.rs) fails, where there is IPv6.
 #[derive(Debug, Default)]
 pub(crate) struct WebRtcOnIpv6 {
     port: Option<u16>,
@@ -133,7 +146,7 @@ pub(crate) struct WebRtcOnIpv6 {
 }
 
 impl WebRtcOnIpv6 {
-    /// To be told of every new address.
+    /// Handles a new address of any listener.
     pub(crate) fn on_new_address(&mut self, swarm: &mut Swarm<Behaviour>, address: &Multiaddr) {
         let mut parts = address.iter();
         match (parts.next(), parts.next(), parts.next()) {
@@ -159,7 +172,7 @@ impl WebRtcOnIpv6 {
         }
     }
 
-    /// To be told of every address that is gone.
+    /// Handles an address of any listener that is gone.
     pub(crate) fn on_expired_address(&mut self, swarm: &mut Swarm<Behaviour>, address: &Multiaddr) {
         let mut parts = address.iter();
         if let (Some(Protocol::Ip6(ip)), _, Some(Protocol::QuicV1)) =
@@ -171,7 +184,15 @@ impl WebRtcOnIpv6 {
     }
 }
 
-/// IPv4, and IPv6 if this machine has it.
+/// The port that is so many after the base port; any port if that is any.
+const fn offset(base: u16, by: u16) -> u16 {
+    match base {
+        0 => 0,
+        base => base + by,
+    }
+}
+
+/// The unspecified addresses of IPv4, and of IPv6 if this machine has it.
 fn families() -> Vec<IpAddr> {
     let mut families = vec![ANY_V4];
     match bind(SocketAddr::new(ANY_V6, 0), Type::DGRAM) {
@@ -181,8 +202,7 @@ fn families() -> Vec<IpAddr> {
     families
 }
 
-/// libp2p lets several TCP listeners share a port, so that a second relay would take every other
-/// connection of the first: find out here.
+/// Checks that nobody listens on the address, which libp2p itself would not notice.
 fn probe(address: &Multiaddr, kind: Type) -> anyhow::Result<()> {
     let mut parts = address.iter();
     let ip = match parts.next() {
@@ -202,7 +222,8 @@ fn bind(address: SocketAddr, kind: Type) -> std::io::Result<Socket> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // Connections of a process before us must not keep the port; on Windows it means otherwise.
+    // What is left of connections of an earlier process must not keep the port. On Windows the option
+    // has another meaning.
     #[cfg(unix)]
     if kind == Type::STREAM {
         socket.set_reuse_address(true)?;

@@ -1,7 +1,14 @@
-//! Who has a reservation, and who may have one.
+//! Who has a reservation, and who may have one. No I/O, no clock.
 //!
-//! When all are given out, libp2p's relay refuses whoever wants to renew one, too: those who are there
-//! would lose theirs one by one. So it is we who count. No I/O, no clock.
+//! libp2p-relay 0.22.0 refuses a renewal, too, when all reservations are given out: those who are there
+//! would lose theirs one by one, though nobody gains from it (not reported as far as known, 2026-11).
+//! Its events don't say how many a peer has, either: `ReservationClosed` comes for every connection that
+//! closes, with or without a reservation. So the relay counts by itself. Without that
+//! `who_has_a_reservation_can_renew_it_when_there_are_no_more` (tests/relay_clients.rs) fails.
+//!
+//! libp2p's relay asks [`Reservations::admit`] for every request. What becomes of it the relay learns
+//! from events, which lead to [`Reservations::accepted`], [`Reservations::timed_out`] and
+//! [`Reservations::connection_closed`].
 
 use std::{
     collections::HashMap,
@@ -10,18 +17,18 @@ use std::{
 
 use libp2p::PeerId;
 
-use super::event::RelayEvent;
+use super::report::RelayEvent;
 
-/// The reservations, as far as libp2p tells. Clones are the same.
+/// The reservations, as far as libp2p's events show. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Reservations {
-    /// How many connections of a peer hold one; none yet of a peer whose first request is under way.
+    /// How many connections of a peer hold one: 0 while the peer's first request is under way.
     held: Arc<Mutex<HashMap<PeerId, u32>>>,
     max: usize,
 }
 
 impl Reservations {
-    /// None yet, and at most so many.
+    /// No reservations yet, and at most `max` of them.
     pub(crate) fn new(max: u32) -> Self {
         Self {
             held: Arc::default(),
@@ -29,8 +36,8 @@ impl Reservations {
         }
     }
 
-    /// Whether a peer's request is let through. Whoever has a reservation may renew it, or have one on
-    /// another connection, which are bounded.
+    /// Whether a peer's request is let through. A peer that has a reservation may renew it, or have one
+    /// more for another connection: how many connections a peer has is bounded elsewhere.
     pub(crate) fn admit(&self, peer: PeerId) -> bool {
         let mut held = self.lock();
         if held.contains_key(&peer) {
@@ -44,12 +51,12 @@ impl Reservations {
         admitted
     }
 
-    /// How many peers have one.
+    /// How many peers have a reservation.
     pub(crate) fn peers(&self) -> usize {
         self.lock().values().filter(|n| **n > 0).count()
     }
 
-    /// One was given, or renewed.
+    /// A reservation was given or renewed.
     pub(crate) fn accepted(&self, peer: PeerId, renewed: bool) -> RelayEvent {
         let mut held = self.lock();
         let connections = held.entry(peer).or_default();
@@ -60,14 +67,14 @@ impl Reservations {
         RelayEvent::ReservationAccepted { peer, renewed }
     }
 
-    /// One was not renewed in time.
+    /// A reservation was not renewed in time.
     pub(crate) fn timed_out(&self, peer: PeerId) -> Option<RelayEvent> {
         let left = self.lock().get(&peer)?.checked_sub(1)?;
         self.at_most(peer, left)
     }
 
-    /// A connection is gone, and its reservation with it. Which connections have one libp2p does
-    /// not say, only that there can't be more reservations than connections.
+    /// A connection is gone, and its reservation with it. libp2p does not say which connections have
+    /// one, but a peer can't have more reservations than connections.
     pub(crate) fn connection_closed(&self, peer: PeerId, remaining: u32) -> Option<RelayEvent> {
         self.at_most(peer, remaining)
     }

@@ -1,7 +1,8 @@
-//! A STUN server: tells a peer which address its packets come from, and nothing else.
+//! A STUN server (RFC 8489, <https://www.rfc-editor.org/rfc/rfc8489>): answers a binding request with
+//! the address that it came from, and nothing else.
 //!
-//! An answer is never much longer than its request (12 to 24 bytes more than the 20 of an empty
-//! one), so it is of no use to who forges source addresses. Nothing is kept between packets.
+//! An answer is at most 24 bytes longer than its request (32 to 44 bytes for the 20 of an empty one), so
+//! that it is of no use to those who forge source addresses. Nothing is kept between packets.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -11,12 +12,13 @@ use stun::{
 };
 use tokio::net::UdpSocket;
 
-/// Longer datagrams are cut, and then are no STUN message. Binding requests have some 100 bytes.
+/// The longest datagram that is read: a longer one is cut, and then is no STUN message. Binding requests
+/// have some 100 bytes.
 const MAX_REQUEST_BYTES: usize = 1_500;
-/// After an error that a packet did not cause, such as a missing interface.
+/// The pause after an error that no packet caused, such as a missing interface.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
-/// Answers binding requests for ever.
+/// Answers the binding requests that come to a socket, until it is dropped.
 pub(crate) async fn serve(socket: UdpSocket) {
     let mut buffer = [0; MAX_REQUEST_BYTES];
     loop {
@@ -36,7 +38,7 @@ pub(crate) async fn serve(socket: UdpSocket) {
     }
 }
 
-/// The answer to a datagram, if it is a binding request.
+/// Returns the answer to a datagram, if that is a binding request.
 fn answer(datagram: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
     let mut request = Message::new();
     request.unmarshal_binary(datagram).ok()?;
@@ -60,7 +62,7 @@ fn answer(datagram: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
 
 async fn pause_after(error: &io::Error) {
     tracing::debug!(%error, "STUN socket");
-    // Some systems report an ICMP answer to an earlier packet here: no reason to wait.
+    // Some systems report an ICMP answer to an earlier packet here, which is no reason to wait.
     if error.kind() != io::ErrorKind::ConnectionReset {
         tokio::time::sleep(RETRY_AFTER).await;
     }

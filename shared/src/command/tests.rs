@@ -4,35 +4,44 @@ use super::*;
 
 const ADDRESS: &str = "/ip4/192.0.2.7/udp/45678/quic-v1";
 
+/// A case of tests/cases/commands.json, which the page's parser is tested with, too.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Case {
+    Command { line: String, command: Command },
+    Error { line: String, error: String },
+}
+
+#[derive(Deserialize)]
+struct Cases {
+    cases: Vec<Case>,
+}
+
 #[test]
-fn a_line_is_a_broadcast() {
-    for line in ["hello", "  two  spaces kept ", "a / in the middle", "ü"] {
-        assert_eq!(line.parse(), Ok(Command::Broadcast { body: line.into() }));
+fn the_cases_shared_with_the_page() {
+    const CASES: &str = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/cases/commands.json"
+    ));
+    let Cases { cases } = serde_json::from_str(CASES).unwrap();
+    assert!(!cases.is_empty());
+    for case in cases {
+        match case {
+            Case::Command { line, command } => assert_eq!(line.parse(), Ok(command), "{line:?}"),
+            Case::Error { line, error } => {
+                let kind = line.parse::<Command>().map_err(|e| kind(&e));
+                assert_eq!(kind, Err(error.as_str()), "{line:?}");
+            }
+        }
     }
-    let body = "over the network".to_owned();
-    assert_eq!(
-        "over the network\r\n".parse(),
-        Ok(Command::Broadcast { body })
-    );
 }
 
-#[test]
-fn two_slashes_send_one() {
-    let body = "/help is a command".to_owned();
-    assert_eq!(
-        "//help is a command".parse(),
-        Ok(Command::Broadcast { body })
-    );
-}
-
-#[test]
-fn an_empty_line_is_nothing() {
-    for line in ["", "\n", "\r\n", "   ", "\t"] {
-        assert_eq!(
-            line.parse::<Command>(),
-            Err(ParseCommandError::Empty),
-            "{line:?}"
-        );
+const fn kind(error: &ParseCommandError) -> &'static str {
+    match error {
+        ParseCommandError::Empty => "empty",
+        ParseCommandError::Unknown(_) => "unknown",
+        ParseCommandError::Usage(_) => "usage",
+        ParseCommandError::Address { .. } => "address",
     }
 }
 
@@ -65,13 +74,6 @@ fn dial_takes_an_address() {
             .starts_with("192.0.2.7:45678 is no multiaddr"),
         "{error}"
     );
-}
-
-#[test]
-fn commands_without_arguments() {
-    assert_eq!("/peers".parse(), Ok(Command::Peers));
-    assert_eq!("/help\n".parse(), Ok(Command::Help));
-    assert_eq!("/quit ".parse(), Ok(Command::Quit));
 }
 
 #[test]

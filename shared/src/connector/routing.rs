@@ -10,19 +10,19 @@ use crate::{event::Event, path::ConnId, reason::Cause};
 impl Connector {
     pub(super) fn route(&mut self, input: Input) {
         match input {
-            Input::AddRelay(relay) => self.to_relays(relays::Input::Add(relay)),
+            Input::AddRelay(relay) => self.pass_to_relays(relays::Input::Add(relay)),
             Input::RelayFound { place, relay } => {
-                self.to_relays(relays::Input::Found { place, relay });
+                self.pass_to_relays(relays::Input::Found { place, relay });
             }
-            Input::DropRelay(peer) => self.to_relays(relays::Input::Drop(peer)),
-            Input::Dial(address) => self.to_peers(peers::Input::Order(address)),
+            Input::DropRelay(peer) => self.pass_to_relays(relays::Input::Drop(peer)),
+            Input::Dial(address) => self.pass_to_peers(peers::Input::Order(address)),
             Input::ListenersReady => {
                 if !std::mem::replace(&mut self.facts.listening, true) {
-                    self.to_relays(relays::Input::ListenersReady);
+                    self.pass_to_relays(relays::Input::ListenersReady);
                 }
             }
             Input::DialFailed { dial, cause } => {
-                self.to_dials(dials::Input::Failed { dial, cause })
+                self.pass_to_dials(dials::Input::Failed { dial, cause })
             }
             Input::Connected {
                 peer,
@@ -31,7 +31,7 @@ impl Connector {
                 transport,
                 outbound,
                 dial,
-            } => self.to_dials(dials::Input::Connected(dials::Connected {
+            } => self.pass_to_dials(dials::Input::Connected(dials::Connected {
                 conn,
                 peer,
                 address,
@@ -42,65 +42,65 @@ impl Connector {
             Input::Closed { conn, cause, .. } => self.closed(conn, cause),
             Input::Identified { .. } => self.identified(input),
             Input::ReservationAccepted { relay, address } => {
-                self.to_relays(relays::Input::ReservationAccepted { relay, address });
+                self.pass_to_relays(relays::Input::ReservationAccepted { relay, address });
             }
             Input::ReservationLost { relay, cause } => {
-                self.to_relays(relays::Input::ReservationLost { relay, cause });
+                self.pass_to_relays(relays::Input::ReservationLost { relay, cause });
             }
             Input::Registered { point, ttl } => {
-                self.to_relays(relays::Input::Registered { point, ttl });
+                self.pass_to_relays(relays::Input::Registered { point, ttl });
             }
             Input::RegisterFailed { point, cause } => {
-                self.to_relays(relays::Input::RegisterFailed { point, cause });
+                self.pass_to_relays(relays::Input::RegisterFailed { point, cause });
             }
             Input::Discovered {
                 point,
                 peers,
                 cookie,
-            } => self.to_relays(relays::Input::Discovered {
+            } => self.pass_to_relays(relays::Input::Discovered {
                 point,
                 peers,
                 cookie,
             }),
             Input::DiscoverFailed { point, cause } => {
-                self.to_relays(relays::Input::DiscoverFailed { point, cause });
+                self.pass_to_relays(relays::Input::DiscoverFailed { point, cause });
             }
             Input::Path { peer, path, cause } => {
                 if let Some(path) = &path {
                     self.facts.connections.set_drained(path.conn, peer, false);
                 }
-                self.to_peers(peers::Input::Path { peer, path, cause });
+                self.pass_to_peers(peers::Input::Path { peer, path, cause });
             }
             Input::Drained { peer, conn } => {
                 if self.facts.connections.set_drained(conn, peer, true) {
-                    self.to_peers(peers::Input::Drained { peer });
+                    self.pass_to_peers(peers::Input::Drained { peer });
                 }
             }
             Input::Silent { peer, conn, dead } => {
-                self.to_peers(peers::Input::Silent { peer, conn, dead });
-                self.to_relays(relays::Input::Silent { peer, conn, dead });
+                self.pass_to_peers(peers::Input::Silent { peer, conn, dead });
+                self.pass_to_relays(relays::Input::Silent { peer, conn, dead });
             }
             Input::UpgradeFailed { peer, cause } => {
-                self.to_peers(peers::Input::UpgradeFailed { peer, cause });
+                self.pass_to_peers(peers::Input::UpgradeFailed { peer, cause });
             }
             Input::Greeting { peer, message } => {
-                self.to_greetings(greetings::Input::Greeting { peer, message });
+                self.pass_to_greetings(greetings::Input::Greeting { peer, message });
             }
             Input::GreetingReply {
                 peer,
                 message,
                 address,
-            } => self.to_greetings(greetings::Input::Reply {
+            } => self.pass_to_greetings(greetings::Input::Reply {
                 peer,
                 message,
                 address,
             }),
             Input::Wake => {
-                self.to_relays(relays::Input::Wake);
-                self.to_peers(peers::Input::Wake);
+                self.pass_to_relays(relays::Input::Wake);
+                self.pass_to_peers(peers::Input::Wake);
             }
             Input::Shutdown => {
-                self.to_relays(relays::Input::Leave);
+                self.pass_to_relays(relays::Input::Leave);
                 self.stopped = true;
             }
         }
@@ -108,12 +108,12 @@ impl Connector {
 
     fn closed(&mut self, conn: ConnId, cause: Cause) {
         if let Some(closed) = self.facts.connections.remove(conn) {
-            self.to_relays(relays::Input::Closed {
+            self.pass_to_relays(relays::Input::Closed {
                 conn,
                 cause: cause.clone(),
             });
             let peer = closed.peer;
-            self.to_peers(peers::Input::Closed { peer, cause });
+            self.pass_to_peers(peers::Input::Closed { peer, cause });
         }
     }
 
@@ -131,11 +131,11 @@ impl Connector {
         };
         let connections = &mut self.facts.connections;
         if connections.identified(conn, peer, is_relay, compatible) {
-            self.to_relays(relays::Input::Identified {
+            self.pass_to_relays(relays::Input::Identified {
                 conn,
                 listen_addresses,
             });
-            self.to_peers(peers::Input::Identified { conn, protocols });
+            self.pass_to_peers(peers::Input::Identified { conn, protocols });
         }
     }
 
@@ -144,11 +144,11 @@ impl Connector {
             NetworkInput::Announced { peer, addresses } => {
                 self.peers
                     .announced(&mut self.facts.context(), peer, addresses);
-                self.from_peers();
+                self.drain_peers();
             }
             NetworkInput::Mapped { address } => {
                 self.relays.mapped(&self.facts.context(), address);
-                self.from_relays();
+                self.drain_relays();
             }
             NetworkInput::Failed { cause } => self.push(Output::Emit(Event::Error {
                 code: cause.code,
@@ -158,41 +158,41 @@ impl Connector {
             NetworkInput::Changed { .. } if !self.facts.listening => {}
             NetworkInput::Changed { lost } => {
                 self.relays.network_changed(&mut self.facts.context(), lost);
-                self.from_relays();
+                self.drain_relays();
                 self.peers.network_changed(&self.facts.context());
-                self.from_peers();
+                self.drain_peers();
             }
         }
     }
 
-    fn to_dials(&mut self, input: dials::Input) {
+    fn pass_to_dials(&mut self, input: dials::Input) {
         self.dials.handle(&self.facts.context(), input);
-        self.from_dials();
+        self.drain_dials();
     }
 
-    fn to_relays(&mut self, input: relays::Input) {
+    fn pass_to_relays(&mut self, input: relays::Input) {
         self.relays.handle(&mut self.facts.context(), input);
-        self.from_relays();
+        self.drain_relays();
     }
 
-    pub(super) fn to_peers(&mut self, input: peers::Input) {
+    pub(super) fn pass_to_peers(&mut self, input: peers::Input) {
         self.peers.handle(&mut self.facts.context(), input);
-        self.from_peers();
+        self.drain_peers();
     }
 
-    fn to_greetings(&mut self, input: greetings::Input) {
+    fn pass_to_greetings(&mut self, input: greetings::Input) {
         self.greetings.handle(&self.facts.context(), input);
-        self.from_greetings();
+        self.drain_greetings();
     }
 
-    pub(super) fn from_dials(&mut self) {
+    pub(super) fn drain_dials(&mut self) {
         for output in self.dials.take_outputs() {
             match output {
                 dials::Output::Accepted { conn: new, dial } => {
                     let conn = new.id;
                     self.facts.connections.insert(new);
-                    self.to_relays(relays::Input::Connected { conn, dial });
-                    self.to_peers(peers::Input::Connected { conn, dial });
+                    self.pass_to_relays(relays::Input::Connected { conn, dial });
+                    self.pass_to_peers(peers::Input::Connected { conn, dial });
                 }
                 dials::Output::Refused(conn) => self.push(Output::Close { conn }),
                 dials::Output::Failed {
@@ -204,7 +204,7 @@ impl Connector {
         }
     }
 
-    pub(super) fn from_relays(&mut self) {
+    pub(super) fn drain_relays(&mut self) {
         for output in self.relays.take_outputs() {
             match output {
                 relays::Output::Dial(dial) => self.dial(dial),
@@ -220,13 +220,13 @@ impl Connector {
                 }
                 relays::Output::Emit(event) => self.push(Output::Emit(event)),
                 relays::Output::Known { relay, known } => {
-                    self.to_peers(peers::Input::Known { relay, known });
+                    self.pass_to_peers(peers::Input::Known { relay, known });
                 }
                 relays::Output::Listed {
                     point,
                     peers,
                     is_news,
-                } => self.to_peers(peers::Input::Listed {
+                } => self.pass_to_peers(peers::Input::Listed {
                     point,
                     peers,
                     is_news,
@@ -236,19 +236,19 @@ impl Connector {
                     self.facts.connections.set_purpose(conn, purpose);
                 }
                 relays::Output::Observed { relay } => {
-                    self.to_peers(peers::Input::Observed { relay });
+                    self.pass_to_peers(peers::Input::Observed { relay });
                 }
                 relays::Output::NotObserved { relay } => {
-                    self.to_peers(peers::Input::NotObserved { relay });
+                    self.pass_to_peers(peers::Input::NotObserved { relay });
                 }
                 relays::Output::NothingToObserve { peer } => {
-                    self.to_peers(peers::Input::NothingToObserve { peer });
+                    self.pass_to_peers(peers::Input::NothingToObserve { peer });
                 }
             }
         }
     }
 
-    pub(super) fn from_peers(&mut self) {
+    pub(super) fn drain_peers(&mut self) {
         for output in self.peers.take_outputs() {
             match output {
                 peers::Output::Dial(dial) => self.dial(dial),
@@ -260,31 +260,31 @@ impl Connector {
                     relayed,
                     via,
                 } => {
-                    self.to_relays(relays::Input::Path {
+                    self.pass_to_relays(relays::Input::Path {
                         peer,
                         conn,
                         relayed,
                         via,
                     });
                     let connected = true;
-                    self.to_greetings(greetings::Input::Path { peer, connected });
+                    self.pass_to_greetings(greetings::Input::Path { peer, connected });
                 }
                 peers::Output::PathLost { peer } => {
-                    self.to_relays(relays::Input::PathLost { peer });
+                    self.pass_to_relays(relays::Input::PathLost { peer });
                     let connected = false;
-                    self.to_greetings(greetings::Input::Path { peer, connected });
+                    self.pass_to_greetings(greetings::Input::Path { peer, connected });
                 }
                 peers::Output::Ordered { peer, ordered } => {
-                    self.to_greetings(greetings::Input::Ordered { peer, ordered });
+                    self.pass_to_greetings(greetings::Input::Ordered { peer, ordered });
                 }
                 peers::Output::Observe { relay, peer } => {
-                    self.to_relays(relays::Input::Observe { relay, peer });
+                    self.pass_to_relays(relays::Input::Observe { relay, peer });
                 }
             }
         }
     }
 
-    pub(super) fn from_greetings(&mut self) {
+    pub(super) fn drain_greetings(&mut self) {
         for output in self.greetings.take_outputs() {
             self.push(match output {
                 greetings::Output::Greet { peer, message } => Output::Greet { peer, message },
@@ -294,7 +294,7 @@ impl Connector {
     }
 
     fn dial(&mut self, new: NewDial) {
-        self.to_dials(dials::Input::Started {
+        self.pass_to_dials(dials::Input::Started {
             dial: new.id,
             purpose: new.purpose,
         });
@@ -308,13 +308,13 @@ impl Connector {
     fn dial_failed(&mut self, dial: DialId, purpose: Purpose, cause: Cause) {
         match purpose {
             Purpose::Relay(relay) => {
-                self.to_relays(relays::Input::DialFailed { relay, dial, cause });
+                self.pass_to_relays(relays::Input::DialFailed { relay, dial, cause });
             }
             Purpose::Observation(relay) => {
-                self.to_relays(relays::Input::ObservationFailed { relay, dial });
+                self.pass_to_relays(relays::Input::ObservationFailed { relay, dial });
             }
             Purpose::Peer(_) | Purpose::Upgrade(_) | Purpose::Target(_) => {
-                self.to_peers(peers::Input::DialFailed {
+                self.pass_to_peers(peers::Input::DialFailed {
                     dial,
                     purpose,
                     cause,

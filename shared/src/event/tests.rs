@@ -240,3 +240,49 @@ fn panic() {
     };
     assert_json(&event, r#"{"event":"panic","message":"at x.rs:1: no"}"#);
 }
+
+/// Each event of the source as docs/events.md writes it: its name, and its fields in braces.
+fn events_of_the_source() -> Vec<String> {
+    const SOURCE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/event.rs"));
+    let variants = SOURCE.split("pub enum Event {\n").nth(1).unwrap();
+    let variants = variants.split("\n}\n").next().unwrap();
+    let mut events = Vec::new();
+    for line in variants.lines() {
+        // By rustfmt a variant has four spaces before it, and a field eight.
+        let name = line.strip_prefix("    ").and_then(|l| l.split(" {").next());
+        if let Some(name) = name.filter(|name| name.starts_with(char::is_uppercase)) {
+            events.push((snake_case(name), Vec::new()));
+        }
+        let field = line
+            .strip_prefix("        ")
+            .and_then(|l| l.split_once(": "));
+        if let Some((field, _)) = field.filter(|(field, _)| field.starts_with(char::is_lowercase)) {
+            events.last_mut().unwrap().1.push(field);
+        }
+    }
+    let text = |(name, fields): &(String, Vec<&str>)| format!("{name}{{{}}}", fields.join(","));
+    events.iter().map(text).collect()
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::new();
+    for (position, c) in name.char_indices() {
+        if position > 0 && c.is_uppercase() {
+            snake.push('_');
+        }
+        snake.extend(c.to_lowercase());
+    }
+    snake
+}
+
+#[test]
+fn the_documented_events_are_those_of_the_source() {
+    const DOCS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/events.md"));
+    let table = DOCS
+        .split("| event | when |\n| --- | --- |\n")
+        .nth(1)
+        .unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with("| `"));
+    let documented: Vec<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+    assert_eq!(documented, events_of_the_source(), "left: docs/events.md");
+}

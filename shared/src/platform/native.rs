@@ -1,4 +1,4 @@
-//! TCP, QUIC, DNS and WebSocket, on tokio; and what only a terminal can do with its network.
+//! TCP, QUIC, DNS and WebSocket, on tokio.
 
 use libp2p::{
     Multiaddr, Swarm, SwarmBuilder, Transport as _, core::upgrade::Version, dns, identity::Keypair,
@@ -10,17 +10,15 @@ use crate::{
     error::StartError,
 };
 
-/// Direct connections can be made by dialling at the same moment.
+/// Whether two peers behind NATs can reach each other by dialling at the same moment.
 pub const HOLE_PUNCH: bool = true;
 
-/// We listen at the addresses of this machine, which may change.
+/// Whether the peer listens at addresses of its machine, which may change while it runs.
 pub(crate) const HAS_INTERFACES: bool = true;
 
-/// Comes with what our own network told.
-#[derive(Debug, Clone, Copy)]
-pub struct OwnNetwork;
-
-/// QUIC and TCP on every interface, any port. QUIC first: it is dialled first, too.
+/// Returns the addresses that a peer listens on unless it is asked for others: QUIC and TCP on every interface, any port.
+///
+/// QUIC comes first, as others dial the addresses in this order.
 #[must_use]
 pub fn default_listen() -> Vec<Multiaddr> {
     [
@@ -34,7 +32,7 @@ pub fn default_listen() -> Vec<Multiaddr> {
     .collect()
 }
 
-/// Whether there is a transport for this address. There is none for WebRTC.
+/// Returns whether there is a transport for this address. There is none for WebRTC.
 #[must_use]
 pub fn can_dial(address: &Multiaddr) -> bool {
     address.iter().all(|protocol| {
@@ -45,7 +43,7 @@ pub fn can_dial(address: &Multiaddr) -> bool {
     })
 }
 
-/// Makes a swarm with every transport of a terminal.
+/// Makes a swarm with every transport that a terminal has.
 pub fn build_swarm<B: NetworkBehaviour>(
     key: Keypair,
     behaviour: impl FnOnce(relay::client::Behaviour) -> B,
@@ -83,7 +81,7 @@ pub fn build_swarm<B: NetworkBehaviour>(
     Ok(swarm)
 }
 
-/// A hole punch needs a few lost packets sent again.
+/// The longest QUIC handshake. The first packets of a hole punch may be lost, and have to be sent again.
 const HANDSHAKE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 fn tcp_config() -> tcp::Config {

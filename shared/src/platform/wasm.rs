@@ -20,23 +20,19 @@ use crate::{
     error::StartError,
 };
 
-/// A tab has no sockets to punch holes with.
+/// Whether two peers behind NATs can reach each other by dialling at the same moment: a tab has no sockets to do so.
 pub const HOLE_PUNCH: bool = false;
 
-/// A tab knows nothing of the machine's addresses.
+/// Whether the peer listens at addresses of its machine: a tab does not know them.
 pub(crate) const HAS_INTERFACES: bool = false;
 
-/// There is none of these: a tab knows nothing of its network, and so needs no code for what it tells.
-#[derive(Debug, Clone, Copy)]
-pub enum OwnNetwork {}
-
-/// A tab cannot listen but through a relay.
+/// Returns no address: a tab can be reached through a relay only.
 #[must_use]
 pub const fn default_listen() -> Vec<Multiaddr> {
     Vec::new()
 }
 
-/// Whether there is a transport for this address: a tab has WebSocket and webrtc-direct.
+/// Returns whether there is a transport for this address: a tab has WebSocket and webrtc-direct.
 #[must_use]
 pub fn can_dial(address: &Multiaddr) -> bool {
     address.iter().any(|protocol| {
@@ -58,8 +54,8 @@ pub fn build_swarm<B: NetworkBehaviour>(
     let websocket = websocket_websys::Transport::default().map(|socket, _| Socket::new(socket));
     let local = PeerId::from(key.public());
     let (circuits, relay) = relay::client::new(local);
-    // Circuits first: a WebSocket to the relay is in their addresses, too. Both are upgraded as one
-    // type: two would bring Noise, Yamux and the negotiation along twice.
+    // Circuits come first, as a circuit's address contains the WebSocket address of its relay. Both are upgraded as one
+    // type: two types would compile Noise, Yamux and the negotiation into the wasm twice.
     let transport = circuits
         .or_transport(websocket)
         .upgrade(Version::V1Lazy)
@@ -76,7 +72,7 @@ pub fn build_swarm<B: NetworkBehaviour>(
     Ok(Swarm::new(transport, behaviour(relay), local, config))
 }
 
-/// A connection that is not made and secured by then has failed.
+/// How long a connection may take to be made and secured.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn failed(what: &'static str, reason: &dyn std::fmt::Display) -> StartError {

@@ -1,7 +1,7 @@
-//! Packets that come in from the internet wait before the router sees them.
+//! Delays packets that come in from the internet, before the router sees them.
 //!
-//! The kernel hands each to a thread here, and passes it on when that says so. As it waits before
-//! connection tracking, a mapping is there from the moment a packet leaves, as with a long wire.
+//! The kernel hands each packet to a thread of the test and passes it on when the thread says so. Packets wait before
+//! connection tracking sees them, as on a long wire: so a mapping exists from the moment a packet leaves.
 
 use std::{
     collections::VecDeque,
@@ -20,9 +20,9 @@ use nfq::{Message, Queue, Verdict};
 
 use super::router::run;
 
-/// How often the queue is looked at: what a packet may wait longer than it should.
+/// How often the queue is looked at. A packet may wait that much longer than it should.
 const TICK: Duration = Duration::from_millis(1);
-/// Packets that wait at a time: far more than a test sends in that time.
+/// The most packets that wait: far more than a test sends within one delay.
 const MAX_WAITING: u32 = 65_536;
 
 pub(super) struct Delay {
@@ -31,7 +31,7 @@ pub(super) struct Delay {
 }
 
 impl Delay {
-    /// Delays what comes in by that link.
+    /// Starts to delay what comes in by a link.
     pub(super) fn new(router: &patchbay::Router, link: &str, time: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
@@ -41,7 +41,7 @@ impl Delay {
                 let mut queue = Queue::open()?;
                 queue.bind(0)?;
                 queue.set_queue_max_len(0, MAX_WAITING)?;
-                // Only its turn is decided on, so nothing of a packet need be seen.
+                // Only the time is decided here, so no byte of a packet need be copied.
                 queue.set_copy_range(0, 64)?;
                 queue.set_recv_gso(0, true)?;
                 queue.set_nonblocking(true);
@@ -58,7 +58,7 @@ impl Delay {
     }
 }
 
-/// Not every kernel has nft's own queue statement; what iptables makes of it works everywhere.
+/// By iptables: not every kernel has the queue statement of nft, but all have what iptables makes of it.
 fn divert(router: &patchbay::Router, link: &str) -> anyhow::Result<()> {
     for program in ["iptables-nft", "ip6tables-nft"] {
         for protocol in ["tcp", "udp"] {

@@ -1,4 +1,4 @@
-//! A daemon on a router that maps ports for those inside, as home routers have it: miniupnpd.
+//! miniupnpd on a router: like many home routers, it maps ports for hosts inside that ask.
 
 use std::{
     fs,
@@ -12,13 +12,13 @@ use tempfile::TempDir;
 use super::Router;
 use crate::common::DEADLINE;
 
-/// Where UPnP and PCP are answered.
+/// The UDP ports at which UPnP and PCP are answered.
 const SSDP_PORT: u16 = 1_900;
 const PCP_PORT: u16 = 5_351;
-/// How often it is looked whether the daemon is up.
+/// How often to look whether the daemon is up.
 const POLL: Duration = Duration::from_millis(10);
 
-/// What the daemon understands.
+/// The protocols that the daemon answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Speaks {
     /// UPnP-IGD.
@@ -27,14 +27,14 @@ pub(crate) enum Speaks {
     Pcp,
 }
 
-/// The daemon. It ends when dropped.
+/// A running daemon. Dropping it ends the process.
 pub(crate) struct Gateway {
     child: Child,
     files: TempDir,
 }
 
 impl Gateway {
-    /// Starts it on a router, and waits until it listens.
+    /// Starts the daemon on a router, and waits until it listens.
     pub(crate) fn start(router: &Router, speaks: Speaks) -> Self {
         router.nft(&chains(router.wan));
         let files = tempfile::tempdir().unwrap();
@@ -69,7 +69,7 @@ impl Gateway {
     }
 }
 
-/// Whether somebody has a UDP socket there.
+/// Whether a process on the router has a UDP socket at that port.
 fn is_bound(router: &Router, port: u16) -> bool {
     let table = router
         .node
@@ -89,7 +89,7 @@ impl Drop for Gateway {
     }
 }
 
-/// What the daemon fills in, that it may be talked to from inside, and that what it has mapped passes.
+/// The chains that the daemon fills, and rules that let hosts inside reach it and mapped packets pass.
 fn chains(wan: &str) -> String {
     format!(
         "insert rule inet lab input iif != {wan} accept
@@ -136,7 +136,7 @@ deny 0-65535 0.0.0.0/0 0-65535
     )
 }
 
-/// The link of the network inside.
+/// The name of the router's link to its inner network.
 fn inner_link(router: &Router) -> String {
     let gateway = router.node.downstream_gw().unwrap().to_string();
     let output = router.node.run_sync(|| {

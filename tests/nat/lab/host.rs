@@ -14,11 +14,11 @@ use crate::common::{Proc, text};
 /// The link that every host has from the start.
 pub(crate) const LINK: &str = "eth0";
 
-/// Where relays listen: their TCP port is what the strictest firewalls let through.
+/// The port that relays are given: TCP to it passes the strictest firewall of the lab.
 pub(crate) const RELAY_PORT: u16 = 443;
 
-/// Shifts the clock of a process; the loader knows where libraries are. Not by the program of that
-/// name, which would stand between us and the process.
+/// The library that shifts the clock of a process. The program `faketime` would do the same, but it would stand
+/// between the test and the process; the loader replaces `$LIB`.
 const FAKETIME: &str = "/usr/$LIB/faketime/libfaketime.so.1";
 
 /// A computer in the lab.
@@ -45,14 +45,14 @@ impl Host {
         self.punchline_at(name, args, None)
     }
 
-    /// The same, and its clock differs from all others', as `+1d`.
+    /// As [`Self::punchline`], with a clock that differs from all others by, say, `+1d`.
     pub(crate) fn punchline_at<S: AsRef<OsStr>>(
         &self,
         name: &str,
         args: &[S],
         clock: Option<&str>,
     ) -> Proc {
-        // It ends with the thread that started it, which ends with the lab, also when that is killed.
+        // The process ends with the thread that started it. That thread ends with the lab, even when the test is killed.
         let mut command = Command::new("setpriv");
         command
             .args(["--pdeathsig", "KILL", "--"])
@@ -60,17 +60,13 @@ impl Host {
             .args(args)
             .arg("--json");
         if let Some(clock) = clock {
-            command
-                .env("LD_PRELOAD", FAKETIME)
-                .env("FAKETIME", clock)
-                // Time passes as it does elsewhere.
-                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            shift_clock(&mut command, clock);
         }
         let name = name.to_owned();
         self.inside(move || Proc::spawn(&name, command))
     }
 
-    /// Starts a relay, and waits until it is ready. Its peer id is that of the seed.
+    /// Starts a relay whose key is made of the seed, and waits until it is ready.
     pub(crate) fn relay(&self, seed: u8, args: &[&str]) -> Relay {
         let (port, seed) = (RELAY_PORT.to_string(), seed.to_string());
         let fixed = ["relay", "--port", &port, "--secret-key-seed", &seed];
@@ -85,23 +81,23 @@ impl Host {
         }
     }
 
-    /// Runs something short in the host's network.
+    /// Runs a closure in the host's network namespace, and waits for it: it should be short.
     pub(crate) fn inside<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> T {
         self.device.run_sync(move || Ok(f())).unwrap()
     }
 
-    /// One more link, to another router. The way to everywhere stays the old one.
+    /// Adds a link to another router. The default route stays as it was.
     pub(crate) fn add_link(&self, name: &str, router: &Router) {
         let added = self.device.add_iface(name, router.id());
         self.run.wait(added).context("a second link").unwrap();
     }
 
-    /// From now on everything goes by that link.
+    /// Moves the default route to a link.
     pub(crate) fn go_by(&self, link: &str) {
         self.run.wait(self.device.set_default_route(link)).unwrap();
     }
 
-    /// A link goes away, and its addresses with it.
+    /// Removes a link, and its addresses with it.
     pub(crate) fn remove_link(&self, link: &str) {
         let link = self.device.iface(link).expect("a link of that name");
         self.run.wait(link.remove()).unwrap();
@@ -118,6 +114,26 @@ impl Host {
     }
 }
 
+/// Whether a process with a shifted clock is that far from one without. Where the library is missing, it is not.
+pub(crate) fn clock_is_off_by(clock: &str, seconds: u64) -> bool {
+    let date = |shift: &dyn Fn(&mut Command)| {
+        let mut command = Command::new("date");
+        shift(command.arg("+%s"));
+        let output = command.output().expect("the program date");
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.trim().parse::<u64>().expect("seconds since 1970")
+    };
+    date(&|command| shift_clock(command, clock)).abs_diff(date(&|_| {})) >= seconds
+}
+
+fn shift_clock(command: &mut Command, clock: &str) {
+    command
+        .env("LD_PRELOAD", FAKETIME)
+        .env("FAKETIME", clock)
+        // Only the date is shifted; time passes as for everybody else.
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+}
+
 /// A relay that is ready.
 pub(crate) struct Relay {
     pub(crate) proc: Proc,
@@ -127,12 +143,12 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// What people give to `--relay`.
+    /// Its URL over IPv4, for `--relay`.
     pub(crate) fn url(&self) -> String {
         format!("http://{}:{}", self.ip.unwrap(), RELAY_PORT + 2)
     }
 
-    /// The same over IPv6.
+    /// Its URL over IPv6.
     pub(crate) fn url6(&self) -> String {
         format!("http://[{}]:{}", self.ip6.unwrap(), RELAY_PORT + 2)
     }
@@ -141,7 +157,7 @@ impl Relay {
         self.ip.unwrap()
     }
 
-    /// Its one address over TCP.
+    /// Its TCP address, as a multiaddr with its peer id.
     pub(crate) fn tcp(&self) -> String {
         let (ip, id) = (self.ip.unwrap(), &self.peer_id);
         format!("/ip4/{ip}/tcp/{RELAY_PORT}/p2p/{id}")

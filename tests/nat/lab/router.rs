@@ -1,4 +1,4 @@
-//! What makes a router a NAT of some kind, and what can be done to it.
+//! The rules that make a router a NAT of some kind, and the faults that a test can give it.
 
 use std::{
     io::Write,
@@ -13,32 +13,32 @@ use patchbay::NodeId;
 
 use super::delay::Delay;
 
-/// Kinds of routers. All but [`Nat::None`] and [`Nat::Docker`] are silent: unexpected packets get
-/// neither a reset nor an ICMP message.
+/// The kind of a router. All but [`Nat::None`], [`Nat::Provider`] and [`Nat::Docker`] are silent: they answer
+/// unexpected packets with neither a reset nor an ICMP message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nat {
-    /// Public addresses of both families, everything passes.
+    /// No NAT: public addresses of both families, and everything passes.
     None,
-    /// One outside port for each inside port, the same number; only who was sent to may answer,
-    /// from the same port: endpoint-independent mapping, address- and port-dependent filtering.
+    /// Endpoint-independent mapping with address- and port-dependent filtering, in the words of RFC 4787. The
+    /// outside port has the number of the inside port.
     Cone,
-    /// The same, but the outside port is another number.
+    /// As `Cone`, but the outside port has another number than the inside port.
     Translated,
-    /// Another outside port for each destination.
+    /// Address- and port-dependent mapping: another outside port for each destination.
     Symmetric,
-    /// A provider's NAT: as `Cone`, for routers behind it.
+    /// As `Cone`, but a provider's, with other routers behind it.
     Carrier,
-    /// Public addresses of IPv4, as a provider has them, everything passes.
+    /// A provider without NAT: its customers have public IPv4 addresses, and everything passes.
     Provider,
-    /// IPv6 only, public addresses, nothing comes in that was not asked for.
+    /// IPv6 only, with public addresses and a firewall that lets in only answers.
     V6Firewall,
-    /// Both families: `Symmetric` on IPv4, and `V6Firewall` on IPv6.
+    /// `Symmetric` for IPv4, and `V6Firewall` for IPv6.
     SymmetricAndV6Firewall,
     /// As `Cone`, but UDP does not pass.
     UdpBlocked,
     /// As `Cone`, but nothing passes except TCP to port 443.
     OnlyTcp443,
-    /// What Docker makes of a host: plain masquerading, and not silent.
+    /// What Docker makes of its host: plain masquerading, and not silent.
     Docker,
 }
 
@@ -46,12 +46,13 @@ pub(crate) enum Nat {
 pub(crate) struct Router {
     pub(super) node: patchbay::Router,
     pub(super) wan: &'static str,
-    /// Counts up with each rebinding.
+    /// Goes up with each rebinding, and chooses the range of outside ports.
     generation: AtomicU16,
 }
 
-/// Outside ports of one generation of translated ports. Inside ports are above all of them.
+/// The lowest translated port. Inside ports lie above all translated ones.
 const FIRST_PORT: u16 = 10_000;
+/// How many outside ports a generation has.
 const PORTS: u16 = 1_000;
 
 impl Router {
@@ -73,7 +74,7 @@ impl Router {
         router
     }
 
-    /// What comes in from outside takes that long, as long as this is held.
+    /// Delays what comes in from outside, for as long as the result is held.
     pub(super) fn delay(&self, time: Duration) -> Delay {
         Delay::new(&self.node, self.wan, time)
     }
@@ -82,7 +83,7 @@ impl Router {
         self.node.id()
     }
 
-    /// Its address outside.
+    /// Its IPv4 address outside.
     pub(crate) fn outside(&self) -> Ipv4Addr {
         self.node.uplink_ip().unwrap()
     }
@@ -92,31 +93,31 @@ impl Router {
         self.node.uplink_ip_v6()
     }
 
-    /// Every mapping is forgotten, and new ones have other ports. (Not for symmetric NATs, whose
-    /// ports always are others.)
+    /// Forgets every mapping, and gives new ones other ports, as a router does that restarts. It makes no sense for
+    /// a symmetric NAT, whose ports are always new.
     pub(crate) fn rebind(&self) {
         self.translate_ports();
-        // Also by patchbay, but that would chat on stderr.
+        // patchbay has a function for it, but that one writes to stderr.
         let mut conntrack = Command::new("conntrack");
         conntrack.arg("-F");
         run(&self.node, conntrack, String::new()).unwrap();
     }
 
-    /// Nothing passes to or from these addresses any more.
+    /// Drops everything to and from these addresses, until they are healed.
     pub(crate) fn cut(&self, addresses: &[IpAddr]) {
         for ip in addresses {
             self.nft(&format!("add element inet lab {}", cut_element(*ip)));
         }
     }
 
-    /// It does again.
+    /// Undoes [`Self::cut`].
     pub(crate) fn heal(&self, addresses: &[IpAddr]) {
         for ip in addresses {
             self.nft(&format!("delete element inet lab {}", cut_element(*ip)));
         }
     }
 
-    /// Drops that many of a hundred UDP packets, by chance.
+    /// Drops this share of UDP packets, each by chance.
     pub(crate) fn drop_udp(&self, percent: u8) {
         self.nft(&format!(
             "table inet loss
@@ -129,7 +130,7 @@ impl Router {
         ));
     }
 
-    /// Applies rules of any kind.
+    /// Applies rules that `nft` reads.
     pub(crate) fn nft(&self, rules: &str) {
         nft(&self.node, rules.to_owned()).unwrap();
     }
@@ -138,7 +139,7 @@ impl Router {
         let low = FIRST_PORT + PORTS * self.generation.fetch_add(1, Ordering::Relaxed);
         let high = low + PORTS - 1;
         let outside = self.outside();
-        // Linux keeps to one outside port for each inside address and port, if it lies in the range.
+        // Linux uses one outside port for each inside address and port, as long as it lies in the range.
         self.nft(&format!(
             "delete table ip nat\n{}",
             self.source_nat(&format!(
@@ -165,7 +166,7 @@ impl Router {
             _ => "meta l4proto { tcp, udp } drop",
         };
         let filter = match nat {
-            // Not on the inside: bridged packets may come by here, too.
+            // Only at the outer link: packets between hosts inside may pass these rules, too.
             Nat::UdpBlocked => format!(
                 "iif {wan} meta l4proto udp drop
                 oif {wan} meta l4proto udp drop"
@@ -214,7 +215,7 @@ pub(super) fn nft(router: &patchbay::Router, rules: String) -> anyhow::Result<()
     run(router, nft, rules)
 }
 
-/// Runs a program in a router's namespace, with that to read.
+/// Runs a program in a router's namespace with `input` on its stdin, and fails if it fails.
 pub(super) fn run(
     router: &patchbay::Router,
     mut command: Command,

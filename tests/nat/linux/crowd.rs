@@ -1,4 +1,4 @@
-//! One machine with many peer ids takes all that a relay lets it have: others must not notice.
+//! One machine with many peer ids takes all that a relay gives it, and others still get what they need.
 
 use std::{
     io::{Read, Write},
@@ -28,7 +28,7 @@ use crate::{
     lab::{Lab, Nat, RELAY_PORT},
 };
 
-/// What the relay has for all …
+/// The relay's limits, for everybody together.
 const LIMITS: &[&str] = &[
     "--max-connections=40",
     "--max-reservations=40",
@@ -37,14 +37,14 @@ const LIMITS: &[&str] = &[
     "--max-circuits=8",
     "--max-http-connections=16",
 ];
-/// … and what one network gets of it.
+/// The share of one network.
 const SHARE: Taken = Taken {
     connections: 10,
     registrations: 5,
     circuits: 2,
     http: 4,
 };
-/// Peer ids of one machine.
+/// How many peer ids the machine has.
 const CROWD: usize = 30;
 
 pub(super) fn tests() -> Vec<Test> {
@@ -72,7 +72,7 @@ fn leaves_room() {
     a.assert_stayed_relayed(&b);
 }
 
-/// How much somebody has got.
+/// How much a machine has got of everything.
 #[derive(Debug, PartialEq, Eq)]
 struct Taken {
     connections: usize,
@@ -81,12 +81,13 @@ struct Taken {
     http: usize,
 }
 
-/// Takes all that it gets, and holds it until dropped.
+/// A machine that takes all it can get, in a thread of its own.
 struct Crowd {
     taken: mpsc::Receiver<Taken>,
     held: Held,
 }
 
+/// What was taken is given back when this is dropped.
 struct Held {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -94,18 +95,18 @@ struct Held {
 
 impl Crowd {
     fn start(ip: Ipv4Addr, relay: Multiaddr) -> Self {
-        let (told, taken) = mpsc::channel();
+        let (report, taken) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
-            // With more threads, some might not be in the network that this one is in.
+            // One thread: others would be outside the network namespace of this one.
             let mut runtime = Builder::new_current_thread();
             runtime.enable_all().build().unwrap().block_on(async {
                 let mut members = Members::join(&relay).await;
                 let mut taken = members.take(&relay).await;
-                // Last, as the relay closes these first.
+                // Last, as the relay closes idle HTTP connections soonest.
                 let http = http(ip);
                 taken.http = http.len();
-                told.send(taken).unwrap();
+                report.send(taken).unwrap();
                 tokio::select! {
                     _ = stopped => {}
                     () = members.wait() => {}
@@ -134,7 +135,7 @@ impl Drop for Held {
     }
 }
 
-/// Connections that are kept open: each asks once, and hears an answer if it was let in.
+/// HTTP connections that are kept open: each asks once, and those that were let in get an answer.
 fn http(ip: Ipv4Addr) -> Vec<TcpStream> {
     let connections = (0..CROWD).filter_map(|_| {
         let mut stream = TcpStream::connect((ip, RELAY_PORT + 2)).unwrap();
@@ -153,7 +154,7 @@ struct Member {
     identify: identify::Behaviour,
 }
 
-/// Peer ids that the relay has let in.
+/// The swarms, one a peer id, that the relay has let in.
 struct Members(Vec<Swarm<Member>>);
 
 impl Members {
@@ -162,7 +163,7 @@ impl Members {
         for swarm in &mut all.0 {
             swarm.dial(relay.clone()).unwrap();
         }
-        // The relay denies when the handshake is over: who is let in hears from it.
+        // The relay denies a connection after its handshake, so only an answer to identify shows that it was let in.
         let let_in = |event: &SwarmEvent<_>| match event {
             SwarmEvent::Behaviour(MemberEvent::Identify(identify::Event::Received { .. })) => {
                 Some(true)
@@ -233,7 +234,7 @@ impl Members {
         count(&self.outcomes("circuits", 1..self.0.len(), connected).await)
     }
 
-    /// Runs all until each of those has come to an outcome: which they are.
+    /// Runs all swarms until each in the range has come to an outcome, and returns the outcomes.
     async fn outcomes(
         &mut self,
         what: &str,
@@ -288,7 +289,7 @@ fn member() -> Swarm<Member> {
             identify: identify::Behaviour::new(identify::Config::new("/x".into(), key.public())),
         })
         .unwrap()
-        // Nothing of it is for the connection to end.
+        // The connections stay open for the whole test, though nothing uses them.
         .with_swarm_config(|config| config.with_idle_connection_timeout(DEADLINE * 2))
         .build()
 }

@@ -1,4 +1,4 @@
-//! A peer in a container: behind the masquerading bridge of a machine in a network.
+//! A peer in a container: behind the masquerading bridge of its host, which is in a network of its own.
 
 use nix::sys::signal::Signal;
 
@@ -32,7 +32,7 @@ fn home(nat: Nat) -> (Lab, Router) {
     (lab, home)
 }
 
-/// Discovered, direct, relay stopped, still talking.
+/// Two peers discover each other, get a direct path, and still talk when the relay has stopped.
 fn meet(lab: &Lab, home: &Router, relay_host: &Host) {
     let bridge = lab.site_behind("docker-host", home, Nat::Docker);
     let container = lab.host("container", &bridge);

@@ -1,4 +1,4 @@
-//! `punchline doctor` tells every kind of network apart.
+//! `punchline doctor` recognises every kind of network.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::Test;
 use crate::lab::{Host, Lab, Nat, ONE_WAY, RELAY_PORT};
 
-/// Its own promise.
+/// The longest time that the doctor takes, by its own word.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What it has to say about a network with a relay outside.
+/// A network with a relay outside, and what the report has to say about it.
 struct Expected {
     name: &'static str,
     nat: Nat,
@@ -112,7 +112,7 @@ pub(super) fn tests() -> Vec<Test> {
     for (suffix, delay) in [("", None), ("_20ms", Some(ONE_WAY))] {
         for network in networks() {
             let name = format!("doctor::{}{suffix}", network.name);
-            tests.push(Test::new(name, move || tells(&network, delay)));
+            tests.push(Test::new(name, move || recognises(&network, delay)));
         }
     }
     tests.push(Test::new("doctor::nothing", nothing));
@@ -123,14 +123,14 @@ pub(super) fn tests() -> Vec<Test> {
     tests
 }
 
-fn tells(network: &Expected, delay: Option<Duration>) {
+fn recognises(network: &Expected, delay: Option<Duration>) {
     let lab = Lab::new(delay);
     let (_relay_host, relay) = lab.relay(1);
     let site = lab.site("home", network.nat);
     let host = lab.host("a", &site);
     let given = match network.nat {
         Nat::V6Firewall => relay.url6(),
-        // Its URL is out of reach.
+        // The port of the URL is blocked.
         Nat::OnlyTcp443 => relay.tcp(),
         _ => relay.url(),
     };
@@ -148,7 +148,7 @@ fn tells(network: &Expected, delay: Option<Duration>) {
     assert_eq!(report["relays"][0]["peer"], *relay.peer_id, "{report:#}");
 }
 
-/// The relay is there, but no packet passes.
+/// A relay that is there, while no packet to it passes.
 fn nothing() {
     let lab = Lab::new(None);
     let (relay_host, relay) = lab.relay(1);
@@ -163,7 +163,7 @@ fn nothing() {
     assert_eq!(report["paths"]["same_kind"], "none", "{report:#}");
 }
 
-/// The worst of NATs, with a router that forwards its ports.
+/// A symmetric NAT whose router forwards ports to the host: it can be reached all the same.
 fn forwarded_ports() {
     let lab = Lab::new(None);
     let (_relay_host, relay) = lab.relay(1);
@@ -185,7 +185,8 @@ fn forwarded_ports() {
     assert_eq!(report["paths"]["same_kind"], "direct", "{report:#}");
 }
 
-/// A firewall lets through what older relays had: one STUN port.
+/// A firewall that lets only one of the two STUN ports through, as with an older relay: one place cannot show
+/// whether the NAT is symmetric.
 fn one_place() {
     let lab = Lab::new(None);
     let (_relay_host, relay) = lab.relay(1);
@@ -207,7 +208,7 @@ fn one_place() {
     assert_eq!(report["paths"]["same_kind"], "unknown", "{report:#}");
 }
 
-/// What two relays see is sure.
+/// Two relays at two addresses, with which the kind of NAT is certain.
 fn two_relays() {
     let lab = Lab::new(None);
     let (_first_host, first) = lab.relay(1);
@@ -229,7 +230,7 @@ fn two_relays() {
     }
 }
 
-/// Two NATs in a row look like one. The inner network sees only what leaves the outer one.
+/// Two NATs in a row, which look like one from outside.
 fn double() {
     let lab = Lab::new(None);
     let (_relay_host, relay) = lab.relay(1);
@@ -245,7 +246,7 @@ fn double() {
     assert_eq!(report["from_outside"]["reachable"], "no", "{report:#}");
 }
 
-/// Runs it; its report and its exit status.
+/// Runs the doctor, and returns its report and its exit status.
 fn examine(host: &Host, args: &[&str]) -> (Value, i32) {
     let started = Instant::now();
     let finished = host

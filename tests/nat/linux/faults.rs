@@ -17,16 +17,18 @@ use super::{
 };
 use crate::{
     common::{Proc, text},
-    lab::{Host, Lab, Nat, ONE_WAY, Relay, Router},
+    lab::{Host, Lab, Nat, ONE_WAY, Relay, Router, clock_is_off_by},
 };
 
-/// The promise: this long from a cut until messages take the circuit.
+/// The promise: the longest time from a cut until messages take the circuit.
 const FALL_BACK: Duration = Duration::from_secs(15);
-/// And until a relay that has fallen silent is noticed.
+/// The promise: the longest time until a silent relay is noticed.
 const NOTICED: Duration = Duration::from_secs(21);
-/// What comes back has come back by then, however often it was tried in vain.
+/// How long a wait may take: retries in vain lengthen the pauses between attempts.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// What a busy machine may add.
+/// Half a day in seconds.
+const HALF_A_DAY: u64 = 12 * 60 * 60;
+/// How much a busy machine may add to a promise.
 const SLACK: Duration = Duration::from_secs(5);
 
 pub(super) fn tests() -> Vec<Test> {
@@ -52,7 +54,7 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-/// Two peers, each at home, and their relay.
+/// Two homes with a host each, and a relay.
 struct Scene {
     lab: Lab,
     relay_site: Router,
@@ -89,7 +91,7 @@ impl Scene {
         })
     }
 
-    /// Two peers with a direct path.
+    /// Starts two peers, and waits for a direct path.
     fn direct(&self, transport: &str) -> [Peer; 2] {
         let [mut a, mut b] = self.peers(&self.relay.url());
         a.wait_direct(&b, transport);
@@ -100,7 +102,7 @@ impl Scene {
         [a, b]
     }
 
-    /// Two peers with a circuit and no hope for more.
+    /// Starts two peers that can have no more than a circuit, and waits for it.
     fn relayed(&self, relays: &[String]) -> [Peer; 2] {
         let [mut a, mut b] = ["a", "b"].map(|name| {
             let host = &self.hosts[usize::from(name == "b")];
@@ -116,7 +118,7 @@ impl Scene {
         [a, b]
     }
 
-    /// The direct way between the two, and back.
+    /// Cuts the direct way between the two homes, in both directions.
     fn cut(&self) {
         self.homes[0].cut(&[self.homes[1].outside().into()]);
     }
@@ -137,7 +139,7 @@ fn wait_path(peer: &mut Peer, to: &Peer, path: &str) -> Value {
 }
 
 fn upgrade_under_load() {
-    // With a delay, so that the first part takes longer than the upgrade.
+    // With a delay the first part takes longer than the upgrade, so some of it crosses the change.
     let scene = Scene::new(Nat::Cone, Some(ONE_WAY));
     let [mut a, mut b] = scene.peers(&scene.relay.url());
     a.wait_connected(&b);
@@ -201,7 +203,7 @@ fn nat_rebinds() {
     until_direct(&mut b);
 }
 
-/// Waits until the last that was told of paths is that it is direct.
+/// Waits until the last path that a peer has reported is direct.
 fn until_direct(peer: &mut Peer) {
     while paths(peer).last().is_none_or(|path| path != "direct") {
         peer.proc.wait_for("news of the path", is_news_of_path);
@@ -257,11 +259,11 @@ fn relay_comes_later() {
     let lab = Lab::new(None);
     let site = lab.site("relays", Nat::None);
     let relay_host = lab.host("relay", &site);
-    // Where it is going to be, and where it is going to say so.
+    // The addresses that the relay is going to have.
     let url = format!("http://{}:445", relay_host.ip());
     let tcp = format!("/ip4/{}/tcp/443", relay_host.ip());
     let homes = ["a-home", "b-home"].map(|name| lab.site(name, Nat::Cone));
-    // Nobody even answers there.
+    // Until then not even a refusal comes from there.
     site.cut(&[relay_host.ip().into()]);
     let mut peers = Vec::new();
     for (name, home, relay) in [("a", &homes[0], &url), ("b", &homes[1], &tcp)] {
@@ -290,7 +292,7 @@ fn one_of_two_black_hole() {
     two_relays(|site, host, _| site.cut(&[host.ip().into()]));
 }
 
-/// The relay that carries the messages goes, and the other one takes over.
+/// Loses the relay that carries the messages: the other one has to take over.
 fn two_relays(lose: impl FnOnce(&Router, &Host, &Relay)) {
     let scene = Scene::new(Nat::Symmetric, None);
     let second_host = scene.lab.host("second", &scene.relay_site);
@@ -323,7 +325,7 @@ fn wait_lost(proc: &mut Proc, relay: &Relay) -> Value {
     })
 }
 
-/// Everything to and from the relay vanishes, without a word.
+/// Drops everything to and from the relay, without any sign to either side.
 fn black_hole(way: fn(&Relay) -> String) {
     let scene = Scene::new(Nat::Cone, None);
     let [mut a, mut b] = scene.peers(&way(&scene.relay));
@@ -339,14 +341,16 @@ fn black_hole(way: fn(&Relay) -> String) {
     println!("noticed after {took:?}");
     assert!(took <= NOTICED + SLACK, "{took:?}\n{}", a.proc.report());
     talk(&mut a, &mut b, "without a relay", 100);
+    for peer in [&mut a, &mut b] {
+        peer.proc.forget(|event| event["event"] == "reserved");
+    }
     scene.relay_site.heal(&relay_ip);
     for peer in [&mut a, &mut b] {
-        peer.proc.wait_event("reserved");
         peer.proc.wait_event("reserved");
     }
 }
 
-/// The relay's machine accepts connections and bytes, but the relay does nothing with them.
+/// Stops the relay's process: its system still accepts connections and bytes, but nobody reads them.
 fn stopped_relay() {
     let scene = Scene::new(Nat::Symmetric, None);
     let tcp = scene.relay.tcp();
@@ -372,7 +376,13 @@ fn stopped_relay() {
     a.hear("in between, too", 10);
 }
 
+/// A peer whose clock is a day ahead of all others', or behind them.
 fn wrong_clock(clock: &str) {
+    // Without the library that shifts clocks this would test nothing.
+    assert!(
+        clock_is_off_by(clock, HALF_A_DAY),
+        "clocks cannot be shifted here"
+    );
     let scene = Scene::new(Nat::Symmetric, None);
     let url = scene.relay.url();
     let mut a = Peer::ready(&scene.hosts[0], "a", &url);
@@ -390,7 +400,7 @@ fn wrong_clock(clock: &str) {
 fn a_third_of_udp_is_lost() {
     let scene = Scene::new(Nat::Cone, Some(ONE_WAY));
     for home in &scene.homes {
-        // Two routers on the way: 30 % in all.
+        // A packet passes both routers: 30 % are lost in all.
         home.drop_udp(16);
     }
     let [mut a, mut b] = scene.peers(&scene.relay.url());

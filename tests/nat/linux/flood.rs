@@ -1,4 +1,4 @@
-//! Ten thousand messages each way at full speed, while something happens.
+//! Ten thousand messages each way at full speed, while the test breaks something.
 
 use std::{
     io::Write,
@@ -14,10 +14,10 @@ use crate::common::text;
 
 /// Messages each way.
 const COUNT: usize = 10_000;
-/// They come in so many parts, so that there are some before, during and after what happens.
+/// The messages come in so many parts: some before, some during and some after the fault.
 const PARTS: usize = 5;
 
-/// What two peers say to each other, all the time.
+/// The messages of two peers to each other, and how many of them have been checked.
 pub(super) struct Flood {
     gates: [SyncSender<()>; 2],
     writers: [JoinHandle<()>; 2],
@@ -25,7 +25,7 @@ pub(super) struct Flood {
 }
 
 impl Flood {
-    /// Both begin with the first part. There has to be a path.
+    /// Has both peers send the first part. There has to be a path between them.
     pub(super) fn start(a: &mut Peer, b: &mut Peer) -> Self {
         let (gate_a, writer_a) = writer(a.proc.take_stdin());
         let (gate_b, writer_b) = writer(b.proc.take_stdin());
@@ -38,20 +38,20 @@ impl Flood {
         flood
     }
 
-    /// Both go on with the next part, without waiting for anything.
+    /// Has both peers send the next part, and does not wait for it.
     pub(super) fn go_on(&self) {
         for gate in &self.gates {
             gate.try_send(()).expect("more parts than there are");
         }
     }
 
-    /// Waits until both have heard the next part: all of it, in order, once.
+    /// Waits until both peers have received the next part: all of it, in order, once.
     pub(super) fn hear(&mut self, a: &mut Peer, b: &mut Peer) {
         let part = self.heard..self.heard + COUNT / PARTS;
         self.heard = part.end;
         for number in part {
             for peer in [&mut *a, &mut *b] {
-                // Each wait looks at all that was not waited for.
+                // Every wait searches what earlier waits have passed over, so that must stay short.
                 if number % 100 == 0 {
                     peer.proc.forget(is_progress);
                 }
@@ -66,9 +66,9 @@ impl Flood {
         }
     }
 
-    /// Lets both say what is left, and checks that they heard it.
+    /// Has both peers send the rest, and checks that all has arrived and is acked.
     pub(super) fn finish(mut self, a: &mut Peer, b: &mut Peer) {
-        // Closed gates hold nobody up.
+        // A writer goes on when its gate is closed.
         self.gates = [sync_channel(1).0, sync_channel(1).0];
         while self.heard < COUNT {
             self.hear(a, b);
@@ -89,12 +89,12 @@ impl Flood {
     }
 }
 
-/// Of no interest in a flood: what is on its way, though not yet the last of it.
+/// A delivery state on the way to the last ack.
 fn is_progress(event: &Value) -> bool {
     event["event"] == "delivery" && event["state"] != "failed" && event["id"] != COUNT
 }
 
-/// Writes the numbers from 0, each part once its gate has opened.
+/// Writes the numbers from 0 on, a line each. Every part waits until the gate lets it through.
 fn writer(mut stdin: ChildStdin) -> (SyncSender<()>, JoinHandle<()>) {
     let (gate, opened) = sync_channel(PARTS);
     let writer = std::thread::spawn(move || {
@@ -106,14 +106,14 @@ fn writer(mut stdin: ChildStdin) -> (SyncSender<()>, JoinHandle<()>) {
                 }
             }
         }
-        // It stays open until the test is over: who hears all need not stay.
+        // Stdin stays open until the test is over: at its end a peer whose messages are acked would leave.
         let _ = opened.recv();
         std::mem::forget(stdin);
     });
     (gate, writer)
 }
 
-/// The paths that messages took, in order, without repetitions.
+/// The paths that a peer has reported, in order and without repetitions.
 pub(super) fn paths(peer: &Peer) -> Vec<String> {
     let mut paths: Vec<String> = Vec::new();
     for line in peer.proc.lines() {
@@ -123,7 +123,7 @@ pub(super) fn paths(peer: &Peer) -> Vec<String> {
         let path = match event["event"].as_str() {
             Some("connected") => text(&event, "path"),
             Some("path_changed") => {
-                // Each begins where the one before has ended.
+                // A change begins where the one before has ended.
                 assert_eq!(paths.last(), Some(&text(&event, "from")), "{event}");
                 text(&event, "to")
             }

@@ -1,4 +1,4 @@
-//! The lab's NATs are what they are called.
+//! Checks of the lab itself: its NATs behave as their names say.
 
 use std::{
     env, fs,
@@ -16,7 +16,7 @@ use crate::{
     lab::{Host, Lab, Nat, ONE_WAY},
 };
 
-/// Long enough for an answer within the lab, were there one.
+/// How long to wait for an answer that must not come. One within the lab would take far less.
 const SILENCE: Duration = Duration::from_millis(300);
 
 pub(super) fn tests() -> Vec<Test> {
@@ -39,7 +39,7 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-/// A test that another one kills.
+/// The test that `killed` starts and kills.
 const VICTIM: &str = "lab::to_be_killed";
 
 fn udp(host: &Host) -> UdpSocket {
@@ -54,7 +54,7 @@ fn address_of(host: &Host, socket: &UdpSocket) -> SocketAddr {
     (host.ip(), socket.local_addr().unwrap().port()).into()
 }
 
-/// Where a packet from one socket is seen to come from at another.
+/// The address that a packet from one socket has when it arrives at another.
 fn seen_at(from: &UdpSocket, to: &UdpSocket, address: SocketAddr) -> SocketAddr {
     from.send_to(b"hello", address).unwrap();
     to.recv_from(&mut [0; 16]).unwrap().1
@@ -77,7 +77,7 @@ fn mapping(nat: Nat, same_for_all: bool, keeps: bool) {
     tcp_mapping(&inside, &one, &two, same_for_all, keeps);
 }
 
-/// The same for TCP connections from one port, as hole punching makes them.
+/// Does the same with two TCP connections from one port, as hole punching makes them.
 fn tcp_mapping(inside: &Host, one: &Host, two: &Host, same_for_all: bool, keeps: bool) {
     let listen = |host: &Host| {
         let listener = host.inside(|| TcpListener::bind("0.0.0.0:0").unwrap());
@@ -125,7 +125,7 @@ fn filtering() {
     }
 }
 
-/// Nothing comes back from a port that nobody has.
+/// Checks that nothing comes back from a port that nobody has, over TCP and UDP.
 fn assert_silent(from: &Host, to: SocketAddrV4) {
     let kind = from.inside(move || {
         let connected = TcpStream::connect_timeout(&to.into(), SILENCE);
@@ -156,7 +156,8 @@ fn udp_is_blocked() {
     let (from, at) = (udp(&inside), udp(&outside));
     at.set_read_timeout(Some(SILENCE)).unwrap();
     from.send_to(b"hello", address_of(&outside, &at)).unwrap();
-    assert!(at.recv(&mut [0; 16]).is_err());
+    let nothing = at.recv(&mut [0; 16]).unwrap_err();
+    assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
 }
 
 fn only_tcp_443() {
@@ -215,7 +216,7 @@ fn cutting() {
     let to = address_of(&outside, &at);
     router.cut(&[to.ip()]);
     socket.send_to(b"lost", to).unwrap();
-    // What comes after it has passed, so it has been looked at.
+    // This packet was sent later and has passed, so the router has dropped the first.
     seen_at(&socket, &seen, address_of(&witness, &seen));
     router.heal(&[to.ip()]);
     socket.send_to(b"found", to).unwrap();
@@ -224,7 +225,7 @@ fn cutting() {
     assert_eq!(&packet[..len], b"found");
 }
 
-/// Its processes end and its namespaces go, though nobody could clean up.
+/// When a test is killed and can clean up nothing, its processes and namespaces end all the same.
 fn killed() {
     let mut test = Command::new(env::current_exe().unwrap())
         .args(["--ignored", "--exact", VICTIM])
@@ -245,7 +246,7 @@ fn killed() {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "its murderer listens")]
+#[allow(clippy::print_stdout, reason = "the test that kills it reads this")]
 fn victim() {
     let lab = Lab::new(Some(ONE_WAY));
     let (_host, relay) = lab.relay(1);

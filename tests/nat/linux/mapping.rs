@@ -1,4 +1,4 @@
-//! A gateway that lets others reach a peer inside, when asked.
+//! Port mapping: a gateway that maps ports to a peer inside when the peer asks for it.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-/// A router with public addresses outside, somebody inside, and somebody else on the internet.
+/// A router at a provider, a host inside, and a host at the same provider.
 struct Scene {
     home: Router,
     inside: Host,
@@ -44,7 +44,7 @@ impl Scene {
     }
 }
 
-/// Both transports are mapped, and work.
+/// Both transports are mapped, and another peer connects by each.
 fn reached_through(speaks: Speaks) {
     let scene = Scene::new(Nat::Provider);
     let _gateway = Gateway::start(&scene.home, speaks);
@@ -64,26 +64,26 @@ fn reached_through(speaks: Speaks) {
     }
 }
 
-/// Said once, though there are several ports.
+/// Without a gateway the peer says so, once for all of its ports.
 fn no_gateway() {
     let scene = Scene::new(Nat::Provider);
     let a = Peer::with(&scene.inside, "a", &["--port-mapping"]);
-    assert_told_once(a, "no gateway here maps our ports");
+    assert_reported_once(a, "no gateway here maps our ports");
 }
 
-/// The daemon knows that what it maps would lead nowhere.
+/// Behind another NAT a mapping would lead nowhere, and the daemon refuses it.
 fn behind_another_nat() {
     let scene = Scene::new(Nat::Carrier);
     let _gateway = Gateway::start(&scene.home, Speaks::Upnp);
     let a = Peer::with(&scene.inside, "a", &["--port-mapping"]);
-    assert_told_once(a, "no gateway here maps our ports");
+    assert_reported_once(a, "no gateway here maps our ports");
 }
 
-fn assert_told_once(mut peer: Peer, start: &str) {
+fn assert_reported_once(mut peer: Peer, start: &str) {
     peer.proc.wait_for(start, |event| {
         event["event"] == "error" && text(event, "message").starts_with(start)
     });
-    // What else was to be said about the other ports would be said by now.
+    // A report about the other ports would have come by then.
     std::thread::sleep(Duration::from_secs(1));
     let more = peer.proc.pending_events().iter();
     let more: Vec<_> = more.filter(|event| event["event"] == "error").collect();

@@ -1,4 +1,4 @@
-//! Every kind of NAT against every other: whether peers reach each other, how, and how soon.
+//! Every kind of NAT against every other: whether two peers get a direct path, over what, and how soon.
 
 use std::{
     env,
@@ -16,14 +16,14 @@ use super::{
 };
 use crate::lab::{Host, Lab, Nat, ONE_WAY, Relay, Router};
 
-/// Names a file that figures of each cell are appended to, an object a line.
+/// The environment variable that names a file for the figures of each cell, one JSON object a line.
 const REPORT: &str = "PUNCHLINE_NAT_REPORT";
 /// Messages each way once the relay is gone.
 const AFTER_THE_RELAY: usize = 100;
-/// Messages each way over the circuit where there is no other path, when figures are asked for: ten
-/// minutes of two people who type ten lines a second each.
+/// Messages each way over the circuit where there is no direct path, when figures are asked for: as many as two people
+/// would exchange in ten minutes at ten lines a second.
 const OVER_THE_CIRCUIT: usize = 6_000;
-/// Otherwise fewer; still more than libp2p's own limit lets through, 128 KiB a circuit.
+/// The same when no figures are asked for. It is still more than libp2p's default of 128 KiB a circuit lets through.
 const OVER_THE_CIRCUIT_IN_SHORT: usize = 2_000;
 
 /// Where a peer is.
@@ -40,7 +40,7 @@ enum Place {
     DualStack,
 }
 
-/// What has to become of two peers.
+/// The path that two peers have to get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Path {
     Direct(&'static str),
@@ -50,7 +50,7 @@ enum Path {
 const QUIC: Path = Path::Direct("quic");
 const TCP: Path = Path::Direct("tcp");
 
-/// One cell: where the first peer is, where the second, and what is possible.
+/// The matrix. A cell has the place of the first peer, the place of the second, and the path that they have to get.
 const CELLS: &[(Place, Place, Path)] = {
     use Path::Relayed;
     use Place::{
@@ -91,15 +91,15 @@ const CELLS: &[(Place, Place, Path)] = {
         (OnlyTcp443, OnlyTcp443, Relayed),
         (V6Firewall, V6Firewall, QUIC),
         (Open, V6Firewall, QUIC),
-        // No direct path by IPv4, but one by IPv6.
+        // IPv4 allows no direct path, but IPv6 does.
         (DualStack, DualStack, QUIC),
         (DualStack, V6Firewall, QUIC),
-        // No family in common.
+        // One has only IPv4, the other only IPv6.
         (Cone, V6Firewall, Relayed),
     ]
 };
 
-/// Both behind one router, which does not send their packets back inside.
+/// Routers with both peers behind them. None sends packets for its outside address back inside.
 const AT_HOME: &[Nat] = &[
     Nat::Cone,
     Nat::Translated,
@@ -108,7 +108,7 @@ const AT_HOME: &[Nat] = &[
     Nat::OnlyTcp443,
 ];
 
-/// What a router remembers of a peer that waits is not what it remembers of one that has just come.
+/// Cells in which the second peer comes late: by then the router may have forgotten mappings of the first.
 const LATE: &[(Place, Place, Path)] = {
     use Place::{Cone, Double, Translated, UdpBlocked, V6Firewall};
     &[
@@ -121,7 +121,7 @@ const LATE: &[(Place, Place, Path)] = {
         (V6Firewall, V6Firewall, QUIC),
     ]
 };
-/// Longer than a connection that nobody needs is kept, and than most timers of a router.
+/// How late: longer than an unused connection is kept, and longer than most timers of a router.
 const LATENESS: Duration = Duration::from_secs(200);
 
 pub(super) fn tests() -> Vec<Test> {
@@ -150,7 +150,7 @@ pub(super) fn tests() -> Vec<Test> {
     tests
 }
 
-/// Two peers at two places; the second one comes so much later.
+/// Runs a cell: a peer at each of two places, the second one so much later.
 fn pair(
     cell: &str,
     (a, b, path): (Place, Place, Path),
@@ -166,21 +166,21 @@ fn pair(
     meet(cell, relay, first, (&host_b.1, &url_b), path);
 }
 
-/// Two peers behind one router: the path has to be the one inside.
+/// Runs a cell with both peers behind one router: the path has to stay inside.
 fn one_home(cell: &str, nat: Nat, delay: Option<Duration>) {
     let lab = Lab::new(delay);
     let (_site, relay) = lab.relay(1);
     let router = lab.site("home", nat);
     let (a, b) = (lab.host("a", &router), lab.host("b", &router));
     let url = way_to(&relay, nat);
-    // On the inside UDP passes, whatever the router does with it.
+    // Inside, UDP passes even where the router blocks it.
     let first = Peer::ready(&a, "a", &url);
     let news = meet(cell, relay, first, (&b, &url), QUIC);
     let inside = format!("/ip4/{}/", b.ip());
     assert!(news.starts_with(&inside), "{news} is not inside");
 }
 
-/// Ten minutes of real time, of what no clock can be turned for.
+/// Talks over a circuit for ten minutes of real time: a relay's limits go by its own clock.
 fn ten_minutes() {
     let lab = Lab::new(None);
     let (_site, relay) = lab.relay(1);
@@ -204,7 +204,8 @@ fn ten_minutes() {
     b.assert_stayed_relayed(&a);
 }
 
-/// What every cell promises to a peer that comes where one is. Returns the address of b as a sees it at the end.
+/// Starts the second peer and checks all that a cell promises. Returns the address at which a reached b in the end,
+/// which is empty for a circuit.
 fn meet(
     cell: &str,
     relay: Relay,
@@ -258,7 +259,7 @@ fn report(cell: &str, transport: &str, talked: Duration, direct: Option<Duration
         "direct_ms": direct.map(millis),
     });
     let file = OpenOptions::new().create(true).append(true).open(path);
-    // One write, so that lines of cells side by side do not mix.
+    // One write a line: cells run side by side and share the file.
     file.unwrap()
         .write_all(format!("{line}\n").as_bytes())
         .unwrap();
@@ -282,7 +283,7 @@ impl Place {
         }
     }
 
-    /// A host there, and the routers that it needs.
+    /// Makes a host there, and returns it with its routers, which it needs.
     fn host(self, lab: &Lab, name: &str) -> (Vec<Router>, Host) {
         let site = |suffix| format!("{name}-{suffix}");
         let mut routers = Vec::new();
@@ -302,7 +303,7 @@ impl Place {
     }
 }
 
-/// What a person there gives to `--relay`.
+/// The relay as a person behind that NAT has to give it to `--relay`.
 fn way_to(relay: &Relay, nat: Nat) -> String {
     match nat {
         Nat::OnlyTcp443 => relay.tcp(),
@@ -311,7 +312,7 @@ fn way_to(relay: &Relay, nat: Nat) -> String {
     }
 }
 
-/// `OnlyTcp443` as `only_tcp443`.
+/// The snake case of a variant's name: `only_tcp443` for `OnlyTcp443`.
 fn snake(name: impl std::fmt::Debug) -> String {
     let mut snake = String::new();
     for c in format!("{name:?}").chars() {

@@ -1,4 +1,4 @@
-//! Two peers that meet: what every cell of the matrix looks at.
+//! A peer in the lab, and what tests wait for and check when two of them meet.
 
 use std::time::{Duration, Instant};
 
@@ -9,42 +9,42 @@ use crate::{
     lab::Host,
 };
 
-/// The promise: this long from the start of the second peer until both have heard of each other,
+/// The promise of docs/nat.md: the longest time from the start of the second peer until both have received a message,
 /// and from discovery to a direct path.
 pub(super) const PROMISE: Duration = Duration::from_secs(5);
 
-/// What has not come by then will not come.
+/// How long a wait may take. What has not come by then will not come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A peer that is ready, and who it is.
+/// A running peer, and its id.
 pub(super) struct Peer {
     pub(super) proc: Proc,
     pub(super) id: String,
 }
 
 impl Peer {
-    /// Starts one that knows a relay, and waits until it is registered there.
+    /// Starts a peer with a relay, and waits until it is registered there.
     pub(super) fn ready(host: &Host, name: &str, relay: &str) -> Self {
         let mut peer = Self::start(host, name, relay);
         peer.proc.wait_event("ready");
         peer
     }
 
-    /// Starts one that knows a relay.
+    /// Starts a peer with a relay.
     pub(super) fn start(host: &Host, name: &str, relay: &str) -> Self {
         let mut peer = Self::with(host, name, &["--relay", relay]);
         peer.proc.set_patience(PATIENCE);
         peer
     }
 
-    /// Starts one with those arguments.
+    /// Starts a peer with any arguments.
     pub(super) fn with(host: &Host, name: &str, args: &[&str]) -> Self {
         let mut proc = host.punchline(name, args);
         let id = text(&proc.wait_event("started"), "peer_id");
         Self { proc, id }
     }
 
-    /// Waits until it has been told of a peer, and says when.
+    /// Waits until it has discovered another peer, and returns when that was.
     pub(super) fn wait_discovered(&mut self, other: &Self) -> Instant {
         let id = other.id.clone();
         self.proc.wait_for("discovery", move |event| {
@@ -53,15 +53,15 @@ impl Peer {
         Instant::now()
     }
 
-    /// Waits until there is any path to a peer.
+    /// Waits until there is a path of any kind to another peer.
     pub(super) fn wait_connected(&mut self, to: &Self) {
-        // Left in the queue: it may be the direct path that another wait is for.
+        // The event stays in the queue: it may be the direct path that another wait is for.
         let id = to.id.clone();
         self.proc
             .wait_until("a path", move |event| is_path_to(event, &id));
     }
 
-    /// Waits until the path to a peer is direct, by that transport.
+    /// Waits until the path to another peer is direct and uses that transport.
     pub(super) fn wait_direct(&mut self, to: &Self, transport: &str) -> Value {
         self.proc
             .wait_until(&format!("direct path by {transport}"), |event| {
@@ -78,7 +78,7 @@ impl Peer {
         }
     }
 
-    /// Waits for what another has said: all of it, in order, once.
+    /// Waits for the lines that another peer has typed: all of them, in order, once.
     pub(super) fn hear(&mut self, what: &str, count: usize) {
         for number in 0..count {
             let message = self.proc.wait_for(what, |event| {
@@ -88,15 +88,18 @@ impl Peer {
         }
     }
 
-    /// The path to a peer came to be direct, and nothing else since.
+    /// Checks that the path to another peer became direct, and has been direct ever since.
     pub(super) fn assert_stayed_direct(&mut self, to: &Self) {
         let news = self.path_news(to);
-        let mut rest = news.iter().skip_while(|event| path_of(event) != "direct");
-        let other = rest.find(|event| path_of(event) != "direct");
-        assert!(other.is_none(), "{other:?}\n{}", self.proc.report());
+        let first = news.iter().position(|event| path_of(event) == "direct");
+        let stayed = first.is_some_and(|first| {
+            let since = news[first..].iter();
+            since.map(path_of).all(|path| path == "direct")
+        });
+        assert!(stayed, "{news:?}\n{}", self.proc.report());
     }
 
-    /// The path to a peer was relayed all the time.
+    /// Checks that the path to another peer was relayed all the time.
     pub(super) fn assert_stayed_relayed(&mut self, to: &Self) {
         let news = self.path_news(to);
         assert!(
@@ -106,7 +109,7 @@ impl Peer {
         );
     }
 
-    /// What has been told of paths to a peer since the last wait for one.
+    /// The events about paths to another peer that no wait has taken.
     fn path_news(&mut self, to: &Self) -> Vec<Value> {
         let id = to.id.clone();
         let events = self.proc.pending_events().iter();
@@ -117,7 +120,7 @@ impl Peer {
     }
 }
 
-/// A failure that one side sees often has its reason at the other.
+/// When a test fails, every peer shows its output: what one side sees often has its cause at the other.
 impl Drop for Peer {
     #[allow(clippy::print_stderr, reason = "the report of a failure")]
     fn drop(&mut self) {
@@ -127,7 +130,7 @@ impl Drop for Peer {
     }
 }
 
-/// Both say something, and hear it.
+/// Has both peers type lines, and waits until each has received the other's.
 pub(super) fn talk(a: &mut Peer, b: &mut Peer, what: &str, count: usize) {
     let (by_a, by_b) = (format!("{what} of a"), format!("{what} of b"));
     a.say(&by_a, count);
@@ -136,7 +139,7 @@ pub(super) fn talk(a: &mut Peer, b: &mut Peer, what: &str, count: usize) {
     a.hear(&by_b, count);
 }
 
-/// Fails if something took longer than promised.
+/// Fails if something took longer than promised, and returns how long it took.
 pub(super) fn in_time(what: &str, since: Instant, a: &Peer, b: &Peer) -> Duration {
     let took = since.elapsed();
     assert!(

@@ -1,4 +1,4 @@
-//! A relay with its page, and a peer in this terminal that answers whoever comes there.
+//! The demo with the page: a relay that serves it, and a peer in this terminal that answers everybody there.
 
 use std::sync::mpsc::Receiver;
 
@@ -12,12 +12,12 @@ use super::{
 };
 use crate::run::Cmd;
 
-/// Programs that open a URL as the person is used to: Linux, macOS.
+/// Programs that open a URL in the person's browser: of Linux, of macOS.
 const OPENERS: &[&str] = &["xdg-open", "open"];
-/// A body is quoted up to here: an answer must fit where the question did.
+/// The most characters of a message that its answer quotes: the answer must not exceed the limit of a message.
 const QUOTED_CHARS: usize = 200;
 
-/// Shows the page's URL and answers, until Ctrl-C; or, to be shown once, until all is up.
+/// Starts relay and peer, shows the page's URL, and answers until Ctrl-C. With `once` it returns when all is up.
 pub(super) fn perform(
     cast: &mut Cast,
     heard: &Receiver<Saying>,
@@ -59,7 +59,7 @@ fn listen(saying: Saying, cast: &mut Cast, story: &mut Story) -> Result<()> {
     }
 }
 
-/// What B types when it is told something.
+/// The line that B types in answer to an event, if it answers at all.
 fn answer(event: &Value) -> Option<String> {
     let text = |field: &str| event[field].as_str();
     match text("event")? {
@@ -80,7 +80,7 @@ fn answer(event: &Value) -> Option<String> {
     }
 }
 
-/// On one line, for that is what B types.
+/// The beginning of a message, on one line: a line break would end what B types.
 fn quoted(body: &str) -> String {
     let line: String = body
         .chars()

@@ -17,12 +17,12 @@ use tempfile::TempDir;
 
 use super::words;
 
-/// What a process has to leave after it was asked to: more than the 2 s it gives its last acks.
+/// How long a process may take to end after Ctrl-C. It waits up to 2 s for its last acks.
 const FAREWELL: Duration = Duration::from_secs(10);
-/// Lines of a process's log that are shown when something went wrong.
+/// The lines of a process's log that are shown after an error.
 const LOG_LINES: usize = 20;
 
-/// Who is who.
+/// The part that a process plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
     Relay,
@@ -40,7 +40,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// What the demo hears.
+/// Something that the demo hears, from a process or from the person.
 #[derive(Debug)]
 pub(super) enum Saying {
     /// A process printed an event.
@@ -49,15 +49,15 @@ pub(super) enum Saying {
     Ended(Role),
     /// The person typed a line.
     Typed(String),
-    /// The person has no more to say.
+    /// The person has closed stdin.
     Quit,
 }
 
-/// The processes. They are killed when this is dropped.
+/// All running processes. Dropping this kills them.
 #[derive(Debug)]
 pub(super) struct Cast {
     program: PathBuf,
-    /// The relay's key lives here, so that the demo leaves nothing behind.
+    /// The relay's data directory, which goes with the demo.
     data: TempDir,
     sayings: SyncSender<Saying>,
     actors: BTreeMap<Role, Actor>,
@@ -124,7 +124,7 @@ impl Cast {
         relay.wait(Role::Relay)
     }
 
-    /// Ends the peers, and insists that they end well.
+    /// Ends all processes by Ctrl-C, and fails unless each ends with success.
     pub(super) fn leave(mut self) -> Result<()> {
         for actor in self.actors.values_mut() {
             actor.interrupt();
@@ -134,11 +134,12 @@ impl Cast {
             .try_for_each(|(role, actor)| actor.wait(*role))
     }
 
+    /// Whether a process has been stopped by the demo itself.
     pub(super) fn may_end(&self, role: Role) -> bool {
         !self.actors.contains_key(&role)
     }
 
-    /// Learns whose peer id is whose, and shows the event.
+    /// Shows an event, and remembers whose peer id is whose.
     pub(super) fn hear(&mut self, role: Role, event: &Value) {
         if event["event"] == "started"
             && let Some(peer) = event["peer_id"].as_str()
@@ -150,7 +151,7 @@ impl Cast {
         }
     }
 
-    /// Ends everybody and shows the end of their logs: something went wrong.
+    /// Ends all processes, and shows the end of their logs.
     pub(super) fn show_logs(self) {
         for (role, actor) in self.actors {
             for line in actor.last_lines() {
@@ -164,7 +165,7 @@ impl Cast {
 struct Actor {
     child: Child,
     stdin: Option<ChildStdin>,
-    /// Returns the last lines of the log when the process has closed it.
+    /// Reads the log, and returns its last lines when the process has closed it.
     log: Option<JoinHandle<VecDeque<String>>>,
 }
 
@@ -183,7 +184,7 @@ impl Actor {
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
         if let Some(stdout) = child.stdout.take() {
-            thread::spawn(move || tell_events(stdout, role, &sayings));
+            thread::spawn(move || pass_events(stdout, role, &sayings));
         }
         let stderr = child.stderr.take();
         let log = stderr.map(|stderr| thread::spawn(move || last_lines(stderr)));
@@ -191,13 +192,13 @@ impl Actor {
         Ok(Self { child, stdin, log })
     }
 
-    /// Asks it to end. The standard library can only kill, so the shell sends the signal; where
-    /// there is none, killing has to do.
+    /// Asks the process to end. The standard library can only kill, so a shell sends the signal; where there is no shell,
+    /// the process is killed.
     fn interrupt(&mut self) {
         let kill = format!("kill -INT {}", self.child.id());
         let sent = Command::new("sh").args(["-c", &kill]).status();
         if !sent.is_ok_and(|status| status.success()) {
-            // It has ended already, which is what was wanted.
+            // It fails only if the process has ended, which is what was wanted.
             let _ = self.child.kill();
         }
     }
@@ -208,7 +209,7 @@ impl Actor {
             match self.child.try_wait()? {
                 Some(status) if status.success() => return Ok(()),
                 Some(status) => bail!("{role} ended badly after Ctrl-C: {status}"),
-                // There is no wait with a deadline.
+                // The standard library has no wait with a deadline.
                 None => thread::sleep(Duration::from_millis(20)),
             }
         }
@@ -216,7 +217,7 @@ impl Actor {
     }
 
     fn last_lines(mut self) -> VecDeque<String> {
-        // Only a process that has ended has closed its log; if it had before, the better.
+        // The log ends with the process. This fails if it has ended before.
         let _ = self.child.kill();
         let log = self.log.take().map(JoinHandle::join);
         log.and_then(Result::ok).unwrap_or_default()
@@ -225,17 +226,17 @@ impl Actor {
 
 impl Drop for Actor {
     fn drop(&mut self) {
-        // Both fail only if it has ended, and then there is nothing to do.
+        // Both fail only if the process has ended, and then there is nothing to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-fn tell_events(stdout: impl Read, role: Role, sayings: &SyncSender<Saying>) {
+fn pass_events(stdout: impl Read, role: Role, sayings: &SyncSender<Saying>) {
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-        // Something that is no JSON is shown rather than lost.
+        // A line that is no JSON is shown as it is.
         let event = serde_json::from_str(&line).unwrap_or(Value::String(line));
-        // When nobody listens any more, reading goes on, lest the process blocks on its output.
+        // Without a receiver reading goes on, as the process would block on a full pipe.
         let _ = sayings.send(Saying::Event(role, event));
     }
     let _ = sayings.send(Saying::Ended(role));

@@ -1,4 +1,4 @@
-//! What has to happen in the demo, in which order, and what shows that it has.
+//! The scenes of the demo in their order, and the events that show that a scene is over.
 
 use std::collections::BTreeSet;
 
@@ -31,17 +31,18 @@ const SCENES: &[Scene] = &[
     Scene::TalkOn,
 ];
 
-/// Who types what with the relay there, and what after it has gone.
+/// What the peers type while the relay is there.
 const LINES: [(Role, &str); 2] = [
     (Role::A, "Hello B, can you read this?"),
     (Role::B, "Every word, A."),
 ];
+/// What the peers type when the relay is gone.
 const LAST_LINES: [(Role, &str); 2] = [
     (Role::A, "The relay is gone. Still there?"),
     (Role::B, "Still here: nobody is between us."),
 ];
 
-/// What has been seen so far.
+/// All that the demo has seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Story {
     played: usize,
@@ -49,11 +50,11 @@ pub(super) struct Story {
     ready: BTreeSet<Role>,
     connected: BTreeSet<Role>,
     direct: BTreeSet<Role>,
-    /// Lines shown, by who showed them.
+    /// Messages that were shown, with the peer that showed them.
     shown: BTreeSet<(Role, String)>,
-    /// Messages acked, by who sent them.
+    /// Ids of messages that were acked, with the peer that sent them.
     acked: BTreeSet<(Role, u64)>,
-    /// Relay and reservations: who has noticed that the relay has gone.
+    /// Peers that have noticed that the relay is gone.
     without_relay: BTreeSet<Role>,
 }
 
@@ -64,11 +65,11 @@ impl Story {
         scene
     }
 
-    /// Takes an event of one of the cast into account.
+    /// Takes into account what a process has printed.
     pub(super) fn note(&mut self, role: Role, event: &Value) {
         let is = |field: &str, value: &str| event[field] == value;
         match event["event"].as_str().unwrap_or_default() {
-            // One for IPv4 and one for IPv6, on ports of their own: the first will do.
+            // There is a URL for IPv4 and one for IPv6, each with a port of its own. The first will do.
             "http" if self.relay_url.is_none() => {
                 self.relay_url = event["url"].as_str().map(Into::into);
             }
@@ -112,8 +113,7 @@ impl Story {
         set.contains(&Role::A) && set.contains(&Role::B)
     }
 
-    /// Whether these lines were shown on the other side, and as many of each sender acked as it
-    /// has sent by then.
+    /// Whether these lines were shown on the other side, and each sender has acks for all that it has sent by then.
     fn delivered(&self, lines: &[(Role, &str)], sent_each: usize) -> bool {
         let acked = |role| {
             self.acked
@@ -142,7 +142,7 @@ impl Scene {
         }
     }
 
-    /// What has to be seen, for the message that it was not.
+    /// What the scene waits for, in words for the error when it does not come.
     pub(super) const fn awaited(self) -> &'static str {
         match self {
             Self::RelayOpens => "the relay is ready and says where it serves its addresses",

@@ -1,4 +1,4 @@
-//! The story of two peers in a terminal: they meet by the relay, go direct, and outlive it.
+//! The demo in a terminal: two peers meet through a relay, get a direct path, and talk on without the relay.
 
 use std::{
     io::{self, BufRead, IsTerminal},
@@ -15,7 +15,7 @@ use super::{
     story::Story,
 };
 
-/// Plays the story; then the person may go on typing, unless it is to be played once.
+/// Plays all scenes. Then the person may go on as A, unless `once` is set.
 pub(super) fn perform(
     cast: &mut Cast,
     heard: &Receiver<Saying>,
@@ -48,7 +48,7 @@ fn listen(saying: Saying, cast: &mut Cast, story: &mut Story) -> Result<()> {
     }
 }
 
-/// The person is A from now on.
+/// Passes what the person types to A, until the person ends it.
 fn improvise(cast: &mut Cast, heard: &Receiver<Saying>, sayings: SyncSender<Saying>) -> Result<()> {
     println!("The relay is off. What you type now goes from A to B, directly. Ctrl-C ends it.\n");
     thread::spawn(move || {
@@ -57,7 +57,7 @@ fn improvise(cast: &mut Cast, heard: &Receiver<Saying>, sayings: SyncSender<Sayi
                 return;
             }
         }
-        // Whoever listens may be gone already; then there is nobody to tell.
+        // It fails if the demo is over, and then nobody needs it.
         let _ = sayings.send(Saying::Quit);
     });
     let mut story = Story::default();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::cast::Role;
 
-/// `None` for what the story does not need: addresses, and states on the way.
+/// The line for an event; `None` for events that the story does not need: addresses, and delivery states on the way.
 pub(super) fn of(event: &Value, names: &BTreeMap<String, Role>) -> Option<String> {
     if let Value::String(other) = event {
         return Some(format!("printed no JSON: {other}"));
@@ -58,7 +58,7 @@ pub(super) fn of(event: &Value, names: &BTreeMap<String, Role>) -> Option<String
 
 fn name(peer: &str, names: &BTreeMap<String, Role>) -> String {
     let short = || {
-        // The first characters of all peer ids are the same.
+        // All peer ids begin alike, so the end names a peer.
         let start = peer.char_indices().rev().nth(5).map_or(0, |(at, _)| at);
         format!("…{}", &peer[start..])
     };

@@ -3,7 +3,10 @@
 use std::num::NonZeroU32;
 
 use super::*;
-use crate::{cli::relay::KeySource, relay::limits};
+use crate::relay::{
+    limits::{self, Rate},
+    settings::KeySource,
+};
 
 #[test]
 fn a_relay_needs_no_argument() {

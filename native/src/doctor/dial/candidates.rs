@@ -1,4 +1,4 @@
-//! Addresses that others may reach us at, for whoever tests them.
+//! A behaviour that proposes addresses to the swarm, for AutoNAT to test.
 
 use std::{
     collections::VecDeque,
@@ -15,15 +15,15 @@ use libp2p::{
     },
 };
 
-/// Tells the swarm's other behaviours of them.
+/// Emits each address as a candidate for an external address.
 #[derive(Debug, Default)]
 pub(crate) struct Behaviour {
-    /// One for each connection at most.
+    /// Bounded by the number of connections, each of which adds one address.
     waiting: VecDeque<Multiaddr>,
 }
 
 impl Behaviour {
-    /// To be called between two polls of the swarm: it wakes nobody.
+    /// Adds an address. It is emitted when the swarm is next polled; this call does not wake its task.
     pub(super) fn add(&mut self, address: Multiaddr) {
         self.waiting.push_back(address);
     }

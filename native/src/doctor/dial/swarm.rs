@@ -1,4 +1,4 @@
-//! A swarm that is seen and dialled, and does nothing else.
+//! The doctor's swarm: identify, AutoNAT v2's client, and no protocol of a peer.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use punchline::{
     protocols::limits,
 };
 
-use super::{asked::MAX_CANDIDATES, candidates};
+use super::{candidates, reachability::MAX_CANDIDATES};
 
-/// How often new candidates are handed to a relay.
+/// How often the client of AutoNAT hands new candidates to a relay.
 const ASK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Connections that others make: relays that dial back, and whoever else finds us in these seconds.
+/// The most incoming connections: relays that test, and anybody else who dials us in these seconds.
 const MAX_INCOMING: u32 = 64;
-/// Connections that we make, each way of dialling one: far more than there are addresses to dial.
+/// The most outgoing connections: far more than there are addresses to dial.
 const MAX_DIALS: u32 = 256;
 const LIMITS: limits::Limits = limits::Limits {
     handshakes: MAX_INCOMING,
@@ -36,7 +36,7 @@ pub(crate) struct Behaviour {
     identify: identify::Behaviour,
     pub(super) candidates: candidates::Behaviour,
     reach: client::Behaviour,
-    /// The transports come with it.
+    /// The platform's transports include that for circuits, which needs its behaviour.
     circuits: relay::client::Behaviour,
 }
 

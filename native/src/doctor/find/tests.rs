@@ -35,7 +35,7 @@ fn the_usual_ports_are_tried_where_nobody_says_others() {
 }
 
 #[test]
-fn what_a_proxy_serves_tells_nothing_of_the_relays_ports() {
+fn ports_are_not_guessed_from_those_of_a_proxy() {
     for url in ["https://relay.example", "http://relay.example:80"] {
         let plan = Plan::of_url(&url.parse().unwrap());
         assert!(plan.addresses.is_empty() && plan.stun_ports.is_empty());
@@ -53,7 +53,7 @@ fn what_a_proxy_serves_tells_nothing_of_the_relays_ports() {
 #[test]
 fn the_servers_answer_counts_if_it_is_the_same_relay() {
     let (peer, other) = (PeerId::random(), PeerId::random());
-    let found = Ok(Found {
+    let found = Ok(Answer {
         relay: RelayAddress {
             peer: Some(peer),
             addresses: vec![address("/ip4/192.0.2.7/udp/1/quic-v1")],

@@ -1,21 +1,21 @@
-//! What to know about the findings, and what to do next.
+//! Notes on how far the findings go, and what to do next.
 
 use std::net::IpAddr;
 
 use punchline::address::ip_of;
 
 use crate::doctor::{
+    observations::{Observations, RelayObservations},
     report::{Family, Nat, Note, Verdict},
-    seen::{RelaySeen, Seen},
 };
 
-/// What one should know about the findings.
-pub(super) fn notes(seen: &Seen, families: &[&Family]) -> Vec<Note> {
+/// Notes on how far the findings go.
+pub(super) fn notes(seen: &Observations, families: &[&Family]) -> Vec<Note> {
     if seen.relays.is_empty() {
         return vec![Note::NoRelayGiven];
     }
     let mut notes = Vec::new();
-    if !seen.relays.iter().any(RelaySeen::is_reached) {
+    if !seen.relays.iter().any(RelayObservations::is_reached) {
         notes.push(Note::NoRelayReached);
     }
     let is_one = |f: &&&Family| matches!(f.nat, Nat::Unknown { .. });
@@ -33,10 +33,10 @@ pub(super) fn notes(seen: &Seen, families: &[&Family]) -> Vec<Note> {
     notes
 }
 
-/// Where answers came from.
-fn servers(seen: &Seen) -> Vec<IpAddr> {
-    let tries = seen.relays.iter().flat_map(|r| &r.tries);
-    let dialled = tries
+/// The addresses that answers came from.
+fn servers(seen: &Observations) -> Vec<IpAddr> {
+    let attempts = seen.relays.iter().flat_map(|r| &r.attempts);
+    let dialled = attempts
         .filter(|t| t.is_reached())
         .filter_map(|t| ip_of(&t.address));
     let asked = [&seen.v4, &seen.v6];
@@ -51,8 +51,8 @@ fn is_private(ip: IpAddr) -> bool {
     }
 }
 
-/// What to do now.
-pub(super) fn next(seen: &Seen, result: Verdict, notes: &[Note]) -> Vec<String> {
+/// What to do next: commands or sentences.
+pub(super) fn next(seen: &Observations, result: Verdict, notes: &[Note]) -> Vec<String> {
     const RELAY: &str = "punchline relay";
     if notes.contains(&Note::NoRelayGiven) {
         return vec![

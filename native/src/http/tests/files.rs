@@ -96,7 +96,7 @@ async fn what_has_not_changed_is_not_sent_again() {
         assert!(answer.header("etag").starts_with('"'));
         assert_eq!(answer.body.is_empty(), status == 304);
     }
-    // Times say nothing here.
+    // A time of change decides nothing.
     let since = "if-modified-since: Fri, 01 Jan 2100 00:00:00 GMT\r\n";
     let answer = server.ask("GET", "/a.js", since).await;
     assert_eq!((answer.status, answer.header("last-modified")), (200, ""));

@@ -1,24 +1,48 @@
-//! What one network may take.
+//! The table, its manual, and what one network may take.
 
 use super::*;
-use crate::cli::tests::relay;
 
-fn addr(text: &str) -> Multiaddr {
-    text.parse().unwrap()
+/// The manual, with the table in it.
+const MANUAL: &str = include_str!("../../../../docs/operating.md");
+const HEAD: &str = "| option | unit | default | why |\n| --- | --- | --- | --- |\n";
+
+/// The limits of a relay with this configuration file.
+pub(crate) fn limits(text: &str) -> Limits {
+    let options: LimitOptions = toml::from_str(text).unwrap();
+    options.or(&LimitOptions::default()).unwrap()
 }
 
-/// Whether libp2p's relay would let a request from there through.
-fn asks(limiters: &mut [Box<dyn relay::RateLimiter>], from: &Multiaddr, now: Instant) -> bool {
-    let peer = PeerId::random();
-    limiters.iter_mut().all(|l| l.try_next(peer, from, now))
+#[test]
+fn the_manual_has_this_table() {
+    let row = |[option, unit, default, why]: [String; 4]| {
+        format!("| `--{option}` | {unit} | {default} | {why} |\n")
+    };
+    let table: String = manual().into_iter().map(row).collect();
+    let written: String = match MANUAL.split_once(HEAD) {
+        Some((_, rest)) => rest
+            .split_inclusive('\n')
+            .take_while(|line| line.starts_with('|'))
+            .collect(),
+        None => String::new(),
+    };
+    assert!(
+        written == table,
+        "the table of limits in docs/operating.md should be\n\n{HEAD}{table}"
+    );
+}
+
+#[test]
+fn a_year_is_a_year() {
+    let limits = limits("reservation-duration = '1year'");
+    assert_eq!(limits.reservation_duration, Duration::from_secs(YEAR));
 }
 
 #[test]
 fn a_network_gets_its_share_of_everything() {
-    let limits = relay(&[]).limits;
-    let networks = limits.networks();
-    assert_eq!(networks.connections, limits.max_reservations / 4);
-    assert_eq!(networks.handshakes, limits.max_pending_connections / 4);
+    let limits = limits("");
+    let of_network = limits.of_network();
+    assert_eq!(of_network.connections, limits.max_reservations / 4);
+    assert_eq!(of_network.handshakes, limits.max_pending_connections / 4);
     assert_eq!(
         limits.rendezvous().max_of_network,
         limits.max_registrations / 4
@@ -31,14 +55,9 @@ fn a_network_gets_its_share_of_everything() {
 
 #[test]
 fn small_limits_leave_something_for_everyone() {
-    let limits = relay(&[
-        "--max-connections=4",
-        "--max-registrations=3",
-        "--max-share-per-ip=1",
-    ]);
-    let limits = limits.limits;
+    let limits = limits("max-connections = 4\nmax-registrations = 3\nmax-share-per-ip = 1");
     assert_eq!(
-        limits.networks().connections,
+        limits.of_network().connections,
         limits.max_connections_per_peer
     );
     assert_eq!(limits.rendezvous().max_of_network, 1);
@@ -46,48 +65,10 @@ fn small_limits_leave_something_for_everyone() {
 
 #[test]
 fn a_network_may_get_all() {
-    let limits = relay(&["--max-share-per-ip=100"]).limits;
-    assert_eq!(limits.networks().connections, limits.max_connections);
+    let limits = limits("max-share-per-ip = 100");
+    assert_eq!(limits.of_network().connections, limits.max_connections);
     assert_eq!(
         limits.http_connections_of_network(),
         limits.max_http_connections
     );
-}
-
-#[test]
-fn circuits_are_shared_among_networks() {
-    let limits = relay(&["--max-circuits=8"]).limits;
-    let mut config = limits.relay(&Book::new(&limits));
-    let now = Instant::now();
-    let mut admitted = |from: &str| {
-        let limiters = &mut config.circuit_src_rate_limiters;
-        (0..100)
-            .filter(|_| asks(limiters, &addr(from), now))
-            .count()
-    };
-    assert_eq!(admitted("/ip6/2001:db8::1/udp/1/quic-v1"), 2);
-    assert_eq!(admitted("/ip6/2001:db8::2/tcp/1"), 0);
-    assert_eq!(admitted("/ip4/192.0.2.1/tcp/1"), 2);
-    assert_eq!(
-        admitted("/ip4/127.0.0.1/tcp/1"),
-        100,
-        "all of a proxy's clients"
-    );
-}
-
-#[test]
-fn rates_per_ip_count_a_network_of_ipv6_as_one() {
-    let limits = relay(&["--reservation-rate-per-ip=3/1h"]).limits;
-    let mut config = limits.relay(&Book::new(&limits));
-    let now = Instant::now();
-    let mut admitted = |from: &dyn Fn(u32) -> String| {
-        let limiters = &mut config.reservation_rate_limiters;
-        (1..100)
-            .filter(|n| asks(limiters, &addr(&from(*n)), now))
-            .count()
-    };
-    assert_eq!(admitted(&|n| format!("/ip6/2001:db8::{n}/tcp/1")), 3);
-    assert_eq!(admitted(&|n| format!("/ip6/2001:db8:0:{n}::1/tcp/1")), 99);
-    assert_eq!(admitted(&|n| format!("/ip4/192.0.2.{n}/tcp/1")), 99);
-    assert_eq!(admitted(&|n| format!("/ip4/198.51.100.1/tcp/{n}")), 3);
 }

@@ -67,9 +67,7 @@ fn has_newer_circuit(cx: &Context<'_>, conn: &Conn) -> bool {
     let proven = |other: &Conn| cx.now.saturating_duration_since(other.since) >= PROOF_TIME;
     let newer = cx.connections.of(conn.peer);
     let newer = newer.skip_while(|other| other.id != conn.id).skip(1);
-    newer
-        .filter(|other| other.relayed)
-        .any(|other| proven(other))
+    newer.filter(|other| other.relayed).any(proven)
 }
 
 /// Closes the oldest circuits of a peer, but never the one that messages take.

@@ -53,10 +53,9 @@ impl Peers {
             return;
         };
         self.admit(peer, true);
-        for changed in [Some(peer), before.filter(|before| *before != peer)] {
-            if let Some(id) = changed {
-                self.retarget(id);
-            }
+        self.retarget(peer);
+        if let Some(before) = before.filter(|before| *before != peer) {
+            self.retarget(before);
         }
     }
 

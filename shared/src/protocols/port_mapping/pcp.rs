@@ -281,17 +281,22 @@ fn gateway_in(routes: &str) -> Option<Ipv4Addr> {
 mod tests {
     use super::*;
 
-    const ROUTES: &str = "\
-Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
-wlan0\t00000000\t0101A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0
-eth0\t00000000\t0100000A\t0003\t0\t0\t100\t00000000\t0\t0\t0
-eth0\t0000000A\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0
-";
+    /// A routing table whose addresses are written as this processor keeps them.
+    fn routes() -> String {
+        let hex = |ip: [u8; 4]| format!("{:08X}", u32::from_ne_bytes(ip));
+        let (any, home, office) = (hex([0; 4]), hex([192, 168, 1, 1]), hex([10, 0, 0, 1]));
+        let (net, mask) = (hex([10, 0, 0, 0]), hex([255, 255, 255, 0]));
+        format!(
+            "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
+             wlan0\t{any}\t{home}\t0003\t0\t0\t600\t{any}\t0\t0\t0\n\
+             eth0\t{any}\t{office}\t0003\t0\t0\t100\t{any}\t0\t0\t0\n\
+             eth0\t{net}\t{any}\t0001\t0\t0\t100\t{mask}\t0\t0\t0\n"
+        )
+    }
 
-    #[cfg(target_endian = "little")]
     #[test]
     fn the_gateway_is_that_of_the_default_route_with_the_least_metric() {
-        assert_eq!(gateway_in(ROUTES), Some(Ipv4Addr::new(10, 0, 0, 1)));
+        assert_eq!(gateway_in(&routes()), Some(Ipv4Addr::new(10, 0, 0, 1)));
         assert_eq!(gateway_in(""), None);
         assert_eq!(gateway_in("x\ny z\n\n"), None);
     }

@@ -1,4 +1,4 @@
-//! What the probes may have seen, and what is said of it.
+//! Observations of made-up networks, and the report on them.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -6,8 +6,8 @@ use libp2p::Multiaddr;
 
 use super::super::*;
 use crate::doctor::{
-    seen::{Mapped, Reach},
-    words,
+    observations::{Mapping, ReachTest},
+    render,
 };
 
 pub(super) const RELAY: &str = "203.0.113.5";
@@ -20,9 +20,9 @@ fn address(text: &str) -> Multiaddr {
     text.parse().unwrap()
 }
 
-pub(super) fn tried(text: &str, reached: bool) -> Try {
+pub(super) fn attempt(text: &str, reached: bool) -> Attempt {
     let address = address(text);
-    Try {
+    Attempt {
         transport: Transport::of(&address),
         address,
         outcome: match reached {
@@ -33,18 +33,18 @@ pub(super) fn tried(text: &str, reached: bool) -> Try {
 }
 
 /// A relay with the usual ports, and what is reached of it.
-pub(super) fn relay(http: bool, udp: bool, tcp: bool) -> RelaySeen {
-    let mut tries = vec![
-        tried(&format!("/ip4/{RELAY}/udp/45678/quic-v1"), udp),
-        tried(&format!("/ip4/{RELAY}/tcp/45678"), tcp),
-        tried(&format!("/ip4/{RELAY}/tcp/45679/ws"), tcp),
+pub(super) fn relay(http: bool, udp: bool, tcp: bool) -> RelayObservations {
+    let mut attempts = vec![
+        attempt(&format!("/ip4/{RELAY}/udp/45678/quic-v1"), udp),
+        attempt(&format!("/ip4/{RELAY}/tcp/45678"), tcp),
+        attempt(&format!("/ip4/{RELAY}/tcp/45679/ws"), tcp),
     ];
-    tries.push(Try {
+    attempts.push(Attempt {
         transport: Transport::WebrtcDirect,
         address: address(&format!("/ip4/{RELAY}/udp/45679/webrtc-direct")),
         outcome: Outcome::NotDialable,
     });
-    RelaySeen {
+    RelayObservations {
         given: format!("http://{RELAY}:45680"),
         http: Some(match http {
             true => Ok(45_680),
@@ -52,7 +52,7 @@ pub(super) fn relay(http: bool, udp: bool, tcp: bool) -> RelaySeen {
         }),
         peer: None,
         is_relay: (udp || tcp).then_some(true),
-        tries,
+        attempts,
     }
 }
 
@@ -61,27 +61,27 @@ pub(super) fn socket(ip: &str, port: u16) -> SocketAddr {
 }
 
 /// What the relay's STUN ports saw of port 5000.
-pub(super) fn stun(own: &str, outside: &str, ports: &[u16]) -> FamilySeen {
+pub(super) fn stun(own: &str, outside: &str, ports: &[u16]) -> FamilyObservations {
     let server = if own.contains(':') { RELAY6 } else { RELAY };
-    let mapped = |(n, port): (u16, &u16)| Mapped {
+    let mapped = |(n, port): (u16, &u16)| Mapping {
         server: socket(server, 45_680 + n),
         local: socket(own, 5_000),
         outside: socket(outside, *port),
     };
-    FamilySeen {
+    FamilyObservations {
         own: Some(own.parse().unwrap()),
         stun: (0..).zip(ports).map(mapped).collect(),
         stun_asked: 2,
-        ..FamilySeen::default()
+        ..FamilyObservations::default()
     }
 }
 
-pub(super) fn silent(own: &str) -> FamilySeen {
+pub(super) fn silent(own: &str) -> FamilyObservations {
     stun(own, own, &[])
 }
 
-pub(super) fn by_tcp(mut family: FamilySeen, outside: u16) -> FamilySeen {
-    family.tcp = vec![Mapped {
+pub(super) fn by_tcp(mut family: FamilyObservations, outside: u16) -> FamilyObservations {
+    family.tcp = vec![Mapping {
         server: socket(RELAY, 45_678),
         local: socket(OWN, 6_000),
         outside: socket(OUTSIDE, outside),
@@ -89,30 +89,36 @@ pub(super) fn by_tcp(mut family: FamilySeen, outside: u16) -> FamilySeen {
     family
 }
 
-pub(super) fn reach(answer: ReachAnswer) -> Vec<Reach> {
+pub(super) fn reach(result: ReachResult) -> Vec<ReachTest> {
     let address = address(&format!("/ip4/{OUTSIDE}/udp/6000/quic-v1"));
-    vec![Reach { address, answer }]
+    vec![ReachTest { address, result }]
 }
 
-/// A network in which everything works, seen as `v4` says.
-pub(super) fn network(v4: FamilySeen) -> Seen {
-    Seen {
+/// A network in which everything works over IPv4, with these observations of it.
+pub(super) fn network(v4: FamilyObservations) -> Observations {
+    Observations {
         relays: vec![relay(true, true, true)],
         v4,
-        v6: FamilySeen::default(),
-        reach: reach(ReachAnswer::Silence),
+        v6: FamilyObservations::default(),
+        reach_tests: reach(ReachResult::Silence),
     }
 }
 
-/// What it says, in words too.
-pub(super) fn judged(seen: &Seen) -> (Report, String) {
+/// The report, and its text.
+pub(super) fn judged(seen: &Observations) -> (Report, String) {
     let report = judge(seen);
-    let text = words::lines(&report).join("\n");
+    let text = render::lines(&report).join("\n");
     (report, text)
 }
 
 #[track_caller]
-pub(super) fn check(seen: &Seen, nat: Nat, same_kind: Expected, exit: u8, word: &str) -> Report {
+pub(super) fn check(
+    seen: &Observations,
+    nat: Nat,
+    same_kind: Expected,
+    exit: u8,
+    word: &str,
+) -> Report {
     let (report, text) = judged(seen);
     assert_eq!(report.ipv4.nat, nat, "{text}");
     assert_eq!(report.paths.same_kind, same_kind, "{text}");

@@ -1,0 +1,127 @@
+//! What doing nothing costs: an idle peer, and the relay for each idle client. Linux only, as it
+//! reads /proc. `cargo xtask bench -- idle` runs it alone.
+
+mod common;
+
+use std::{fs, process::Stdio, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use futures::StreamExt;
+use libp2p::identity::Keypair;
+use punchline::{
+    event::Event,
+    node::{self, Node},
+};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+
+use common::{PATIENCE, Relay, reserving_at};
+
+/// Clients that reserve and then do nothing.
+const CLIENTS: u64 = 200;
+/// How long the idle peer is watched.
+const WATCHED: Duration = Duration::from_secs(10);
+/// Clock ticks a second in /proc/PID/stat, on every Linux that Rust runs on.
+const TICKS: f64 = 100.0;
+
+/// What was measured.
+#[derive(Debug, Clone, Copy)]
+struct Idle {
+    /// Resident bytes of an idle peer that is reserved and registered.
+    peer_bytes: u64,
+    /// The part of a core that it takes.
+    peer_core: f64,
+    /// Resident bytes of the relay for each reserved and registered client.
+    client_bytes: u64,
+}
+
+#[tokio::main]
+#[allow(clippy::print_stdout, reason = "figures are what this is for")]
+async fn main() -> Result<()> {
+    let idle = timeout(PATIENCE, measure()).await??;
+    println!(
+        "idle peer: {:.1} MB resident, {:.2} % of a core",
+        idle.peer_bytes as f64 / 1e6,
+        idle.peer_core * 100.0
+    );
+    println!(
+        "relay, for each idle reserved client: {:.0} KiB resident",
+        idle.client_bytes as f64 / 1024.0
+    );
+    Ok(())
+}
+
+async fn measure() -> Result<Idle> {
+    let relay = Relay::start().await?;
+    let warm = reserve(&relay, 1).await?;
+    let before = resident(relay.pid()?)?;
+    let clients = reserve(&relay, CLIENTS).await?;
+    let after = resident(relay.pid()?)?;
+    for node in warm.into_iter().chain(clients) {
+        node.shutdown().await;
+    }
+    let peer = peer(&relay)?;
+    let pid = peer.id().context("the peer stopped")?;
+    tokio::time::sleep(WATCHED).await;
+    let used = cpu(pid)?;
+    tokio::time::sleep(WATCHED).await;
+    Ok(Idle {
+        peer_bytes: resident(pid)?,
+        peer_core: (cpu(pid)? - used) / WATCHED.as_secs_f64(),
+        client_bytes: after.saturating_sub(before) / CLIENTS,
+    })
+}
+
+/// Nodes in this process that are reserved and registered at the relay.
+async fn reserve(relay: &Relay, count: u64) -> Result<Vec<Node>> {
+    let mut nodes = Vec::new();
+    for client in 0..count {
+        let mut config = reserving_at(&relay.address)?;
+        // Each in a room of its own: they are to idle, not to meet.
+        config.namespace = format!("idle-{count}-{client}");
+        let (node, mut events, event_loop) = node::new(config, Keypair::generate_ed25519())?;
+        tokio::spawn(event_loop.run());
+        loop {
+            match events.next().await {
+                Some(Event::Ready {}) => break,
+                Some(Event::Error { message, .. }) => bail!(message),
+                Some(_) => {}
+                None => bail!("a client stopped"),
+            }
+        }
+        tokio::spawn(async move { while events.next().await.is_some() {} });
+        nodes.push(node);
+    }
+    Ok(nodes)
+}
+
+/// A peer in a process of its own, to be watched.
+fn peer(relay: &Relay) -> Result<Child> {
+    Command::new(env!("CARGO_BIN_EXE_punchline"))
+        .args(["--json", "--relay", &relay.address.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .context("the peer does not start")
+}
+
+/// Resident bytes of a process.
+fn resident(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next());
+    let kib: u64 = kib.context("no VmRSS")?.parse()?;
+    Ok(kib * 1024)
+}
+
+/// Seconds of processor time that a process has taken.
+fn cpu(pid: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(')').context("no name")?;
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: Vec<f64> = ticks.map(str::parse).collect::<Result<_, _>>()?;
+    Ok(ticks.iter().sum::<f64>() / TICKS)
+}

@@ -1,0 +1,85 @@
+//! A stream framed as libp2p's own protocols frame theirs: protobuf behind a length, by prost-codec.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use asynchronous_codec::Framed;
+use futures::{FutureExt, SinkExt, StreamExt};
+use libp2p::Stream;
+use prost_codec::Codec;
+
+use crate::LARGE;
+
+/// Room for the fields around a body.
+const MAX_PACKET: usize = LARGE + 64;
+
+/// A message, and its ack.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+struct Packet {
+    #[prost(uint64, tag = "1")]
+    seq: u64,
+    #[prost(string, tag = "2")]
+    body: String,
+}
+
+pub(crate) struct Pair {
+    frames: Framed<Stream, Codec<Packet>>,
+}
+
+impl Pair {
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self {
+            frames: frames(stream),
+        }
+    }
+
+    /// Sends `count` messages, `window` at a time, and returns when the last is acked.
+    pub(crate) async fn send(&mut self, size: usize, count: u64, window: u64) -> Result<Duration> {
+        let body = "x".repeat(size);
+        let start = Instant::now();
+        let (mut sent, mut acked) = (0, 0);
+        while acked < count {
+            while sent < count && sent - acked < window {
+                sent += 1;
+                let packet = Packet {
+                    seq: sent,
+                    body: body.clone(),
+                };
+                self.frames.feed(packet).await?;
+            }
+            self.frames.flush().await?;
+            let mut next = self.frames.next().await;
+            while let Some(ack) = next {
+                acked = ack?.seq;
+                next = self.frames.next().now_or_never().flatten();
+            }
+        }
+        Ok(start.elapsed())
+    }
+}
+
+/// Acks each message; the acks of those that are there are written together.
+pub(crate) async fn ack_all(stream: Stream) -> Result<()> {
+    let mut frames = frames(stream);
+    loop {
+        let mut next = Some(frames.next().await.context("the sender has gone")?);
+        while let Some(packet) = next {
+            let Packet { seq, body } = packet?;
+            std::hint::black_box(body);
+            let ack = Packet {
+                seq,
+                body: String::new(),
+            };
+            frames.feed(ack).await?;
+            next = frames.next().now_or_never().flatten();
+        }
+        frames.flush().await?;
+    }
+}
+
+fn frames(stream: Stream) -> Framed<Stream, Codec<Packet>> {
+    let mut frames = Framed::new(stream, Codec::new(MAX_PACKET));
+    // msg writes as much at once.
+    frames.set_send_high_water_mark(64 * 1024);
+    frames
+}

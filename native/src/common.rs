@@ -1,0 +1,12 @@
+//! What the command line, the peer, the relay and the doctor share.
+
+pub(crate) mod bootstrap;
+pub(crate) mod identity;
+pub(crate) mod os;
+pub(crate) mod output;
+mod period;
+pub(crate) mod sanitise;
+pub(crate) mod signals;
+mod usage;
+
+pub(crate) use self::{period::Period, usage::UsageError};

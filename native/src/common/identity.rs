@@ -1,0 +1,275 @@
+//! The peer's key: read from a file, computed from a seed, or generated.
+//!
+//! A key file holds the protobuf encoding of an ed25519 private key (68 bytes), which other libp2p programs read
+//! and write too: <https://github.com/libp2p/specs/blob/master/peer-ids/peer-ids.md#keys>.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::Path,
+};
+
+use anyhow::{Context, bail};
+use libp2p::identity::{Keypair, ed25519};
+
+use super::{os, output};
+
+/// The longest file that is read: far more than a key or a certificate needs.
+const MAX_SECRET_BYTES: u64 = 16 * 1024;
+/// Bytes of an ed25519 secret key.
+const SECRET_KEY_BYTES: usize = 32;
+
+/// The key from a file, of a seed, or a fresh one.
+pub(crate) fn load(file: Option<&Path>, seed: Option<u8>) -> anyhow::Result<Keypair> {
+    match (file, seed) {
+        (Some(path), _) => from_file(path),
+        (None, Some(seed)) => {
+            let key = from_seed(seed)?;
+            output::complain(&format!(
+                "warning: the key of seed {seed} is no secret: anyone can compute it and pass for {}",
+                key.public().to_peer_id()
+            ));
+            Ok(key)
+        }
+        (None, None) => Ok(Keypair::generate_ed25519()),
+    }
+}
+
+/// The key in a file, which is created with a fresh key if it does not exist.
+pub(crate) fn from_file(path: &Path) -> anyhow::Result<Keypair> {
+    let parse = |bytes: &[u8]| {
+        Keypair::from_protobuf_encoding(bytes).ok().with_context(|| {
+            format!(
+                "{} holds no ed25519 key in libp2p's protobuf form (it has {} bytes, a key has 68); \
+                 name another file to have one created",
+                path.display(),
+                bytes.len()
+            )
+        })
+    };
+    read_or_create(path, parse, || {
+        let key = Keypair::generate_ed25519();
+        key.to_protobuf_encoding()
+            .context("cannot encode a fresh key")
+    })
+}
+
+/// The key whose 32 secret bytes are the seed and then zeros.
+pub(crate) fn from_seed(seed: u8) -> anyhow::Result<Keypair> {
+    let mut bytes = [0; SECRET_KEY_BYTES];
+    bytes[0] = seed;
+    let secret = ed25519::SecretKey::try_from_bytes(&mut bytes).context("no key of that seed")?;
+    Ok(ed25519::Keypair::from(secret).into())
+}
+
+/// The secret in a file. If there is no file, one is created from the bytes of `fresh`, with mode 0600.
+///
+/// A file that others can read loses those permissions, but only once `parse` has accepted its content: any
+/// other file was named by mistake and stays as it is.
+pub(crate) fn read_or_create<T>(
+    path: &Path,
+    parse: impl Fn(&[u8]) -> anyhow::Result<T>,
+    fresh: impl FnOnce() -> anyhow::Result<Vec<u8>>,
+) -> anyhow::Result<T> {
+    if let Some(secret) = read(path, &parse)? {
+        return Ok(secret);
+    }
+    let bytes = fresh()?;
+    match create(path, &bytes) {
+        Ok(()) => parse(&bytes),
+        // Another process created it in the meantime, and may already use what it wrote.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            read(path, &parse)?.with_context(|| format!("{} came and went", path.display()))
+        }
+        Err(e) => Err(e).with_context(|| format!("cannot create {}", path.display())),
+    }
+}
+
+/// `None` if there is no such file.
+fn read<T>(path: &Path, parse: impl Fn(&[u8]) -> anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    let Some(file) = open(path)? else {
+        return Ok(None);
+    };
+    let secret = parse(&read_all(path, &file)?)?;
+    make_private(path, &file);
+    Ok(Some(secret))
+}
+
+fn open(path: &Path) -> anyhow::Result<Option<File>> {
+    let cannot_read = || format!("cannot read {}", path.display());
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(metadata) if metadata.is_dir() => {
+            bail!("{} is a directory; name a file in it", path.display())
+        }
+        // Opening a pipe would wait for its other end.
+        Ok(_) => bail!("{} is no regular file", path.display()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e).with_context(cannot_read),
+    }
+    File::open(path).with_context(cannot_read).map(Some)
+}
+
+fn read_all(path: &Path, file: &File) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MAX_SECRET_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    if bytes.len() as u64 > MAX_SECRET_BYTES {
+        bail!(
+            "{} has more than {MAX_SECRET_BYTES} bytes: that is no key",
+            path.display()
+        );
+    }
+    Ok(bytes)
+}
+
+fn make_private(path: &Path, file: &File) {
+    match os::make_private(file) {
+        Ok(false) => {}
+        Ok(true) => output::complain(&format!(
+            "warning: others could read {}; its mode is 0600 now",
+            path.display()
+        )),
+        Err(e) => output::complain(&format!(
+            "warning: others can read {}, and its mode cannot be changed: {e}",
+            path.display()
+        )),
+    }
+}
+
+/// Creates the file with all its content or not at all, and never replaces one. A temporary file has mode 0600,
+/// and so does what it becomes.
+fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new()
+        .prefix(".punchline-")
+        .tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(unix)]
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn seed_zero_has_the_documented_peer_id() {
+        assert_eq!(
+            from_seed(0).unwrap().public().to_peer_id().to_string(),
+            "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
+        );
+    }
+
+    #[test]
+    fn seeds_differ() {
+        assert_ne!(
+            from_seed(1).unwrap().public(),
+            from_seed(2).unwrap().public()
+        );
+    }
+
+    #[test]
+    fn a_key_is_fresh_without_file_and_seed() {
+        let peer_id = || load(None, None).unwrap().public().to_peer_id();
+        assert_ne!(peer_id(), peer_id());
+    }
+
+    #[test]
+    fn a_key_file_is_created_and_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        let key = from_file(&path).unwrap();
+        assert_eq!(from_file(&path).unwrap().public(), key.public());
+        #[cfg(unix)]
+        assert_eq!(mode(&path), 0o600);
+        let left: Vec<_> = fs::read_dir(directory.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_others_can_read_becomes_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        let key = from_file(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(from_file(&path).unwrap().public(), key.public());
+        assert_eq!(mode(&path), 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_is_no_secret_keeps_its_mode() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("diary");
+        for bytes in [vec![], vec![7; 68], vec![7; 20_000]] {
+            fs::write(&path, &bytes).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+            from_file(&path).unwrap_err();
+            let refuse = |_: &[u8]| -> anyhow::Result<()> { bail!("no certificate") };
+            read_or_create(&path, refuse, || panic!("the file exists")).unwrap_err();
+            assert_eq!(mode(&path), 0o664);
+            assert_eq!(fs::read(&path).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        for (bytes, expected) in [
+            (vec![], "it has 0 bytes"),
+            (vec![7; 67], "it has 67 bytes"),
+            (vec![7; 68], "it has 68 bytes"),
+            (vec![7; 20_000], "more than 16384 bytes"),
+        ] {
+            fs::write(&path, bytes).unwrap();
+            let complaint = from_file(&path).unwrap_err().to_string();
+            assert!(complaint.contains(expected), "{complaint}");
+            assert!(complaint.contains(path.to_str().unwrap()), "{complaint}");
+            assert!(!complaint.contains('\n'), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_no_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let complaint = from_file(directory.path()).unwrap_err().to_string();
+        assert!(complaint.contains("is a directory"), "{complaint}");
+    }
+
+    #[test]
+    fn a_missing_directory_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("no").join("key");
+        let complaint = format!("{:#}", from_file(&path).unwrap_err());
+        assert!(complaint.contains("cannot create"), "{complaint}");
+        assert!(complaint.contains(path.to_str().unwrap()), "{complaint}");
+    }
+
+    #[test]
+    fn a_key_that_another_process_just_created_is_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        let parse = |bytes: &[u8]| Ok(bytes.to_vec());
+        let bytes = read_or_create(&path, parse, || {
+            fs::write(&path, "the other's").unwrap();
+            Ok(b"ours".to_vec())
+        });
+        assert_eq!(bytes.unwrap(), b"the other's");
+    }
+
+    #[cfg(unix)]
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+}

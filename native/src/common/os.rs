@@ -1,0 +1,162 @@
+//! What differs between Unix and other systems: signals, file modes, the limit on open files, the terminal's mode.
+
+pub(crate) use imp::*;
+
+#[cfg(unix)]
+mod imp {
+    use std::{
+        fs::{self, DirBuilder, File},
+        io,
+        os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+        path::Path,
+        time::{Duration, SystemTime},
+    };
+
+    use nix::sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        termios::{SetArg, Termios, tcgetattr, tcsetattr},
+    };
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    /// The mode of a file that only its owner can read and write.
+    const PRIVATE_FILE: u32 = 0o600;
+    /// The mode of a directory that only its owner can enter.
+    const PRIVATE_DIR: u32 = 0o700;
+
+    /// SIGINT and SIGTERM.
+    #[derive(Debug)]
+    pub(crate) struct StopSignals {
+        interrupt: Signal,
+        terminate: Signal,
+    }
+
+    impl StopSignals {
+        pub(crate) fn install() -> io::Result<Self> {
+            Ok(Self {
+                interrupt: signal(SignalKind::interrupt())?,
+                terminate: signal(SignalKind::terminate())?,
+            })
+        }
+
+        /// Waits for the next signal.
+        pub(crate) async fn next(&mut self) {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
+        }
+    }
+
+    /// When a file last changed. Unlike the time of modification, a program cannot set it: it differs between copies
+    /// that keep times, and between builds that set all times alike.
+    pub(crate) fn changed(metadata: &fs::Metadata) -> io::Result<SystemTime> {
+        let seconds = u64::try_from(metadata.ctime()).map_err(io::Error::other)?;
+        let nanos = u32::try_from(metadata.ctime_nsec()).map_err(io::Error::other)?;
+        Ok(SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos))
+    }
+
+    /// The mode of the terminal on stdin, restored on drop: a prompt that waits for a key when the process ends leaves
+    /// the terminal in raw mode.
+    #[derive(Debug)]
+    pub(crate) struct TerminalMode(Option<Termios>);
+
+    impl TerminalMode {
+        /// Reads the mode, if stdin is a terminal.
+        pub(crate) fn remember() -> Self {
+            Self(tcgetattr(io::stdin()).ok())
+        }
+    }
+
+    impl Drop for TerminalMode {
+        fn drop(&mut self) {
+            if let Some(mode) = &self.0 {
+                // The terminal may be gone.
+                let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, mode);
+            }
+        }
+    }
+
+    /// Creates a directory that only its owner can enter. One that exists is left as it is.
+    pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(PRIVATE_DIR)
+            .create(path)
+    }
+
+    /// Takes all permissions on a file from its group and from others. Returns whether they had any.
+    pub(crate) fn make_private(file: &File) -> io::Result<bool> {
+        let mode = file.metadata()?.permissions().mode();
+        if mode & 0o077 == 0 {
+            return Ok(false);
+        }
+        file.set_permissions(fs::Permissions::from_mode(PRIVATE_FILE))?;
+        Ok(true)
+    }
+
+    /// Raises this process's limit on open files as far as the system allows, and returns the limit.
+    pub(crate) fn raise_open_files() -> Option<u64> {
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+        if soft >= hard || setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_err() {
+            return Some(soft);
+        }
+        Some(hard)
+    }
+}
+
+#[cfg(not(unix))]
+mod imp {
+    use std::{
+        fs::{self, File},
+        io,
+        path::Path,
+        time::SystemTime,
+    };
+
+    /// Ctrl-C.
+    #[derive(Debug)]
+    pub(crate) struct StopSignals;
+
+    impl StopSignals {
+        pub(crate) fn install() -> io::Result<Self> {
+            Ok(Self)
+        }
+
+        /// Waits for the next signal.
+        pub(crate) async fn next(&mut self) {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Nothing: on other systems the prompt restores the console.
+    #[derive(Debug)]
+    pub(crate) struct TerminalMode;
+
+    impl TerminalMode {
+        pub(crate) fn remember() -> Self {
+            Self
+        }
+    }
+
+    /// Creates a directory, whose permissions are inherited from its parent.
+    pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    /// When a file was last modified.
+    pub(crate) fn changed(metadata: &fs::Metadata) -> io::Result<SystemTime> {
+        metadata.modified()
+    }
+
+    /// Nothing: permissions are inherited from the directory.
+    pub(crate) fn make_private(_: &File) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    /// No limit is known.
+    pub(crate) fn raise_open_files() -> Option<u64> {
+        None
+    }
+}

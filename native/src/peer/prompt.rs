@@ -1,0 +1,90 @@
+//! A prompt with line editing and a history, above which lines are printed.
+
+use std::{
+    io::{self, Write},
+    thread,
+};
+
+use anyhow::Context;
+use rustyline::{Config, DefaultEditor, ExternalPrinter, error::ReadlineError};
+
+use super::{
+    input::{self, InputLine, InputLines, InputSender},
+    screen::PromptPrinter,
+};
+use crate::common::os::TerminalMode;
+
+const PROMPT: &str = "> ";
+/// Switches bracketed paste off, which the prompt switches on and a shell does not expect.
+const PASTE_AS_TYPED: &[u8] = b"\x1b[?2004l";
+
+/// An open prompt.
+pub(crate) struct Prompt {
+    /// The lines typed at it.
+    pub(crate) lines: InputLines,
+    /// Prints above it.
+    pub(crate) print: PromptPrinter,
+    /// To be dropped after the last line was read and printed.
+    pub(crate) terminal: Terminal,
+}
+
+/// Restores the terminal on drop. The prompt cannot: its thread still waits for a key when the process ends.
+#[derive(Debug)]
+pub(crate) struct Terminal {
+    _mode: TerminalMode,
+}
+
+/// Opens a prompt on stdin and stdout; `None` if the terminal lacks what it needs.
+pub(crate) fn open() -> anyhow::Result<Option<Prompt>> {
+    let terminal = Terminal {
+        _mode: TerminalMode::remember(),
+    };
+    let config = Config::builder().auto_add_history(true).build();
+    let Ok(mut editor) = DefaultEditor::with_config(config) else {
+        return Ok(None);
+    };
+    let Ok(mut printer) = editor.create_external_printer() else {
+        return Ok(None);
+    };
+    let (sender, lines) = input::channel();
+    thread::Builder::new()
+        .name("prompt".into())
+        .spawn(move || read_all(&mut editor, &sender))
+        .context("cannot start the prompt")?;
+    Ok(Some(Prompt {
+        lines,
+        print: Box::new(move |text| printer.print(text).map_err(io::Error::other)),
+        terminal,
+    }))
+}
+
+fn read_all(editor: &mut DefaultEditor, lines: &InputSender) {
+    loop {
+        match editor.readline(PROMPT) {
+            Ok(text) => {
+                // Pasted text may have several lines. Each is a message.
+                let sent = text
+                    .lines()
+                    .all(|line| lines.send(InputLine::Text(line.into())));
+                if !sent {
+                    return;
+                }
+            }
+            Err(ReadlineError::Eof | ReadlineError::Interrupted) => return,
+            Err(e) => {
+                lines.send(InputLine::Invalid(format!(
+                    "the terminal cannot be read: {e}"
+                )));
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let mut out = io::stdout();
+        // The terminal may be gone.
+        let _ = out.write_all(PASTE_AS_TYPED).and_then(|()| out.flush());
+    }
+}

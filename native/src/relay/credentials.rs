@@ -1,0 +1,178 @@
+//! A relay's key and WebRTC certificate, and the data directory that they are kept in. Only one relay
+//! uses a directory at a time.
+
+use std::{
+    env,
+    fs::{File, OpenOptions, TryLockError},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use libp2p::identity::Keypair;
+use libp2p_webrtc::tokio::Certificate;
+
+use super::settings::KeySource;
+use crate::common::{identity, os, output};
+
+const KEY_FILE: &str = "key";
+const CERTIFICATE_FILE: &str = "webrtc-certificate.pem";
+const LOCK_FILE: &str = "lock";
+
+/// Key and certificate of a relay.
+#[derive(Debug)]
+pub(crate) struct Credentials {
+    pub(crate) key: Keypair,
+    pub(crate) certificate: Certificate,
+    /// Held as long as the relay runs. The system releases it even after a crash.
+    _lock: Option<File>,
+}
+
+impl Credentials {
+    /// Reads what the directory has, and creates what is missing.
+    pub(crate) fn load(source: &KeySource, port: u16) -> anyhow::Result<Self> {
+        let directory = match source {
+            KeySource::Fresh => None,
+            KeySource::Seed(seed) => return Self::temporary(identity::load(None, Some(*seed))?),
+            KeySource::Directory(directory) => Some(directory.clone()),
+            KeySource::Default => {
+                let directory = default_directory(
+                    port,
+                    env::var_os("XDG_DATA_HOME").map(PathBuf::from),
+                    env::var_os("HOME").map(PathBuf::from),
+                );
+                if directory.is_none() {
+                    output::complain(
+                        "warning: neither HOME nor --data-dir: the peer id will change with each start",
+                    );
+                }
+                directory
+            }
+        };
+        match directory {
+            Some(directory) => Self::in_directory(&directory),
+            None => Self::temporary(Keypair::generate_ed25519()),
+        }
+    }
+
+    fn temporary(key: Keypair) -> anyhow::Result<Self> {
+        Ok(Self {
+            key,
+            certificate: fresh_certificate()?,
+            _lock: None,
+        })
+    }
+
+    fn in_directory(directory: &Path) -> anyhow::Result<Self> {
+        os::create_private_dir(directory)
+            .with_context(|| format!("cannot create the data directory {}", directory.display()))?;
+        let lock = lock(directory)?;
+        let key = identity::from_file(&directory.join(KEY_FILE))?;
+        let path = directory.join(CERTIFICATE_FILE);
+        let parse = |pem: &[u8]| {
+            let pem = str::from_utf8(pem).ok();
+            pem.and_then(|pem| Certificate::from_pem(pem).ok())
+                .with_context(|| {
+                    format!(
+                        "{} is no certificate; remove it to have a fresh one created",
+                        path.display()
+                    )
+                })
+        };
+        let certificate = identity::read_or_create(&path, parse, || {
+            Ok(fresh_certificate()?.serialize_pem().into_bytes())
+        })?;
+        Ok(Self {
+            key,
+            certificate,
+            _lock: Some(lock),
+        })
+    }
+}
+
+fn fresh_certificate() -> anyhow::Result<Certificate> {
+    Certificate::generate(&mut rand::rng()).context("cannot create a WebRTC certificate")
+}
+
+/// By the XDG base directory specification,
+/// <https://specifications.freedesktop.org/basedir-spec/latest/>, which has relative paths ignored.
+fn default_directory(port: u16, data: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
+    let base = data.filter(|path| path.is_absolute()).or_else(|| {
+        let home = home.filter(|path| path.is_absolute())?;
+        Some(home.join(".local").join("share"))
+    })?;
+    Some(base.join("punchline").join(format!("relay-{port}")))
+}
+
+fn lock(directory: &Path) -> anyhow::Result<File> {
+    let path = directory.join(LOCK_FILE);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another relay uses the data directory {}; give each its own --data-dir",
+            directory.display()
+        ),
+        Err(TryLockError::Error(e)) => {
+            Err(e).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_directory_follows_xdg() {
+        let of = |data: Option<&str>, home: Option<&str>| {
+            default_directory(7, data.map(PathBuf::from), home.map(PathBuf::from))
+        };
+        let path = |text: &str| Some(PathBuf::from(text));
+        assert_eq!(of(Some("/d"), Some("/h")), path("/d/punchline/relay-7"));
+        assert_eq!(
+            of(None, Some("/h")),
+            path("/h/.local/share/punchline/relay-7")
+        );
+        assert_eq!(
+            of(Some("not/absolute"), Some("/h")),
+            path("/h/.local/share/punchline/relay-7")
+        );
+        assert_eq!(of(None, None), None);
+    }
+
+    #[test]
+    fn credentials_survive_and_are_locked() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("data");
+        let source = KeySource::Directory(directory.clone());
+        let first = Credentials::load(&source, 0).unwrap();
+        let refused = Credentials::load(&source, 0).unwrap_err();
+        assert!(
+            refused.to_string().contains(directory.to_str().unwrap()),
+            "{refused:#}"
+        );
+        let (key, certificate) = (first.key.public(), first.certificate.fingerprint());
+        drop(first);
+        let again = Credentials::load(&source, 0).unwrap();
+        assert_eq!(again.key.public(), key);
+        assert_eq!(again.certificate.fingerprint(), certificate);
+    }
+
+    #[test]
+    fn a_broken_certificate_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(CERTIFICATE_FILE);
+        std::fs::write(&path, "not pem").unwrap();
+        let source = KeySource::Directory(directory.path().into());
+        let refused = Credentials::load(&source, 0).unwrap_err();
+        assert!(
+            refused.to_string().contains(path.to_str().unwrap()),
+            "{refused:#}"
+        );
+    }
+}

@@ -1,0 +1,41 @@
+//! What a relay is started with.
+
+use std::path::PathBuf;
+
+use libp2p::Multiaddr;
+
+use super::limits::Limits;
+
+/// What a relay runs with: options, file and defaults put together.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settings {
+    /// The first of its ports; 0 = any.
+    pub(crate) port: u16,
+    /// Addresses to advertise in place of the listeners'.
+    pub(crate) announce: Vec<Multiaddr>,
+    /// Where the key comes from.
+    pub(crate) key: KeySource,
+    /// The namespace that `/bootstrap.json` proposes.
+    pub(crate) namespace: String,
+    /// The directory of the page.
+    pub(crate) www: Option<PathBuf>,
+    /// Whether to listen on WebRTC direct.
+    pub(crate) webrtc_direct: bool,
+    /// Whether the output is NDJSON rather than text.
+    pub(crate) json: bool,
+    /// The bounds.
+    pub(crate) limits: Limits,
+}
+
+/// Where a relay's key and certificate come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    /// Both are made at the start and forgotten at the end.
+    Fresh,
+    /// The key is computed from a seed, the certificate is fresh.
+    Seed(u8),
+    /// Both are kept in this directory.
+    Directory(PathBuf),
+    /// Both are kept in the default directory, which the port is part of.
+    Default,
+}
