@@ -13,7 +13,7 @@
 //!
 //! Four machines, each with a state, inputs, outputs and tests of its own. None knows another; what one needs
 //! of another it is given as an input, and keeps. The `Connector` decides nothing: it keeps the table of
-//! [`connections`], turns an input into inputs of machines, and carries each output of a machine to
+//! `connections`, turns an input into inputs of machines, and carries each output of a machine to
 //! whom it concerns.
 //!
 //! ```text
@@ -27,10 +27,10 @@
 //!                     └───────────────────────────────────────────────────┘
 //! ```
 //!
-//! - [`dials`]: what each running dial is for, and when it has taken too long.
-//! - [`relays`]: a supervisor for each relay: reservation, registration, discovery.
-//! - [`peers`]: who is known, dialled where, and by which paths reached; hole punches.
-//! - [`greetings`]: who is greeted, and when.
+//! - `dials`: what each running dial is for, and when it has taken too long.
+//! - `relays`: a supervisor for each relay: reservation, registration, discovery.
+//! - `peers`: who is known, dialled where, and by which paths reached; hole punches.
+//! - `greetings`: who is greeted, and when.
 //!
 //! The outputs of a machine are carried on right after each call to it, so what comes out keeps its order.
 

@@ -172,7 +172,9 @@ impl Peers {
 
     /// What began at another address of ours is tried again from the new one.
     pub(super) fn network_changed(&mut self, cx: &Context<'_>) {
-        self.hurry(cx.now);
+        if cx.listening {
+            self.hurry(cx.now);
+        }
     }
 
     fn with(&mut self, peer: PeerId, act: impl FnOnce(&mut Peer, &mut Shared)) {

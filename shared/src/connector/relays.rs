@@ -208,7 +208,12 @@ impl Relays {
 
     /// This machine has moved. A connection that began at an address which is gone is dead without a
     /// word; over QUIC it may live on, but the relay saw us where we are no more.
+    ///
+    /// Until the listeners are up every address is a new one, and means nothing.
     pub(super) fn network_changed(&mut self, cx: &mut Context<'_>, lost: bool) {
+        if !cx.listening {
+            return;
+        }
         for relay in self.relays.values_mut() {
             if lost {
                 relay.leave_old_connections(cx, &mut self.shared);

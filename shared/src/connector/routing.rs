@@ -154,8 +154,6 @@ impl Connector {
                 code: cause.code,
                 message: cause.text,
             })),
-            // At first every address is a new one.
-            NetworkInput::Changed { .. } if !self.facts.listening => {}
             NetworkInput::Changed { lost } => {
                 self.relays.network_changed(&mut self.facts.context(), lost);
                 self.drain_relays();

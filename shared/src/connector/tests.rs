@@ -81,7 +81,7 @@ fn shutdown_unregisters_gives_up_the_reservation_and_falls_silent() {
 }
 
 #[test]
-fn messages_and_greetings_are_told_as_they_come() {
+fn messages_and_greetings_are_reported_as_they_come() {
     let mut rig = Rig::alone();
     rig.input(Input::Greeting {
         peer: id(SMALL),

@@ -92,13 +92,13 @@ fn huge_answers_are_cut() {
         cookie: vec![0; 1 << 20],
     });
     assert_eq!(rig.connector.peers.len(), MAX_PEERS);
-    let told = rig.out.iter().all(|output| match output {
+    let reported = rig.out.iter().all(|output| match output {
         Output::Emit(Event::Discovered { addresses, .. }) | Output::Dial { addresses, .. } => {
             addresses.len() <= MAX_ADDRESSES_PER_PEER
         }
         _ => true,
     });
-    assert!(told);
+    assert!(reported);
     assert!(rig.take().len() <= 2 * MAX_PEERS);
     rig.wait_for(secs(12), is_discover);
     let cookieless = Output::Discover {
@@ -153,7 +153,7 @@ fn a_connection_to_ourselves_is_closed() {
 }
 
 #[test]
-fn another_peer_than_the_relay_is_closed_and_told() {
+fn another_peer_than_the_relay_is_closed_and_reported() {
     let mut rig = Rig::new(&config(&[QUIC]));
     let dial = rig.last_dial();
     let conn = rig.connect(id(2), QUIC, Some(dial));

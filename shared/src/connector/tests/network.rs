@@ -20,7 +20,7 @@ fn discovered(peer: PeerId, addresses: &[&str]) -> Event {
 }
 
 #[test]
-fn who_announces_itself_is_told_of_and_dialled_once() {
+fn who_announces_itself_is_reported_and_dialled_once() {
     let mut rig = Rig::alone();
     let peer = id(LARGE);
     rig.announced(peer, &[NEAR]);
@@ -30,11 +30,11 @@ fn who_announces_itself_is_told_of_and_dialled_once() {
     assert_eq!(dials.len(), 1);
     assert_eq!(dials[0].1, Some(peer));
     assert_eq!(dials[0].2, [at(NEAR, peer)]);
-    let told = [
+    let reported = [
         discovered(peer, &[NEAR]),
         discovered(peer, &[NEAR, NEAR_TCP]),
     ];
-    assert_eq!(rig.events(), told);
+    assert_eq!(rig.events(), reported);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn who_never_answered_is_forgotten_as_soon_as_it_is_silent() {
 }
 
 #[test]
-fn who_speaks_something_else_is_told_of_once_and_left_alone() {
+fn who_speaks_something_else_is_reported_once_and_left_alone() {
     let mut rig = Rig::alone();
     let peer = id(LARGE);
     rig.announced(peer, &[NEAR]);
@@ -165,7 +165,7 @@ fn a_peer_behind_a_circuit_that_turns_out_to_be_near_is_dialled_there() {
 }
 
 #[test]
-fn a_mapped_address_is_told_of_and_registered_at_once() {
+fn a_mapped_address_is_reported_and_registered_at_once() {
     let (mut rig, _) = Rig::with_relay();
     let address = a("/ip4/5.1.1.1/udp/7000/quic-v1");
     rig.network(NetworkInput::Mapped {
@@ -177,7 +177,7 @@ fn a_mapped_address_is_told_of_and_registered_at_once() {
 }
 
 #[test]
-fn without_a_relay_a_mapped_address_is_only_told_of() {
+fn without_a_relay_a_mapped_address_is_only_reported() {
     let mut rig = Rig::alone();
     let address = a("/ip4/5.1.1.1/udp/7000/quic-v1");
     rig.network(NetworkInput::Mapped {

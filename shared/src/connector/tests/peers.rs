@@ -1,4 +1,4 @@
-//! Discovered peers: told of, dialled, lost and dialled again.
+//! Discovered peers: reported, dialled, lost and dialled again.
 
 use super::*;
 use crate::connector::{
@@ -15,18 +15,18 @@ fn is_disconnected(event: &Event) -> bool {
 }
 
 #[test]
-fn a_discovered_peer_is_told_of_and_dialled_by_circuit_first() {
+fn a_discovered_peer_is_reported_and_dialled_by_circuit_first() {
     let (mut rig, _) = Rig::with_relay();
     let peer = id(SMALL);
     let same = circuit(QUIC, peer).to_string();
     rig.list(peer, &[DIRECT, &same, DIRECT]);
-    let told = vec![at(DIRECT, peer), circuit(QUIC, peer)];
+    let reported = vec![at(DIRECT, peer), circuit(QUIC, peer)];
     let dialled = vec![circuit(QUIC, peer), at(DIRECT, peer)];
     assert_eq!(
         rig.events(),
         [Event::Discovered {
             peer,
-            addresses: told
+            addresses: reported
         }]
     );
     rig.input(Input::Shutdown);
@@ -62,7 +62,7 @@ fn only_configured_relays_are_believed() {
 }
 
 #[test]
-fn a_known_peer_is_not_told_of_again_unless_its_addresses_change() {
+fn a_known_peer_is_not_reported_again_unless_its_addresses_change() {
     let (mut rig, _) = Rig::with_relay();
     rig.list(id(SMALL), &[DIRECT, TCP]);
     assert_eq!(rig.events().len(), 1);
@@ -73,7 +73,7 @@ fn a_known_peer_is_not_told_of_again_unless_its_addresses_change() {
 }
 
 #[test]
-fn a_peer_that_was_gone_for_long_is_told_of_again() {
+fn a_peer_that_was_gone_for_long_is_reported_again() {
     let (mut rig, _) = Rig::with_relay();
     rig.list(id(SMALL), &[]);
     let dial = rig.last_dial();
@@ -145,7 +145,7 @@ fn two_peers_that_dial_each_other_at_once_get_along() {
 }
 
 #[test]
-fn paths_are_told_when_they_come_change_and_go() {
+fn paths_are_reported_when_they_come_change_and_go() {
     let (mut rig, _) = Rig::with_relay();
     let peer = id(SMALL);
     rig.reach(peer);
@@ -296,7 +296,7 @@ fn a_connection_that_closes_before_it_is_a_path_is_a_failure() {
 }
 
 #[test]
-fn an_incompatible_peer_is_told_once_closed_and_left_alone() {
+fn an_incompatible_peer_is_reported_once_closed_and_left_alone() {
     let (mut rig, _) = Rig::with_relay();
     let peer = id(SMALL);
     rig.list(peer, &[]);

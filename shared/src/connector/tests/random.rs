@@ -245,6 +245,7 @@ fn check_agreement(connector: &Connector) {
 fn run(steps: Vec<Step>, from_scratch: bool) {
     let mut config = config(&[QUIC, TCP, WS]);
     config.dial = vec![a(DIRECT)];
+    config.pending_relays = 2;
     let mut rig = Rig::new(&config);
     if !from_scratch {
         (rig, _) = Rig::with_relay();

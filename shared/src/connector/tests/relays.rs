@@ -78,7 +78,7 @@ fn relays_wait_for_the_listeners_but_not_for_ever() {
 }
 
 #[test]
-fn ready_is_told_once_and_only_when_every_first_relay_stands() {
+fn ready_is_reported_once_and_only_when_every_first_relay_stands() {
     let (mut rig, conn) = Rig::with_relay();
     rig.input(Input::AddRelay(RelayAddress {
         peer: Some(id(2)),
@@ -298,7 +298,7 @@ fn a_relay_observes_us_over_what_it_is_not_connected_by() {
 }
 
 #[test]
-fn what_is_no_relay_is_told_once_and_tried_slowly() {
+fn what_is_no_relay_is_reported_once_and_tried_slowly() {
     let mut rig = Rig::new(&config(&[QUIC]));
     for round in 0..3 {
         let dial = rig.last_dial();
@@ -307,10 +307,10 @@ fn what_is_no_relay_is_told_once_and_tried_slowly() {
         rig.identify(id(RELAY), conn, false);
         let out = rig.take();
         assert!(out.contains(&Output::Close { conn }));
-        let told = out.iter().any(|o| {
+        let reported = out.iter().any(|o| {
             matches!(o, Output::Emit(Event::Error { message, .. }) if message.contains("is no relay; check the address"))
         });
-        assert_eq!(told, round == 0);
+        assert_eq!(reported, round == 0);
         rig.close(id(RELAY), conn);
         assert_eq!(rig.wait_for(secs(40), is_dial), NO_RELAY_RETRY);
     }

@@ -50,7 +50,7 @@ fn without_rendezvous() -> Rig {
 }
 
 #[test]
-fn a_refused_registration_is_told_once_and_others_are_still_discovered() {
+fn a_refused_registration_is_reported_once_and_others_are_still_discovered() {
     let mut rig = without_rendezvous();
     for round in 0..4 {
         rig.input(Input::RegisterFailed {
@@ -138,7 +138,7 @@ fn a_failed_discovery_drops_the_cookie_and_backs_off() {
 }
 
 #[test]
-fn after_a_loss_the_registration_is_told_again() {
+fn after_a_loss_the_registration_is_reported_again() {
     let (mut rig, conn) = Rig::with_relay();
     rig.close(id(RELAY), conn);
     rig.take();

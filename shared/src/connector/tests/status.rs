@@ -1,4 +1,4 @@
-//! What is told of relays.
+//! How relays are, for who asks.
 
 use super::*;
 

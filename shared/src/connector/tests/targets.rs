@@ -36,7 +36,7 @@ fn peers_of_the_configuration_are_dialled_at_once() {
 }
 
 #[test]
-fn an_address_that_fails_is_told_once_and_tried_for_ever() {
+fn an_address_that_fails_is_reported_once_and_tried_for_ever() {
     for address in [a(DIRECT), direct(id(SMALL))] {
         let mut rig = Rig::alone();
         rig.input(Input::Dial(address.clone()));
@@ -45,10 +45,14 @@ fn an_address_that_fails_is_told_once_and_tried_for_ever() {
             let dial = rig.last_dial();
             rig.take();
             rig.fail(dial);
-            let told = rig.out.clone();
+            let reported = rig.out.clone();
             let wait = rig.wait_for(secs(30), is_dial);
             assert!(wait >= secs(1));
-            errors.extend(told.into_iter().filter(|o| matches!(o, Output::Emit(_))));
+            errors.extend(
+                reported
+                    .into_iter()
+                    .filter(|o| matches!(o, Output::Emit(_))),
+            );
         }
         let message = format!("cannot reach {address}: refused; retrying");
         assert_eq!(
