@@ -7,13 +7,13 @@ mod common;
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpListener,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{ChildStdout, Command, Stdio},
 };
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use common::{Proc, text, wait_exit};
+use common::{Killed, Proc, text, wait_exit};
 
 const LISTEN: [&str; 4] = [
     "--listen",
@@ -286,16 +286,6 @@ fn a_port_in_use_is_one_line() {
         assert!(!key.exists(), "a key for a peer that did not start");
         assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
         assert!(finished.stderr.contains(&address), "{finished:?}");
-    }
-}
-
-/// A child process that is killed when dropped.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

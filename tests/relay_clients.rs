@@ -10,10 +10,11 @@ use libp2p::{
     Multiaddr, PeerId, Swarm, SwarmBuilder, identify,
     identity::Keypair,
     multiaddr::Protocol,
-    noise, ping, relay, rendezvous,
+    noise, ping, relay,
     swarm::{NetworkBehaviour, SwarmEvent},
     tcp, yamux,
 };
+use libp2p_rendezvous as rendezvous;
 use libp2p_webrtc::tokio::{Certificate, Transport as WebRtc};
 use nix::sys::signal::Signal;
 use tokio::time;

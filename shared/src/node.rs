@@ -2,15 +2,16 @@
 
 pub(crate) mod behaviour;
 mod event_loop;
-pub(crate) mod gate;
 mod milliseconds;
-// A browser has no sockets of its own.
-#[cfg_attr(target_family = "wasm", path = "node/native_only_absent.rs")]
-pub(crate) mod native_only;
 mod outputs;
+pub(crate) mod poll_on_wake;
+// A browser has no sockets of its own.
+#[cfg_attr(target_family = "wasm", path = "node/no_sockets.rs")]
+pub(crate) mod sockets;
 mod swarm_events;
 #[cfg(test)]
 mod tests;
+mod timer;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,23 +23,30 @@ use web_time::Instant;
 pub use self::event_loop::EventLoop;
 pub use crate::queue::Events;
 use crate::{
-    config::{COMMAND_QUEUE_LEN, MAX_NAMESPACE_BYTES, NodeConfig, RelayAddress},
+    config::{MAX_NAMESPACE_BYTES, NodeConfig, RelayAddress},
     connector::RelayInfo,
     error::{SendError, StartError, Stopped},
     node::behaviour::Behaviour,
-    node::gate::Gated,
+    node::poll_on_wake::PollOnWake,
     path::{Path, Transport},
     platform,
-    protocols::msg::hub::Hub,
+    protocols::msg::messenger::Messenger,
     queue,
     reason::Reason,
 };
 
+/// Commands that wait for the event loop.
+const COMMAND_QUEUE_LEN: usize = 64;
+
 /// A handle to a running node. Clones are handles to the same node, which stops when none is left.
+///
+/// [`new`] returns it with the node's [`Events`] and its [`EventLoop`]. The loop has to be polled for anything to
+/// happen; the events have to be read, or the node stands still once they fill their queue. Every method may be called
+/// at any time, from any thread. After [`Node::shutdown`], or when the loop is gone, they fail with [`Stopped`].
 #[derive(Debug, Clone)]
 pub struct Node {
     peer_id: PeerId,
-    hub: Arc<Hub>,
+    messenger: Arc<Messenger>,
     requests: mpsc::Sender<Request>,
 }
 
@@ -46,7 +54,7 @@ pub struct Node {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 pub struct PeerInfo {
-    /// Who.
+    /// The peer.
     pub peer: PeerId,
     /// Its path; `None` while there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,48 +96,48 @@ enum Request {
     Peers(oneshot::Sender<Vec<PeerInfo>>),
     Relays(oneshot::Sender<Vec<RelayInfo>>),
     Shutdown(oneshot::Sender<()>),
-    /// Tests break and make connections behind the session's back.
+    /// Tests break and make connections behind the connector's back.
     #[cfg(test)]
     Meddle(tests::Meddling),
 }
 
 /// Makes a node. Its listeners are bound already; the rest happens while the [`EventLoop`] runs.
-pub fn new(config: NodeConfig, key: Keypair) -> Result<(Node, Events, EventLoop), StartError> {
-    let (hub, events) = prepare(&config)?;
+pub fn new(mut config: NodeConfig, key: Keypair) -> Result<(Node, Events, EventLoop), StartError> {
+    config.hole_punch &= platform::HOLE_PUNCH;
+    let (messenger, events) = prepare(&config)?;
     let swarm = platform::build_swarm(key.clone(), |relay| {
-        Gated(Behaviour::new(&config, &key, relay, hub.clone()))
+        PollOnWake(Behaviour::new(&config, &key, relay, messenger.clone()))
     })?;
-    assemble(config, key, swarm, hub, events)
+    assemble(&config, swarm, messenger, events)
 }
 
-fn prepare(config: &NodeConfig) -> Result<(Arc<Hub>, Events), StartError> {
+fn prepare(config: &NodeConfig) -> Result<(Arc<Messenger>, Events), StartError> {
     if config.namespace.len() > MAX_NAMESPACE_BYTES {
         return Err(StartError::Namespace(config.namespace.len()));
     }
     let (sender, events) = queue::new();
-    let hub = Hub::new(rand::random(), sender, config.message_timeout);
-    Ok((Arc::new(hub), events))
+    let messenger = Messenger::new(rand::random(), sender, config.message_timeout);
+    Ok((Arc::new(messenger), events))
 }
 
 fn assemble(
-    config: NodeConfig,
-    key: Keypair,
-    swarm: Swarm<Gated<Behaviour>>,
-    hub: Arc<Hub>,
+    config: &NodeConfig,
+    swarm: Swarm<PollOnWake<Behaviour>>,
+    messenger: Arc<Messenger>,
     events: Events,
 ) -> Result<(Node, Events, EventLoop), StartError> {
     let (requests, receiver) = mpsc::channel(COMMAND_QUEUE_LEN);
     let node = Node {
         peer_id: *swarm.local_peer_id(),
-        hub: hub.clone(),
+        messenger: messenger.clone(),
         requests,
     };
-    let event_loop = EventLoop::new(swarm, key, config, hub, receiver)?;
+    let event_loop = EventLoop::new(swarm, config, messenger, receiver)?;
     Ok((node, events, event_loop))
 }
 
 impl Node {
-    /// Our own peer id.
+    /// Returns our own peer id.
     #[must_use]
     pub const fn peer_id(&self) -> PeerId {
         self.peer_id
@@ -137,10 +145,10 @@ impl Node {
 
     /// Puts a message into the outbox of a peer, and returns its id at once.
     pub fn send(&self, to: PeerId, body: impl Into<String>) -> Result<u64, SendError> {
-        self.hub.send(to, body.into())
+        self.messenger.send(to, body.into())
     }
 
-    /// As [`Self::send`], but waits while the outbox is full.
+    /// Sends like [`Self::send`], but waits while the outbox is full.
     pub async fn send_when_ready(
         &self,
         to: PeerId,
@@ -148,31 +156,31 @@ impl Node {
     ) -> Result<u64, SendError> {
         let body = body.into();
         loop {
-            let left = self.hub.left_outbox();
-            match self.hub.send(to, body.clone()) {
+            let left = self.messenger.left_outbox();
+            match self.messenger.send(to, body.clone()) {
                 Err(SendError::OutboxFull(_)) => left.await,
                 result => return result,
             }
         }
     }
 
-    /// The peers that a broadcast goes to: connected ones, and those that were a moment ago.
+    /// Returns the peers that a broadcast goes to: connected ones, and those that were a moment ago.
     #[must_use]
     pub fn room(&self) -> Vec<PeerId> {
-        self.hub.room(Instant::now())
+        self.messenger.room(Instant::now())
     }
 
-    /// Messages, to all peers together, that are neither acked nor failed.
+    /// Counts the messages, to all peers together, that are neither acked nor failed.
     #[must_use]
     pub fn unacked(&self) -> usize {
-        self.hub.unacked()
+        self.messenger.unacked()
     }
 
     /// Waits until [`Self::unacked`] is 0.
     pub async fn drained(&self) {
         loop {
-            let left = self.hub.left_outbox();
-            if self.hub.unacked() == 0 {
+            let left = self.messenger.left_outbox();
+            if self.messenger.unacked() == 0 {
                 return;
             }
             left.await;
@@ -195,24 +203,24 @@ impl Node {
         self.request(Request::RelayFound(place, relay)).await
     }
 
-    /// No longer uses a relay, unless there is a connection to it: it has become another one.
+    /// Forgets a relay, unless there is a connection to it: another one has taken its place.
     pub async fn drop_relay(&self, relay: PeerId) -> Result<(), Stopped> {
         self.request(Request::DropRelay(relay)).await
     }
 
-    /// The network or the page came back: what waits for a retry is tried now.
+    /// Tries now what waits for a retry: the network or the page came back.
     pub async fn wake(&self) -> Result<(), Stopped> {
         self.request(Request::Wake).await
     }
 
-    /// The peers of the room.
+    /// Returns the peers of the room.
     pub async fn peers(&self) -> Result<Vec<PeerInfo>, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.request(Request::Peers(reply)).await?;
         answer.await.map_err(|_| Stopped)
     }
 
-    /// The relays, and how it is with each.
+    /// Returns the relays, and the state of each.
     pub async fn relays(&self) -> Result<Vec<RelayInfo>, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.request(Request::Relays(reply)).await?;

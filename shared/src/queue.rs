@@ -19,13 +19,17 @@ use futures::Stream;
 use libp2p::PeerId;
 use parking_lot::Mutex;
 
+use crate::event::{DeliveryState, Event};
 use crate::reason::Cause;
-use crate::{
-    config::{EVENT_QUEUE_BYTES, EVENT_QUEUE_HARD_LEN, EVENT_QUEUE_LEN},
-    event::{DeliveryState, Event},
-};
 
-/// Makes a queue.
+/// Events that wait for the application before nodes stop reading messages from the wire.
+pub(crate) const EVENT_QUEUE_LEN: usize = 4_096;
+/// Bytes of message bodies in those events.
+pub(crate) const EVENT_QUEUE_BYTES: usize = 8 * 1024 * 1024;
+/// Beyond this many events of any kind the node stands still until some are read.
+const EVENT_QUEUE_HARD_LEN: usize = 4 * EVENT_QUEUE_LEN;
+
+/// Makes a queue: the sender is the node's, and the events are the application's.
 pub(crate) fn new() -> (EventSender, Events) {
     let shared = Arc::new(Mutex::new(Queue::default()));
     let sender = EventSender {
@@ -52,7 +56,7 @@ pub struct Events {
     taken: VecDeque<Queued>,
 }
 
-/// What is in the queue.
+/// An entry of the queue.
 #[derive(Debug)]
 enum Queued {
     Event(Event),
@@ -139,7 +143,7 @@ impl EventSender {
 
     fn append(&self, append: impl FnOnce(&mut Queue)) {
         let mut queue = self.shared.lock();
-        if queue.reader_gone {
+        if queue.reader_gone || queue.closed {
             return;
         }
         append(&mut queue);

@@ -279,6 +279,17 @@ impl Drop for Proc {
     }
 }
 
+/// A process that is killed when dropped.
+#[derive(Debug)]
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A running relay.
 #[derive(Debug)]
 pub struct Relay {

@@ -88,7 +88,8 @@ impl Step {
             Self::Wasm => wasm(ci),
             Self::Web => web::build(false, ci).and_then(|()| types()),
             Self::WasmTest => wasm_test(ci),
-            Self::Doc => cargo("doc --workspace --no-deps", ci)
+            // The features of clippy, so that it finds what that has checked.
+            Self::Doc => cargo("doc --workspace --no-deps --features native/embed", ci)
                 .env("RUSTDOCFLAGS", "-D warnings")
                 .run(),
             Self::Test => cargo("test --workspace", ci).run(),
@@ -145,8 +146,7 @@ fn browser(ci: bool) -> Result<()> {
         println!("left out: chromium is not here");
         return Ok(());
     }
-    // With the tests, as they are: they enable features of libraries, which would be compiled anew without.
-    cargo("build --workspace --bins --tests", ci).run()?;
+    cargo("build --package native --bin punchline", ci).run()?;
     let program = run::workspace_root().join("target/debug/punchline");
     let mut files: Vec<_> = fs::read_dir("tests/browser")?
         .filter_map(|entry| entry.ok()?.path().to_str().map(String::from))

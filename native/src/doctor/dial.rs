@@ -141,9 +141,10 @@ impl Probe {
             Ok(()) => {
                 self.dialling.insert(connection, id);
             }
-            Err(e) => self
-                .attempts
-                .set(id, Outcome::Failed(Cause::of_dial(&e).text)),
+            Err(e) => self.attempts.set(
+                id,
+                Outcome::Failed(Cause::of_dial(&e, platform::reason_of).text),
+            ),
         }
     }
 
@@ -188,7 +189,7 @@ impl Probe {
                 ..
             } => {
                 if let Some(id) = self.dialling.remove(&connection_id) {
-                    let reason = Cause::of_dial(&error).text;
+                    let reason = Cause::of_dial(&error, platform::reason_of).text;
                     self.attempts.set(id, Outcome::Failed(reason));
                 }
             }

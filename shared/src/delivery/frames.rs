@@ -1,20 +1,20 @@
-//! The frames of `/punchline/msg/1.0.0`, and buffers that read and write them.
+//! The frames of `/punchline/msg/1.0.0`: an unsigned varint that says how long the frame is, then a protobuf
+//! message. docs/protocol.md has them field by field.
+//!
+//! The codec works on bytes that are there already; reading and writing streams is up to `protocols::msg`.
 
 #[cfg(test)]
 mod tests;
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
-
-use bytes::{Buf, Bytes, BytesMut};
-use futures::{AsyncRead, AsyncWrite};
+use bytes::Bytes;
 use prost::Message;
 
-use crate::config::{MAX_BODY_BYTES, MAX_FRAME_BYTES};
+use crate::config::MAX_BODY_BYTES;
 
+/// The largest frame: a body and room for the fields around it.
+pub(crate) const MAX_FRAME_BYTES: usize = MAX_BODY_BYTES + 64;
+/// The longest length prefix that can announce a frame of that size.
+pub(crate) const MAX_PREFIX_BYTES: usize = 3;
 /// Sequence numbers stay below this, so that they are exact in JavaScript.
 pub(crate) const MAX_SEQ: u64 = 1 << 53;
 
@@ -91,21 +91,29 @@ pub(crate) enum FrameError {
     Empty,
     #[error("sequence number {0} is out of range")]
     SeqOutOfRange(u64),
-    #[error("the stream ended inside a frame")]
-    Truncated,
-    #[error("{0}")]
-    Io(#[from] io::Error),
 }
 
 impl Kind {
-    /// The whole frame, length prefix included.
+    /// Encodes the whole frame, length prefix included.
     pub(crate) fn into_frame(self) -> Bytes {
         Frame { kind: Some(self) }
             .encode_length_delimited_to_vec()
             .into()
     }
 
-    fn from_frame(bytes: &[u8]) -> Result<Self, FrameError> {
+    /// Decodes the first frame of these bytes, and returns it with its length. `None` means that it is not
+    /// complete yet.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, FrameError> {
+        let Some((len, prefix)) = decode_prefix(bytes)? else {
+            return Ok(None);
+        };
+        let Some(content) = bytes.get(prefix..prefix + len) else {
+            return Ok(None);
+        };
+        Ok(Some((Self::from_content(content)?, prefix + len)))
+    }
+
+    fn from_content(bytes: &[u8]) -> Result<Self, FrameError> {
         let kind = Frame::decode(bytes)?.kind.ok_or(FrameError::Empty)?;
         let seq = match &kind {
             Self::Hello(hello) => hello.base,
@@ -125,78 +133,7 @@ impl Kind {
     }
 }
 
-/// The longest length prefix that can announce a frame we accept.
-const MAX_PREFIX_BYTES: usize = 3;
-const MIN_READ_BYTES: usize = 2 * 1024;
-const MAX_READ_BYTES: usize = 2 * (MAX_FRAME_BYTES + MAX_PREFIX_BYTES);
-
-/// Reads frames. Its buffer starts small and grows with the traffic up to two frames.
-#[derive(Debug)]
-pub(crate) struct Reader {
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
-}
-
-impl Default for Reader {
-    fn default() -> Self {
-        Self {
-            buffer: vec![0; MIN_READ_BYTES],
-            start: 0,
-            end: 0,
-        }
-    }
-}
-
-impl Reader {
-    /// Takes the next frame that has been read completely.
-    pub(crate) fn next_frame(&mut self) -> Result<Option<Kind>, FrameError> {
-        let unread = &self.buffer[self.start..self.end];
-        let Some((len, prefix)) = decode_prefix(unread)? else {
-            return Ok(None);
-        };
-        if unread.len() < prefix + len {
-            return Ok(None);
-        }
-        let kind = Kind::from_frame(&unread[prefix..prefix + len])?;
-        self.start += prefix + len;
-        Ok(Some(kind))
-    }
-
-    /// Reads what is there. `Ok(false)`: the remote has closed its side, between two frames.
-    pub(crate) fn poll_fill(
-        &mut self,
-        cx: &mut Context<'_>,
-        stream: Pin<&mut impl AsyncRead>,
-    ) -> Poll<Result<bool, FrameError>> {
-        self.make_room();
-        let read = ready!(stream.poll_read(cx, &mut self.buffer[self.end..]))?;
-        self.end += read;
-        Poll::Ready(match read {
-            0 if self.start < self.end => Err(FrameError::Truncated),
-            read => Ok(read > 0),
-        })
-    }
-
-    fn make_room(&mut self) {
-        if self.start == self.end {
-            self.start = 0;
-            self.end = 0;
-        }
-        if self.end < self.buffer.len() {
-            return;
-        }
-        if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
-        // The last read filled the buffer: the traffic deserves a larger one.
-        let larger = (self.buffer.len() * 2).min(MAX_READ_BYTES);
-        self.buffer.resize(larger, 0);
-    }
-}
-
+/// Returns the length that the prefix announces, and how long the prefix itself is.
 fn decode_prefix(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
     let mut len = 0u64;
     for (at, byte) in bytes.iter().take(MAX_PREFIX_BYTES).enumerate() {
@@ -215,86 +152,4 @@ fn decode_prefix(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
         return Err(FrameError::BadVarint);
     }
     Ok(None)
-}
-
-/// Writes frames, several at a time.
-#[derive(Debug, Default)]
-pub(crate) struct Writer {
-    /// A large frame, which is written as it is. It goes before what is in the buffer.
-    large: Bytes,
-    buffer: BytesMut,
-    dirty: bool,
-}
-
-impl Writer {
-    /// Frames are collected up to this size before they are written.
-    const BATCH_BYTES: usize = 64 * 1024;
-    /// A frame of this size is not worth copying to share a write with others.
-    const LARGE_BYTES: usize = 16 * 1024;
-    /// Receivers in browsers buffer 16 KiB of a WebRTC stream.
-    const MAX_WEBRTC_WRITE: usize = 8 * 1024;
-
-    /// Whether more frames should be collected.
-    pub(crate) fn has_room(&self) -> bool {
-        self.large.is_empty() && self.buffer.len() < Self::BATCH_BYTES
-    }
-
-    /// Whether everything has been written.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.large.is_empty() && self.buffer.is_empty()
-    }
-
-    /// Appends a frame.
-    pub(crate) fn push(&mut self, frame: &Bytes) {
-        if frame.len() >= Self::LARGE_BYTES && self.is_empty() {
-            self.large = frame.clone();
-        } else {
-            self.buffer.extend_from_slice(frame);
-        }
-    }
-
-    /// Writes everything.
-    pub(crate) fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut stream: Pin<&mut impl AsyncWrite>,
-        small_writes: bool,
-    ) -> Poll<io::Result<()>> {
-        while !self.is_empty() {
-            let next: &[u8] = if self.large.is_empty() {
-                &self.buffer
-            } else {
-                &self.large
-            };
-            let most = if small_writes {
-                next.len().min(Self::MAX_WEBRTC_WRITE)
-            } else {
-                next.len()
-            };
-            let wrote = ready!(stream.as_mut().poll_write(cx, &next[..most]))?;
-            if wrote == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            if self.large.is_empty() {
-                self.buffer.advance(wrote);
-            } else {
-                self.large.advance(wrote);
-            }
-            self.dirty = true;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Flushes what has been written.
-    pub(crate) fn poll_flush(
-        &mut self,
-        cx: &mut Context<'_>,
-        stream: Pin<&mut impl AsyncWrite>,
-    ) -> Poll<io::Result<()>> {
-        if self.dirty {
-            ready!(stream.poll_flush(cx))?;
-            self.dirty = false;
-        }
-        Poll::Ready(Ok(()))
-    }
 }

@@ -3,7 +3,13 @@
 mod model;
 mod random;
 
+use std::time::Duration;
+
+use bytes::Bytes;
+use web_time::Instant;
+
 use super::*;
+use crate::config::{MAX_OUTBOX_BYTES, MAX_OUTBOX_MESSAGES};
 
 const TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -96,8 +102,8 @@ fn a_message_is_reported_as_sent_once() {
 #[test]
 fn the_outbox_is_bounded_in_messages() {
     let mut outbox = filled(MAX_OUTBOX_MESSAGES as u64);
-    assert!(!outbox.has_room(0));
-    assert_eq!(outbox.push(Bytes::new(), 0), Err(Full));
+    assert_eq!(outbox.check(0), Err(Refused::Full));
+    assert_eq!(outbox.push(Bytes::new(), 0), Err(Refused::Full));
     outbox.next_to_write();
     outbox.ack(2).unwrap();
     assert_eq!(outbox.push(Bytes::new(), 0), Ok(()));
@@ -109,7 +115,7 @@ fn the_outbox_is_bounded_in_bytes() {
     let half = Bytes::from(vec![0; MAX_OUTBOX_BYTES / 2]);
     assert_eq!(outbox.push(half.clone(), half.len()), Ok(()));
     assert_eq!(outbox.push(half.clone(), half.len()), Ok(()));
-    assert_eq!(outbox.push(Bytes::from_static(b"x"), 1), Err(Full));
+    assert_eq!(outbox.push(Bytes::from_static(b"x"), 1), Err(Refused::Full));
     written(&mut outbox);
     outbox.ack(2).unwrap();
     assert_eq!(outbox.push(half.clone(), half.len()), Ok(()));
@@ -164,20 +170,22 @@ fn the_base_closes_the_gap_that_expired_messages_leave() {
     assert_eq!(next, 4);
     assert_eq!(outbox.resume(next), Ok(4..4));
     assert_eq!(written(&mut outbox), [4]);
-    assert_eq!(inbox.accept(7, 4), Ok(Verdict::New));
+    assert_eq!(inbox.accept(7, 4), Ok(Acceptance::New));
     assert_eq!(
         inbox.accept(7, 2),
-        Ok(Verdict::Duplicate),
+        Ok(Acceptance::Duplicate),
         "late, by an old path"
     );
 }
 
 #[test]
-fn clearing_returns_everything() {
+fn a_closed_outbox_returns_everything_and_takes_nothing_more() {
     let mut outbox = filled(4);
     outbox.next_to_write();
     outbox.ack(2).unwrap();
-    assert_eq!(outbox.clear(), 2..5);
+    assert_eq!(outbox.close(), 2..5);
+    assert_eq!(outbox.push(Bytes::new(), 0), Err(Refused::Closed));
+    assert_eq!(outbox.close(), 5..5);
     assert_eq!((outbox.base(), outbox.next_seq()), (5, 5));
     assert!(!outbox.has_unacked_writes());
 }
@@ -197,8 +205,8 @@ fn the_inbox_lets_each_message_through_once_and_in_order() {
     assert_eq!(inbox.next(7), None);
     assert_eq!(inbox.accept(7, 1), Err(OutOfPlace::UnknownSession(7)));
     assert_eq!(inbox.hello(7, 1), 1);
-    assert_eq!(inbox.accept(7, 1), Ok(Verdict::New));
-    assert_eq!(inbox.accept(7, 1), Ok(Verdict::Duplicate));
+    assert_eq!(inbox.accept(7, 1), Ok(Acceptance::New));
+    assert_eq!(inbox.accept(7, 1), Ok(Acceptance::Duplicate));
     assert_eq!(
         inbox.accept(7, 3),
         Err(OutOfPlace::Gap {
@@ -208,7 +216,7 @@ fn the_inbox_lets_each_message_through_once_and_in_order() {
     );
     assert_eq!(
         inbox.accept(7, 2),
-        Ok(Verdict::New),
+        Ok(Acceptance::New),
         "the gap changed nothing"
     );
     assert_eq!(inbox.next(7), Some(3));
@@ -235,15 +243,19 @@ fn sessions_do_not_disturb_each_other() {
     inbox.hello(7, 1);
     inbox.accept(7, 1).unwrap();
     inbox.hello(8, 1);
-    assert_eq!(inbox.accept(8, 1), Ok(Verdict::New));
-    assert_eq!(inbox.accept(7, 2), Ok(Verdict::New), "still on an old path");
+    assert_eq!(inbox.accept(8, 1), Ok(Acceptance::New));
+    assert_eq!(
+        inbox.accept(7, 2),
+        Ok(Acceptance::New),
+        "still on an old path"
+    );
     assert_eq!((inbox.next(7), inbox.next(8)), (Some(3), Some(2)));
 }
 
 #[test]
 fn the_session_heard_longest_ago_is_forgotten_first() {
     let mut inbox = Inbox::default();
-    let sessions: Vec<u64> = (0..MAX_SESSIONS_PER_PEER as u64).collect();
+    let sessions: Vec<u64> = (0..MAX_REMEMBERED_SESSIONS as u64).collect();
     for session in &sessions {
         inbox.hello(*session, 5);
     }
@@ -251,7 +263,7 @@ fn the_session_heard_longest_ago_is_forgotten_first() {
     for session in 100..110_000 {
         inbox.hello(session, 1);
         inbox.hello(0, 1);
-        assert!(inbox.sessions.len() <= MAX_SESSIONS_PER_PEER);
+        assert!(inbox.remembered() <= MAX_REMEMBERED_SESSIONS);
     }
     assert_eq!(inbox.next(0), Some(5), "it was heard all the time");
     assert_eq!(inbox.next(1), None);

@@ -1,21 +1,24 @@
-//! Everything a peer does on its connections.
+//! All protocols of a peer together.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use libp2p::{PeerId, StreamProtocol, identify, identity::Keypair, relay, swarm::NetworkBehaviour};
 
-use super::native_only;
+use super::sockets;
 use crate::{
     config::{
         AGENT_VERSION, IDENTIFY_PROTOCOL, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_PEER,
-        MAX_PENDING_CONNECTIONS, NodeConfig, PING_INTERVAL, PING_TIMEOUT,
+        MAX_PENDING_CONNECTIONS, NodeConfig, PING_TIMEOUT,
     },
     protocols::{
         greet, limits,
-        msg::{self, MSG_PROTOCOL, ONESHOT_PROTOCOL, hub::Hub},
+        msg::{self, MSG_PROTOCOL, ONESHOT_PROTOCOL, messenger::Messenger},
         ping, rendezvous,
     },
 };
+
+/// How often each connection is pinged. Pings show whether a relay is alive, which need not speak msg.
+const PING_INTERVAL: Duration = Duration::from_secs(3);
 
 /// A peer's connections.
 const LIMITS: limits::Limits = limits::Limits {
@@ -26,7 +29,7 @@ const LIMITS: limits::Limits = limits::Limits {
     of_peer: MAX_CONNECTIONS_PER_PEER,
 };
 
-/// The peer's behaviour. The limits come first: what they deny, the others need not see.
+/// The protocols of a peer. The limits come first: connections that they deny, the others need not see.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     limits: limits::Behaviour,
@@ -34,7 +37,7 @@ pub(crate) struct Behaviour {
     pub(crate) rendezvous: rendezvous::client::Behaviour,
     pub(crate) identify: identify::Behaviour,
     ping: ping::Behaviour,
-    pub(crate) native_only: native_only::Behaviour,
+    pub(crate) sockets: sockets::Behaviour,
     pub(crate) greet: greet::Behaviour,
     pub(crate) msg: msg::behaviour::Behaviour,
 }
@@ -44,7 +47,7 @@ impl Behaviour {
         config: &NodeConfig,
         key: &Keypair,
         relay: relay::client::Behaviour,
-        hub: Arc<Hub>,
+        messenger: Arc<Messenger>,
     ) -> Self {
         let me = PeerId::from(key.public());
         let identify = identify::Config::new(IDENTIFY_PROTOCOL.into(), key.public())
@@ -52,16 +55,16 @@ impl Behaviour {
         Self {
             limits: limits::Behaviour::new(LIMITS),
             relay,
-            rendezvous: rendezvous::client::new(),
+            rendezvous: rendezvous::client::Behaviour::new(key.clone(), config.namespace.clone()),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(
                 libp2p::ping::Config::new()
                     .with_interval(PING_INTERVAL)
                     .with_timeout(PING_TIMEOUT),
             ),
-            native_only: native_only::behaviour(me, config),
+            sockets: sockets::behaviour(me, config),
             greet: greet::new(),
-            msg: msg::behaviour::Behaviour::new(hub),
+            msg: msg::behaviour::Behaviour::new(messenger),
         }
     }
 }

@@ -1,43 +1,57 @@
-//! Runs a node: carries the swarm's events into the connector, and the connector's outputs out.
+//! Runs a node: carries the swarm's events into the connector, and carries out what the connector wants.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt};
 use futures_timer::Delay;
 use libp2p::{
-    Multiaddr, Swarm, core::transport::ListenerId, identity::Keypair, multiaddr::Protocol,
-    request_response::ResponseChannel, swarm::ConnectionId,
+    Multiaddr, Swarm, core::transport::ListenerId, request_response::ResponseChannel,
+    swarm::ConnectionId,
 };
 use tokio::sync::{mpsc, oneshot};
 use web_time::Instant;
 
-use super::{PeerInfo, Request};
+use super::{PeerInfo, Request, swarm_events::listen, timer::Timer};
 use crate::{
-    config::{
-        CLOSE_TIMEOUT, FAREWELL_TIME, NodeConfig, OUTBOX_CHECK_INTERVAL, SHUTDOWN_TIMEOUT,
-        UNREGISTER_TIME,
-    },
+    config::{CLOSE_TIMEOUT, FAREWELL_TIME, NodeConfig, SHUTDOWN_TIMEOUT},
     connector::{Connector, DialId, Input, RelayId},
     error::StartError,
     event::Event,
     node::behaviour::Behaviour,
-    node::gate::Gated,
-    platform,
+    node::poll_on_wake::PollOnWake,
     protocols::greet,
-    protocols::msg::hub::Hub,
-    protocols::rendezvous,
-    reason::Cause,
+    protocols::msg::messenger::Messenger,
+    queue::EventSender,
     table::Table,
 };
 
-/// Runs a node. Whoever starts the node polls it: a tokio task, or `spawn_local`.
+/// How often outboxes are searched for messages that are too old.
+const OUTBOX_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// A stop that unregistered waits at least this long, so that the request gets out.
+const UNREGISTER_TIME: Duration = Duration::from_millis(200);
+
+/// Runs a node. Whoever starts the node polls [`EventLoop::run`]: a tokio task, or `spawn_local`.
+///
+/// One turn of the loop:
+///
+/// 1. It waits while the application is far behind with reading events.
+/// 2. It does what the connector wants (`outputs`): dials, reserves, registers, closes, emits events.
+/// 3. It waits for one of: an event of the swarm, which `swarm_events` translates into an `Input` of the connector;
+///    a request of a [`super::Node`]; the connector's timer; a second, after which messages may be too old.
+///
+/// Messages do not pass through here: `protocols::msg` has their streams polled beside the loop.
+///
+/// ```text
+///   run --> until shutdown --Request::Shutdown, or no handle left--> stop: unregister, wait for acks, close
+///    |                                                                         |
+///    +------------------- dropped: aborted, or a panic ------------------------+--> events end, sends fail
+/// ```
 pub struct EventLoop {
-    pub(super) swarm: Swarm<Gated<Behaviour>>,
+    pub(super) swarm: Swarm<PollOnWake<Behaviour>>,
     pub(super) connector: Connector,
-    pub(super) hub: Arc<Hub>,
-    pub(super) rendezvous: rendezvous::client::Client,
-    /// Signs what we register.
-    pub(super) key: Keypair,
+    pub(super) messenger: Arc<Messenger>,
+    /// To the application.
+    pub(super) events: EventSender,
     requests: mpsc::Receiver<Request>,
     /// Configured listeners that are not up yet.
     pub(super) listeners_due: Vec<ListenerId>,
@@ -45,16 +59,12 @@ pub struct EventLoop {
     pub(super) reservations: Vec<Reservation>,
     /// Dials that the connector waits for.
     pub(super) dials: Table<ConnectionId, DialId>,
-    /// Who is at the other end, where, and where they see us.
-    pub(super) connections: Table<ConnectionId, Connection>,
-    /// Where relays see us: what has been reported already.
+    pub(super) connections: Table<ConnectionId, Established>,
+    /// Addresses at which relays see us that have been reported.
     pub(super) observed: Vec<Multiaddr>,
-    /// A relay was told that we leave.
+    /// A relay has been asked to unregister us.
     pub(super) unregistered: bool,
 }
-
-/// Observed addresses that are remembered as reported.
-pub(super) const MAX_OBSERVED: usize = 32;
 
 /// The listener that stands for a reservation.
 #[derive(Debug)]
@@ -65,27 +75,27 @@ pub(super) struct Reservation {
     pub(super) address: Multiaddr,
 }
 
-/// What the loop remembers of a connection.
+/// A connection, as the loop remembers it for greetings.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct Established {
+    /// Where we see the remote.
     pub(super) address: Multiaddr,
+    /// Where it sees us, once identify has said so.
     pub(super) observed: Option<Multiaddr>,
-    /// The first greeting, if it was faster than identify, which tells where the greeter sees us.
+    /// The first greeting, if it was faster than identify, which says where the greeter sees us.
     pub(super) unanswered: Option<ResponseChannel<greet::Response>>,
 }
 
 impl EventLoop {
     pub(super) fn new(
-        mut swarm: Swarm<Gated<Behaviour>>,
-        key: Keypair,
-        mut config: NodeConfig,
-        hub: Arc<Hub>,
+        mut swarm: Swarm<PollOnWake<Behaviour>>,
+        config: &NodeConfig,
+        messenger: Arc<Messenger>,
         requests: mpsc::Receiver<Request>,
     ) -> Result<Self, StartError> {
         let listeners_due = listen(&mut swarm, &config.listen)?;
-        config.hole_punch &= platform::HOLE_PUNCH;
         let connector = Connector::new(
-            &config,
+            config,
             *swarm.local_peer_id(),
             rand::random(),
             Instant::now(),
@@ -93,9 +103,8 @@ impl EventLoop {
         Ok(Self {
             swarm,
             connector,
-            hub,
-            rendezvous: rendezvous::client::Client::new(config.namespace),
-            key,
+            events: messenger.events.clone(),
+            messenger,
             requests,
             listeners_due,
             reservations: Vec::new(),
@@ -108,13 +117,13 @@ impl EventLoop {
 
     /// Runs the node until [`super::Node::shutdown`], or until every handle is gone.
     pub async fn run(self) {
-        let hub = self.hub.clone();
-        hub.drivers.run_beside(self.run_swarm()).await;
+        let messenger = self.messenger.clone();
+        messenger.drivers.run_beside(self.run_swarm()).await;
     }
 
     async fn run_swarm(mut self) {
         let peer_id = *self.swarm.local_peer_id();
-        self.hub.events.push(Event::Started { peer_id });
+        self.events.push(Event::Started { peer_id });
         if self.listeners_due.is_empty() {
             self.input(Input::ListenersReady);
         }
@@ -130,7 +139,7 @@ impl EventLoop {
         let mut outbox_check = Delay::new(OUTBOX_CHECK_INTERVAL);
         let mut timer = Timer::default();
         loop {
-            self.hub.events.settled().await;
+            self.events.settled().await;
             self.perform_outputs();
             futures::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
@@ -144,13 +153,13 @@ impl EventLoop {
                 }
                 () = (&mut outbox_check).fuse() => {
                     outbox_check.reset(OUTBOX_CHECK_INTERVAL);
-                    self.hub.tick(Instant::now());
+                    self.messenger.tick(Instant::now());
                 }
             }
         }
     }
 
-    /// Tells the relays, waits for acks, closes every connection, ends the event stream.
+    /// Unregisters, waits for acks, closes every connection, and ends the event stream.
     async fn stop(&mut self) {
         self.requests.close();
         self.input(Input::Shutdown);
@@ -162,10 +171,10 @@ impl EventLoop {
         let mut least = Delay::new(least).fuse();
         let mut most = Delay::new(SHUTDOWN_TIMEOUT).fuse();
         let mut waited = false;
-        let hub = self.hub.clone();
+        let messenger = self.messenger.clone();
         loop {
-            let mut acked = hub.left_outbox().fuse();
-            if waited && hub.unacked() == 0 {
+            let mut acked = messenger.left_outbox().fuse();
+            if waited && messenger.unacked() == 0 {
                 break;
             }
             futures::select! {
@@ -175,7 +184,7 @@ impl EventLoop {
                 () = most => break,
             }
         }
-        self.hub.stop();
+        self.messenger.stop();
         let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
         for peer in peers {
             // An error means that it is gone already.
@@ -192,7 +201,7 @@ impl EventLoop {
         if farewell {
             Delay::new(FAREWELL_TIME).await;
         }
-        self.hub.events.close();
+        self.events.close();
     }
 
     fn on_request(&mut self, request: Request) {
@@ -219,7 +228,7 @@ impl EventLoop {
 
     fn peers(&self) -> Vec<PeerInfo> {
         let msg = &self.swarm.behaviour().0.msg;
-        let room = self.hub.room(Instant::now());
+        let room = self.messenger.room(Instant::now());
         room.into_iter()
             .map(|peer| {
                 let (path, rtt) = msg.active_path(&peer).unzip();
@@ -230,7 +239,7 @@ impl EventLoop {
                     transport: path.as_ref().map(|p| p.transport),
                     address: path.map(|p| p.address),
                     rtt: rtt.flatten(),
-                    unacked: self.hub.unacked_by(&peer),
+                    unacked: self.messenger.unacked_by(&peer),
                     code: failure.map(|cause| cause.code),
                     reason: failure.map(|cause| cause.text.clone()),
                 }
@@ -245,55 +254,11 @@ impl EventLoop {
     }
 }
 
-/// Binds the listeners. A machine without IPv6 is fine, an address that was asked for by number and
-/// cannot be had is not.
-fn listen(
-    swarm: &mut Swarm<Gated<Behaviour>>,
-    addresses: &[Multiaddr],
-) -> Result<Vec<ListenerId>, StartError> {
-    let mut listeners = Vec::new();
-    for address in addresses {
-        match swarm.listen_on(address.clone()) {
-            Ok(listener) => {
-                listeners.push(listener);
-            }
-            Err(e) if is_any_ipv6(address) => {
-                tracing::info!(%address, "not listening: {e}");
-            }
-            Err(e) => {
-                return Err(StartError::Listen {
-                    address: address.clone(),
-                    reason: Cause::of_transport(&e).text,
-                });
-            }
-        }
-    }
-    Ok(listeners)
-}
-
-fn is_any_ipv6(address: &Multiaddr) -> bool {
-    matches!(address.iter().next(), Some(Protocol::Ip6(ip)) if ip.is_unspecified())
-}
-
-/// A timer that is set anew only when its deadline moves.
-#[derive(Default)]
-struct Timer {
-    armed: Option<(Instant, Delay)>,
-}
-
-impl Timer {
-    async fn until(&mut self, deadline: Option<Instant>) {
-        let Some(deadline) = deadline else {
-            return std::future::pending().await;
-        };
-        if self.armed.as_ref().is_none_or(|(at, _)| *at != deadline) {
-            let delay = deadline.saturating_duration_since(Instant::now());
-            self.armed = Some((deadline, Delay::new(delay)));
-        }
-        if let Some((_, delay)) = &mut self.armed {
-            delay.await;
-        }
-        self.armed = None;
+impl Drop for EventLoop {
+    /// Ends the node however the loop has ended: its task may have been aborted, or may have panicked.
+    fn drop(&mut self) {
+        self.messenger.stop();
+        self.events.close();
     }
 }
 

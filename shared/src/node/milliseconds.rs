@@ -27,7 +27,7 @@ mod tests {
     use crate::node::PeerInfo;
 
     #[test]
-    fn a_round_trip_is_told_in_milliseconds() {
+    fn a_round_trip_is_in_milliseconds() {
         let peer = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
         let mut info = PeerInfo {
             peer: peer.parse().unwrap(),

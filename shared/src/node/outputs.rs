@@ -28,7 +28,7 @@ impl EventLoop {
     fn perform(&mut self, output: Output) {
         let behaviour = &mut self.swarm.behaviour_mut().0;
         match output {
-            Output::Emit(event) => self.hub.events.push(event),
+            Output::Emit(event) => self.events.push(event),
             Output::Dial {
                 dial,
                 peer,
@@ -39,11 +39,10 @@ impl EventLoop {
             Output::Register { point } => self.register(point),
             Output::Unregister { point } => {
                 self.unregistered = true;
-                self.rendezvous.unregister(&mut behaviour.rendezvous, point);
+                behaviour.rendezvous.unregister(point);
             }
             Output::Discover { point, cookie } => {
-                self.rendezvous
-                    .discover(&mut behaviour.rendezvous, cookie, point);
+                behaviour.rendezvous.discover(point, cookie);
             }
             Output::Greet { peer, message } => {
                 behaviour
@@ -73,7 +72,7 @@ impl EventLoop {
         self.dials.insert(conn, dial);
         if let Err(e) = self.swarm.dial(opts) {
             self.dials.remove(&conn);
-            self.dial_failed(dial, Cause::of_dial(&e));
+            self.dial_failed(dial, Cause::of_dial(&e, platform::reason_of));
         }
     }
 
@@ -83,15 +82,9 @@ impl EventLoop {
     }
 
     fn register(&mut self, point: PeerId) {
-        let addresses = self.swarm.external_addresses().cloned().collect();
-        let behaviour = &mut self.swarm.behaviour_mut().0.rendezvous;
-        if let Err(cause) = self
-            .rendezvous
-            .register(behaviour, &self.key, addresses, point)
-        {
-            self.connector
-                .handle(Instant::now(), Input::RegisterFailed { point, cause });
-        }
+        let addresses: Vec<_> = self.swarm.external_addresses().cloned().collect();
+        let rendezvous = &mut self.swarm.behaviour_mut().0.rendezvous;
+        rendezvous.register(point, &addresses);
     }
 
     fn reserve(&mut self, relay: RelayId, address: Multiaddr) {
@@ -109,7 +102,7 @@ impl EventLoop {
                 Instant::now(),
                 Input::ReservationLost {
                     relay,
-                    cause: Cause::of_transport(&e),
+                    cause: Cause::of_transport(&e, platform::reason_of),
                 },
             ),
         }

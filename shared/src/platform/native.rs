@@ -1,5 +1,7 @@
 //! TCP, QUIC, DNS and WebSocket, on tokio.
 
+use std::error::Error;
+
 use libp2p::{
     Multiaddr, Swarm, SwarmBuilder, Transport as _, core::upgrade::Version, dns, identity::Keypair,
     multiaddr::Protocol, noise, relay, swarm::NetworkBehaviour, tcp, websocket, yamux,
@@ -8,6 +10,7 @@ use libp2p::{
 use crate::{
     config::{IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS, MAX_WEBSOCKET_FRAME},
     error::StartError,
+    reason::Reason,
 };
 
 /// Whether two peers behind NATs can reach each other by dialling at the same moment.
@@ -41,6 +44,14 @@ pub fn can_dial(address: &Multiaddr) -> bool {
             Protocol::WebRTC | Protocol::WebRTCDirect | Protocol::WebTransport
         )
     })
+}
+
+/// What an error of this platform's transports means, beyond what any I/O error says of itself.
+#[must_use]
+pub fn reason_of(error: &(dyn Error + 'static)) -> Option<Reason> {
+    error
+        .is::<dns::ResolveError>()
+        .then_some(Reason::NameNotFound)
 }
 
 /// Makes a swarm with every transport that a terminal has.
@@ -92,5 +103,26 @@ fn failed(what: &'static str, reason: &dyn std::fmt::Display) -> StartError {
     StartError::Transport {
         what,
         reason: reason.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use libp2p::{TransportError, swarm::DialError};
+
+    use super::*;
+    use crate::reason::Cause;
+
+    #[test]
+    fn a_name_that_cannot_be_resolved_has_a_code() {
+        let unknown = dns::ResolveError::from("no such name");
+        let error: dns::Error<io::Error> = dns::Error::ResolveError(unknown);
+        let address = "/dns4/relay.invalid/tcp/1".parse().unwrap();
+        let error = TransportError::Other(io::Error::other(error));
+        let cause = Cause::of_dial(&DialError::Transport(vec![(address, error)]), reason_of);
+        assert_eq!(cause.code, Reason::NameNotFound);
+        assert_eq!(cause.text, "no such name");
     }
 }

@@ -2,7 +2,7 @@
 
 mod websocket;
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use libp2p::{
     Multiaddr, PeerId, Swarm, Transport as _,
@@ -18,6 +18,7 @@ use self::websocket::Socket;
 use crate::{
     config::{IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS},
     error::StartError,
+    reason::Reason,
 };
 
 /// Whether two peers behind NATs can reach each other by dialling at the same moment: a tab has no sockets to do so.
@@ -41,6 +42,12 @@ pub fn can_dial(address: &Multiaddr) -> bool {
             Protocol::Ws(_) | Protocol::Wss(_) | Protocol::WebRTCDirect
         )
     })
+}
+
+/// A browser does not say why it could not connect.
+#[must_use]
+pub fn reason_of(_: &(dyn Error + 'static)) -> Option<Reason> {
+    None
 }
 
 /// Makes a swarm with every transport of a browser tab.

@@ -1,9 +1,13 @@
 //! The greet protocol: a greeting, answered by one that says where the greeter is seen.
+//!
+//! docs/protocol.md, section "greet", is its specification. The behaviour is libp2p's
+//! request-response with our codec: its owner sends requests, and answers those that come as events. A greeting has at
+//! most [`MAX_GREETING_BYTES`], and [`MAX_GREETING_STREAMS`] of a connection are answered at a time.
 
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use std::{io, time::Duration};
 
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::{
@@ -12,17 +16,21 @@ use libp2p::{
 };
 use prost::Message;
 
-use crate::{
-    config::{GREETING_TIMEOUT, MAX_GREETING_BYTES, MAX_GREETING_STREAMS},
-    protocols::wire,
-};
+use crate::protocols::wire;
 
 /// The protocol's name.
 pub(crate) const GREET_PROTOCOL: StreamProtocol = StreamProtocol::new("/punchline/greet/1.0.0");
 
-/// The greet behaviour.
+/// The largest greeting.
+const MAX_GREETING_BYTES: usize = 4 * 1024;
+/// How long a greeting may take.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Greetings of one connection that are answered at a time.
+pub(crate) const MAX_GREETING_STREAMS: usize = 16;
+
+/// Carries greetings and their answers.
 pub(crate) type Behaviour = request_response::Behaviour<Codec>;
-/// Its events.
+/// A greeting or an answer that came, or what became of ours.
 pub(crate) type Event = request_response::Event<Request, Response>;
 
 /// A greeting.

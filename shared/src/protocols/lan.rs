@@ -1,4 +1,20 @@
-//! libp2p's mDNS, kept within bounds that it does not have itself.
+//! Finds peers on the local network: libp2p's mDNS, kept within bounds that it does not have itself.
+//!
+//! Specification: <https://github.com/libp2p/specs/blob/master/discovery/mdns.md>
+//!
+//! # Guards around libp2p's mDNS
+//!
+//! libp2p-mdns 0.49.0:
+//!
+//! - keeps every record for as long as a remote says, and searches them one by one; an answer counts once for each
+//!   address in its packet (3.5 MB of packets made 180 MB here). Not reported, as far as known. `flood` counts what
+//!   comes, and [`Behaviour`] counts what is kept; beyond a bound libp2p's mDNS is thrown away for a while;
+//! - adds a time to live from the network to the clock without a check, and has a timer that can panic when the
+//!   process stands still at the wrong moment (rust-libp2p #5943, open). The panic is caught;
+//! - does not know which interface an IPv6 announcement belongs to: its IPv6 stays off.
+//!
+//! The test of that is the NAT suite's `lan::a_hostile_crowd`. They may go when libp2p-mdns bounds its records and its
+//! queues, and #5943 is closed.
 
 mod flood;
 mod neighbours;
@@ -10,6 +26,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_timer::Delay;
@@ -28,28 +45,61 @@ use libp2p::{
 
 use self::{
     flood::Watch,
-    neighbours::{Neighbours, Room},
+    neighbours::{MAX_NEIGHBOUR_ADDRESSES, MAX_NEIGHBOURS, Neighbours, Room},
 };
 use crate::reason::{Cause, Reason};
-use crate::{
-    config::{MAX_MDNS_RECORDS, MDNS_INTERVAL, MDNS_PAUSE, MDNS_TTL},
-    connector::NetworkInput,
-};
+
+/// Records that libp2p's mDNS may keep. It bounds nothing itself, and searches them one by one; above
+/// this it is thrown away.
+const MAX_MDNS_RECORDS: usize = 2 * MAX_NEIGHBOURS * MAX_NEIGHBOUR_ADDRESSES;
+/// How long it then stays off.
+const MDNS_PAUSE: Duration = Duration::from_secs(60);
+/// How long others may take us for being there after our last announcement.
+const MDNS_TTL: Duration = Duration::from_secs(120);
+/// How often somebody on the network asks who is there: in time before announcements expire.
+const MDNS_INTERVAL: Duration = Duration::from_secs(60);
 
 const TOO_MUCH: &str = "too many announcements";
 
-/// Announces us, and tells who else is there.
-pub(crate) struct Lan {
+/// What happens on the local network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A peer announces itself.
+    Announced {
+        /// The peer.
+        peer: PeerId,
+        /// Everywhere that it says it is; nowhere, once it no longer says so.
+        addresses: Vec<Multiaddr>,
+    },
+    /// Peers on this network cannot be found.
+    Failed {
+        /// Why.
+        cause: Cause,
+    },
+}
+
+/// Announces this peer, and reports which others are there.
+///
+/// ```text
+///             first poll               too much is announced, or libp2p's mDNS panics
+///   Starting ------------> On ------------------------------------+
+///      ^  |                                                       v
+///      |  +-- no socket (reported once as Failed) ----------> Pausing
+///      +------------------------ MDNS_PAUSE ----------------------+
+/// ```
+///
+/// At most [`MAX_NEIGHBOURS`] peers with [`MAX_NEIGHBOUR_ADDRESSES`] addresses each are remembered.
+pub(crate) struct Behaviour {
     me: PeerId,
     room: Room,
     /// What we listen on, as it is announced.
     announced: Vec<(ListenerId, Multiaddr)>,
     neighbours: Neighbours,
     state: State,
-    /// Who has other addresses than were told last.
+    /// Whose addresses are others than those reported last.
     changed: VecDeque<PeerId>,
-    /// That it cannot work has been told.
-    told: bool,
+    /// The failure to start has been reported.
+    reported: bool,
 }
 
 enum State {
@@ -60,7 +110,7 @@ enum State {
     Pausing(Delay),
 }
 
-impl Lan {
+impl Behaviour {
     pub(crate) fn new(me: PeerId, namespace: &str) -> Self {
         let room = Room::new(namespace);
         Self {
@@ -70,7 +120,7 @@ impl Lan {
             neighbours: Neighbours::new(room),
             state: State::Starting,
             changed: VecDeque::new(),
-            told: false,
+            reported: false,
         }
     }
 
@@ -95,7 +145,7 @@ impl Lan {
         Ok(())
     }
 
-    /// Throws it away, with all that it has heard. Its tasks end when they next hear of somebody.
+    /// Throws libp2p's mDNS away, with all that it has heard. Its tasks end when they next hear of somebody.
     fn pause(&mut self, why: &str) {
         tracing::warn!("{why}: not looking for peers on this network for {MDNS_PAUSE:?}");
         self.state = State::Pausing(Delay::new(MDNS_PAUSE));
@@ -111,7 +161,7 @@ impl Lan {
         match polled {
             Err(_) => Poll::Ready(Heard::Failure("libp2p's mDNS has failed")),
             Ok(Poll::Ready(ToSwarm::GenerateEvent(event))) => Poll::Ready(Heard::Event(event)),
-            // What it would tell others of peers' addresses goes through the session instead.
+            // It would have the swarm remember peers' addresses: whoever dials them is given them by our event.
             Ok(Poll::Ready(_)) => Poll::Ready(Heard::Nothing),
             Ok(Poll::Pending) if mdns.discovered_nodes().len() > MAX_MDNS_RECORDS => {
                 Poll::Ready(Heard::Failure(TOO_MUCH))
@@ -130,10 +180,10 @@ impl Lan {
         self.changed.extend(changed);
     }
 
-    fn next_news(&mut self) -> Option<NetworkInput> {
+    fn next_event(&mut self) -> Option<Event> {
         let peer = self.changed.pop_front()?;
         let addresses = self.neighbours.addresses_of(peer);
-        Some(NetworkInput::Announced { peer, addresses })
+        Some(Event::Announced { peer, addresses })
     }
 }
 
@@ -143,9 +193,9 @@ enum Heard {
     Failure(&'static str),
 }
 
-impl NetworkBehaviour for Lan {
+impl NetworkBehaviour for Behaviour {
     type ConnectionHandler = dummy::ConnectionHandler;
-    type ToSwarm = NetworkInput;
+    type ToSwarm = Event;
 
     fn handle_established_inbound_connection(
         &mut self,
@@ -199,10 +249,10 @@ impl NetworkBehaviour for Lan {
         match event {}
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<NetworkInput, Infallible>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Event, Infallible>> {
         loop {
-            if let Some(news) = self.next_news() {
-                return Poll::Ready(ToSwarm::GenerateEvent(news));
+            if let Some(event) = self.next_event() {
+                return Poll::Ready(ToSwarm::GenerateEvent(event));
             }
             match &mut self.state {
                 State::On(mdns, watch) => match Self::poll_mdns(mdns, watch, cx) {
@@ -218,10 +268,10 @@ impl NetworkBehaviour for Lan {
                         continue;
                     };
                     self.state = State::Pausing(Delay::new(MDNS_PAUSE));
-                    if !std::mem::replace(&mut self.told, true) {
+                    if !std::mem::replace(&mut self.reported, true) {
                         let text = format!("cannot look for peers on this network: {e}");
                         let cause = Cause::new(Reason::LanUnavailable, text);
-                        return Poll::Ready(ToSwarm::GenerateEvent(NetworkInput::Failed { cause }));
+                        return Poll::Ready(ToSwarm::GenerateEvent(Event::Failed { cause }));
                     }
                 }
             }

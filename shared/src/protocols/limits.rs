@@ -1,7 +1,13 @@
-//! How many connections there may be: in all, and of one peer.
+//! Limits on connections: in all, and of one peer.
 //!
-//! libp2p's own limits keep an entry for every peer that was ever connected: peer ids cost nothing, so
-//! anybody could have them grow for ever. Here nothing outlives its connection.
+//! # Instead of libp2p's limits
+//!
+//! libp2p-connection-limits 0.7.0 keeps an entry, empty in the end, for every peer that was ever connected. Peer ids
+//! cost nothing, so anybody could have that table grow for ever. Not reported, as far as known. Here nothing outlives
+//! its connection.
+//!
+//! The test of that is `peers_that_are_gone_leave_nothing_behind`. It may go when libp2p's limits remove a peer with its
+//! last connection.
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +44,7 @@ pub struct Limits {
     pub of_peer: u32,
 }
 
-/// There are as many as there may be.
+/// A limit is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there may be {limit} {of}")]
 struct Exceeded {
@@ -46,9 +52,9 @@ struct Exceeded {
     of: &'static str,
 }
 
-/// How far a connection is, and with whom.
+/// A connection, as it is counted.
 #[derive(Debug, Clone, Copy)]
-enum Connection {
+enum Counted {
     Handshake,
     Dial,
     Incoming(PeerId),
@@ -56,10 +62,23 @@ enum Connection {
 }
 
 /// Denies connections beyond its limits.
+///
+/// It is asked about each connection twice, and counts it in one state at a time:
+///
+/// ```text
+///   pending inbound  --> Handshake --+--> Incoming(peer) --+
+///                                    |                     +--> closed: forgotten
+///   pending outbound --> Dial -------+--> Outgoing(peer) --+
+///                                    |
+///                                    +--> failed or denied, by whichever behaviour: forgotten
+/// ```
+///
+/// A swarm asks its behaviours in the order of their fields: this one comes first, so that the others see only
+/// connections that may be.
 #[derive(Debug)]
 pub struct Behaviour {
     limits: Limits,
-    connections: HashMap<ConnectionId, Connection>,
+    connections: HashMap<ConnectionId, Counted>,
     handshakes: u32,
     dials: u32,
     incoming: u32,
@@ -68,7 +87,7 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    /// No connections yet.
+    /// Makes the behaviour, without any connection.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -82,8 +101,8 @@ impl Behaviour {
         }
     }
 
-    /// Whether there may be one more.
-    fn check(&self, one: Connection) -> Result<(), ConnectionDenied> {
+    /// Denies one more if there may be none.
+    fn check(&self, one: Counted) -> Result<(), ConnectionDenied> {
         let Limits {
             handshakes,
             dials,
@@ -92,28 +111,28 @@ impl Behaviour {
             of_peer,
         } = self.limits;
         match one {
-            Connection::Handshake => below(self.handshakes, handshakes, "handshakes"),
-            Connection::Dial => below(self.dials, dials, "dials"),
-            Connection::Incoming(peer) => below(self.incoming, incoming, "incoming connections")
-                .and_then(|()| self.check(Connection::Outgoing(peer))),
-            Connection::Outgoing(peer) => {
+            Counted::Handshake => below(self.handshakes, handshakes, "handshakes"),
+            Counted::Dial => below(self.dials, dials, "dials"),
+            Counted::Incoming(peer) => below(self.incoming, incoming, "incoming connections")
+                .and_then(|()| self.check(Counted::Outgoing(peer))),
+            Counted::Outgoing(peer) => {
                 below(self.all, all, "connections")?;
                 below(self.peers.count(peer), of_peer, "connections of one peer")
             }
         }
     }
 
-    /// So far it is now.
-    fn enter(&mut self, id: ConnectionId, connection: Connection) {
+    /// Counts a connection in the state that it is in now.
+    fn enter(&mut self, id: ConnectionId, connection: Counted) {
         self.leave(id);
         self.connections.insert(id, connection);
         match connection {
-            Connection::Handshake => self.handshakes += 1,
-            Connection::Dial => self.dials += 1,
-            Connection::Incoming(peer) | Connection::Outgoing(peer) => {
+            Counted::Handshake => self.handshakes += 1,
+            Counted::Dial => self.dials += 1,
+            Counted::Incoming(peer) | Counted::Outgoing(peer) => {
                 self.all += 1;
                 self.peers.add(peer);
-                self.incoming += u32::from(matches!(connection, Connection::Incoming(_)));
+                self.incoming += u32::from(matches!(connection, Counted::Incoming(_)));
             }
         }
     }
@@ -123,12 +142,12 @@ impl Behaviour {
             return;
         };
         match connection {
-            Connection::Handshake => self.handshakes -= 1,
-            Connection::Dial => self.dials -= 1,
-            Connection::Incoming(peer) | Connection::Outgoing(peer) => {
+            Counted::Handshake => self.handshakes -= 1,
+            Counted::Dial => self.dials -= 1,
+            Counted::Incoming(peer) | Counted::Outgoing(peer) => {
                 self.all -= 1;
                 self.peers.subtract(peer);
-                self.incoming -= u32::from(matches!(connection, Connection::Incoming(_)));
+                self.incoming -= u32::from(matches!(connection, Counted::Incoming(_)));
             }
         }
     }
@@ -152,8 +171,8 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        self.check(Connection::Handshake)?;
-        self.enter(id, Connection::Handshake);
+        self.check(Counted::Handshake)?;
+        self.enter(id, Counted::Handshake);
         Ok(())
     }
 
@@ -165,7 +184,7 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.leave(id);
-        self.check(Connection::Incoming(peer))?;
+        self.check(Counted::Incoming(peer))?;
         Ok(dummy::ConnectionHandler)
     }
 
@@ -176,8 +195,8 @@ impl NetworkBehaviour for Behaviour {
         _: &[Multiaddr],
         _: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
-        self.check(Connection::Dial)?;
-        self.enter(id, Connection::Dial);
+        self.check(Counted::Dial)?;
+        self.enter(id, Counted::Dial);
         Ok(Vec::new())
     }
 
@@ -190,7 +209,7 @@ impl NetworkBehaviour for Behaviour {
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.leave(id);
-        self.check(Connection::Outgoing(peer))?;
+        self.check(Counted::Outgoing(peer))?;
         Ok(dummy::ConnectionHandler)
     }
 
@@ -199,8 +218,8 @@ impl NetworkBehaviour for Behaviour {
             // Only now: another behaviour may have denied what this one allowed.
             FromSwarm::ConnectionEstablished(event) => {
                 let connection = match event.endpoint {
-                    ConnectedPoint::Listener { .. } => Connection::Incoming(event.peer_id),
-                    ConnectedPoint::Dialer { .. } => Connection::Outgoing(event.peer_id),
+                    ConnectedPoint::Listener { .. } => Counted::Incoming(event.peer_id),
+                    ConnectedPoint::Dialer { .. } => Counted::Outgoing(event.peer_id),
                 };
                 self.enter(event.connection_id, connection);
             }

@@ -1,4 +1,8 @@
-//! Asks our network's gateway to let others reach us: by UPnP, or else by PCP or NAT-PMP.
+//! Asks the local network's gateway to let others reach this peer: by UPnP, or else by PCP or NAT-PMP.
+//!
+//! UPnP is libp2p's (libp2p-upnp 0.7.0). It has neither PCP nor NAT-PMP, and gives up after one search for a gateway,
+//! by a packet that may get lost; neither is reported, as far as known. `pcp` asks by the other two, and
+//! [`Behaviour`] searches again. Without them the NAT suite's `mapping::by_pcp` fails. They may go when libp2p has a behaviour for these protocols.
 
 mod pcp;
 
@@ -26,33 +30,64 @@ use libp2p::{
 };
 
 use self::pcp::Pcp;
+use crate::address::has_circuit;
 use crate::reason::{Cause, Reason};
-use crate::{
-    address::has_circuit,
-    config::{MAPPING_WAIT, MAX_MAPPING_RETRY, MAX_PORT_MAPPINGS, MIN_MAPPING_RETRY},
-    connector::NetworkInput,
-};
 
-/// Has the ports mapped that we listen on.
-pub(crate) struct PortMapping {
-    listeners: Vec<(ListenerId, Multiaddr)>,
-    stage: Stage,
-    /// How long to wait before looking for a gateway again.
-    retry: Duration,
-    /// That nothing is mapped has been told.
-    told: bool,
+/// Ports of ours that the gateway is asked to map: two transports on a few interfaces.
+const MAX_PORT_MAPPINGS: usize = 8;
+/// The first pause after a failure; each next one is twice as long.
+const MIN_MAPPING_RETRY: Duration = Duration::from_secs(30);
+/// The longest pause.
+const MAX_MAPPING_RETRY: Duration = Duration::from_secs(1_800);
+/// A gateway that was found and maps nothing within this time is reported.
+const MAPPING_WAIT: Duration = Duration::from_secs(30);
+
+/// What the gateway does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The gateway lets others reach us.
+    Mapped {
+        /// At this address.
+        address: Multiaddr,
+    },
+    /// The gateway does not let others reach us, or does no more. Reported once, until something was mapped.
+    Failed {
+        /// Why.
+        cause: Cause,
+    },
 }
 
-enum Stage {
-    /// To be begun when first polled: it needs a runtime.
+/// Has the ports mapped that this peer listens on.
+///
+/// ```text
+///                first poll            no gateway answers
+///   Starting ----------------> Upnp -----------------------> Pcp
+///      ^                                                      |
+///      +------ nothing mapped within the retry's pause -------+
+/// ```
+///
+/// It reports each outside address to the swarm itself (confirmed, expired); the [`Event`]s are for people.
+/// At most [`MAX_PORT_MAPPINGS`] ports are mapped.
+pub(crate) struct Behaviour {
+    listeners: Vec<(ListenerId, Multiaddr)>,
+    asking: Asking,
+    /// How long to wait before looking for a gateway again.
+    retry: Duration,
+    /// The failure to map anything has been reported.
+    reported: bool,
+}
+
+/// How the gateway is asked.
+enum Asking {
+    /// Not yet: the first poll begins, as it needs a runtime.
     Starting,
-    /// libp2p looks for a gateway once, with a packet that may get lost.
+    /// By UPnP.
     Upnp {
         upnp: Box<Upnp>,
         /// When to say that nothing has come of it.
         patience: Option<Delay>,
     },
-    /// No gateway spoke UPnP. Unless PCP does better, it is to be tried again then.
+    /// By PCP or NAT-PMP, as no gateway spoke UPnP. If they map nothing either, UPnP is tried `again`.
     Pcp { pcp: Pcp, again: Delay },
 }
 
@@ -66,7 +101,7 @@ pub(super) struct Port {
 }
 
 impl Port {
-    /// A circuit's address is the relay's, not ours.
+    /// Returns the port of an address that the gateway can map. A circuit's address is the relay's, not ours.
     pub(super) fn of(address: &Multiaddr) -> Option<Self> {
         let mut parts = address.iter();
         let Some(Protocol::Ip4(ip)) = parts.next().filter(|_| !has_circuit(address)) else {
@@ -86,7 +121,7 @@ impl Port {
         })
     }
 
-    /// The address, as it is outside.
+    /// Returns the address as it is outside.
     pub(super) fn outside(&self, ip: Ipv4Addr, port: u16) -> Multiaddr {
         let port = if self.udp {
             Protocol::Udp(port)
@@ -98,13 +133,13 @@ impl Port {
     }
 }
 
-impl PortMapping {
+impl Behaviour {
     pub(crate) const fn new() -> Self {
         Self {
             listeners: Vec::new(),
-            stage: Stage::Starting,
+            asking: Asking::Starting,
             retry: MIN_MAPPING_RETRY,
-            told: false,
+            reported: false,
         }
     }
 
@@ -117,13 +152,13 @@ impl PortMapping {
                 addr,
             }));
         }
-        self.stage = Stage::Upnp {
+        self.asking = Asking::Upnp {
             upnp: Box::new(upnp),
             patience: Some(Delay::new(MAPPING_WAIT)),
         };
     }
 
-    fn use_pcp(&mut self) -> Option<NetworkInput> {
+    fn use_pcp(&mut self) -> Option<Event> {
         let gateway = pcp::default_gateway();
         let mut pcp = Pcp::new(gateway);
         for (_, address) in &self.listeners {
@@ -131,23 +166,23 @@ impl PortMapping {
         }
         let again = Delay::new(self.retry);
         self.retry = (self.retry * 2).min(MAX_MAPPING_RETRY);
-        self.stage = Stage::Pcp { pcp, again };
+        self.asking = Asking::Pcp { pcp, again };
         let text = "no gateway here maps our ports: none answers by UPnP, and there is no known one to ask by PCP or NAT-PMP";
-        gateway.is_none().then(|| NetworkInput::Failed {
+        gateway.is_none().then(|| Event::Failed {
             cause: unavailable(text),
         })
     }
 
-    fn on_upnp(&mut self, event: upnp::Event) -> Option<NetworkInput> {
-        let Stage::Upnp { patience, .. } = &mut self.stage else {
+    fn on_upnp(&mut self, event: upnp::Event) -> Option<Event> {
+        let Asking::Upnp { patience, .. } = &mut self.asking else {
             return None;
         };
         *patience = None;
         match event {
-            upnp::Event::NewExternalAddr { external_addr, .. } => Some(NetworkInput::Mapped {
+            upnp::Event::NewExternalAddr { external_addr, .. } => Some(Event::Mapped {
                 address: external_addr,
             }),
-            upnp::Event::ExpiredExternalAddr { external_addr, .. } => Some(NetworkInput::Failed {
+            upnp::Event::ExpiredExternalAddr { external_addr, .. } => Some(Event::Failed {
                 cause: unavailable(format!(
                     "the gateway does not let others reach us at {external_addr} any more"
                 )),
@@ -157,14 +192,14 @@ impl PortMapping {
         }
     }
 
-    /// That nothing is mapped is told once, until something was.
-    fn is_worth_telling(&mut self, step: &ToSwarm<NetworkInput, Infallible>) -> bool {
-        match step {
-            ToSwarm::GenerateEvent(NetworkInput::Failed { .. }) => {
-                !std::mem::replace(&mut self.told, true)
+    /// Says whether to pass something on: a failure is reported once, until something was mapped.
+    fn is_worth_reporting(&mut self, to_swarm: &ToSwarm<Event, Infallible>) -> bool {
+        match to_swarm {
+            ToSwarm::GenerateEvent(Event::Failed { .. }) => {
+                !std::mem::replace(&mut self.reported, true)
             }
-            ToSwarm::GenerateEvent(NetworkInput::Mapped { .. }) => {
-                self.told = false;
+            ToSwarm::GenerateEvent(Event::Mapped { .. }) => {
+                self.reported = false;
                 self.retry = MIN_MAPPING_RETRY;
                 true
             }
@@ -172,8 +207,8 @@ impl PortMapping {
         }
     }
 
-    fn poll_upnp(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        let Stage::Upnp { upnp, patience } = &mut self.stage else {
+    fn poll_upnp(&mut self, cx: &mut Context<'_>) -> Poll<Option<ToSwarm<Event, Infallible>>> {
+        let Asking::Upnp { upnp, patience } = &mut self.asking else {
             return Poll::Pending;
         };
         match upnp.poll(cx) {
@@ -194,30 +229,27 @@ impl PortMapping {
         };
         *patience = None;
         let text = "the gateway was asked by UPnP to map our ports, and has not so far; allow it there, or forward them by hand";
-        Poll::Ready(Some(ToSwarm::GenerateEvent(NetworkInput::Failed {
+        Poll::Ready(Some(ToSwarm::GenerateEvent(Event::Failed {
             cause: unavailable(text),
         })))
     }
 }
 
-/// What to pass on to the swarm; there may be nothing.
-pub(super) type Step = Option<ToSwarm<NetworkInput, Infallible>>;
-
-/// Ports are not mapped, for this reason.
+/// Makes the cause of a failure to map ports.
 pub(super) fn unavailable(text: impl Into<String>) -> Cause {
     Cause::new(Reason::PortMappingUnavailable, text)
 }
 
-pub(super) fn not_public() -> NetworkInput {
+pub(super) fn not_public() -> Event {
     let text = "the gateway's own outside address is not public: it is behind another NAT, so mapping ports there is of no use";
-    NetworkInput::Failed {
+    Event::Failed {
         cause: unavailable(text),
     }
 }
 
-impl NetworkBehaviour for PortMapping {
+impl NetworkBehaviour for Behaviour {
     type ConnectionHandler = dummy::ConnectionHandler;
-    type ToSwarm = NetworkInput;
+    type ToSwarm = Event;
 
     fn handle_established_inbound_connection(
         &mut self,
@@ -247,19 +279,19 @@ impl NetworkBehaviour for PortMapping {
                     return;
                 }
                 self.listeners.push((listener_id, addr.clone()));
-                match &mut self.stage {
-                    Stage::Starting => {}
-                    Stage::Upnp { upnp, .. } => upnp.on_swarm_event(event),
-                    Stage::Pcp { pcp, .. } => pcp.add(addr),
+                match &mut self.asking {
+                    Asking::Starting => {}
+                    Asking::Upnp { upnp, .. } => upnp.on_swarm_event(event),
+                    Asking::Pcp { pcp, .. } => pcp.add(addr),
                 }
             }
             FromSwarm::ExpiredListenAddr(ExpiredListenAddr { listener_id, addr }) => {
                 self.listeners
                     .retain(|(id, known)| (*id, known) != (listener_id, addr));
-                match &mut self.stage {
-                    Stage::Starting => {}
-                    Stage::Upnp { upnp, .. } => upnp.on_swarm_event(event),
-                    Stage::Pcp { pcp, .. } => pcp.remove(addr),
+                match &mut self.asking {
+                    Asking::Starting => {}
+                    Asking::Upnp { upnp, .. } => upnp.on_swarm_event(event),
+                    Asking::Pcp { pcp, .. } => pcp.remove(addr),
                 }
             }
             _ => {}
@@ -270,25 +302,25 @@ impl NetworkBehaviour for PortMapping {
         match event {}
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<NetworkInput, Infallible>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Event, Infallible>> {
         loop {
-            let step = match &mut self.stage {
-                Stage::Starting => {
+            let to_swarm = match &mut self.asking {
+                Asking::Starting => {
                     self.start();
                     continue;
                 }
-                Stage::Upnp { .. } => self.poll_upnp(cx),
-                Stage::Pcp { pcp, again } => {
+                Asking::Upnp { .. } => self.poll_upnp(cx),
+                Asking::Pcp { pcp, again } => {
                     if !pcp.has_mapped() && Pin::new(again).poll(cx).is_ready() {
                         self.start();
                         continue;
                     }
-                    pcp.poll(cx)
+                    pcp.poll(cx).map(Some)
                 }
             };
-            match step {
-                Poll::Ready(Some(step)) if self.is_worth_telling(&step) => {
-                    return Poll::Ready(step);
+            match to_swarm {
+                Poll::Ready(Some(to_swarm)) if self.is_worth_reporting(&to_swarm) => {
+                    return Poll::Ready(to_swarm);
                 }
                 Poll::Ready(_) => {}
                 Poll::Pending => return Poll::Pending,

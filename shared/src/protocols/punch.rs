@@ -1,12 +1,32 @@
-//! From a circuit to a direct connection: by dialling where the peer says it listens, and by
-//! dialling at the same moment as the peer does (libp2p's DCUtR).
+//! From a circuit to a direct connection: dials where the peer says it listens, and dials at the same moment as the
+//! peer does (DCUtR).
 //!
-//! The peer that was dialled through the relay tells its candidates, is told the other's, says when
-//! to start, and both dial. QUIC goes first, and TCP only where QUIC is not common to both or fails:
-//! dialled side by side, the slower but better one would be given up.
+//! Specification: <https://github.com/libp2p/specs/blob/master/relay/DCUtR.md>
 //!
-//! libp2p's own behaviour offers the candidates that it had when the circuit came, guesses them
-//! wrong behind a NAT that changes ports, and lets TCP win over QUIC.
+//! ```text
+//!   responder (dialled through the relay)      initiator (was dialled through the relay)
+//!        |  <------ CONNECT: its candidates ------  |
+//!        |  ------- CONNECT: its candidates ----->  |   measures the round trip
+//!        |  <------ SYNC -------------------------  |   waits for half of it
+//!      dials                                      dials
+//! ```
+//!
+//! QUIC goes first, and TCP only where QUIC is not common to both or fails: dialled side by side, the slower but
+//! better one would be given up. `candidates` chooses addresses, and `handler` runs the exchange on one circuit.
+//!
+//! # Instead of libp2p's behaviour
+//!
+//! libp2p-dcutr (of libp2p 0.57.1):
+//!
+//! - offers the candidates that it had when the circuit came, though a relay may report an observed address a moment
+//!   later;
+//! - takes candidates from identify, which puts a listening port in the place of an observed one that differs, as
+//!   behind every NAT that translates ports (for QUIC: rust-libp2p #4896, open; related: #6277, open);
+//! - dials TCP beside QUIC, so that TCP often wins, and waits 5 s for each of three attempts.
+//!
+//! The first and the last are not reported, as far as known. The tests of that are the NAT suite's `matrix::`
+//! cells with translated ports. It may go when libp2p-dcutr takes observed addresses as they are, asks for them when it
+//! needs them, and lets its user order transports.
 
 mod candidates;
 mod handler;
@@ -43,7 +63,7 @@ use self::{
     handler::{Handler, Outcome, Role},
 };
 
-/// Tries on one circuit; the session makes another one when they were in vain.
+/// Tries on one circuit; the connector makes another one when they were in vain.
 const ATTEMPTS: u8 = 3;
 /// How long a try has before the next one begins beside it.
 const ATTEMPT_TIME: Duration = Duration::from_secs(2);
@@ -55,7 +75,7 @@ const POLITE_WAIT: Duration = Duration::from_secs(3);
 /// The result of all tries on one circuit that was dialled by the other peer.
 #[derive(Debug)]
 pub(crate) struct Event {
-    /// To whom there was no hole.
+    /// The peer that stays behind its relay.
     pub(crate) peer: PeerId,
     /// Why, for a person.
     pub(crate) reason: Failed,
@@ -70,15 +90,25 @@ pub(crate) enum Failed {
     Refused(String),
 }
 
-/// Punches holes.
+/// Makes direct connections beside circuits.
+///
+/// Its owner passes on what identify says ([`Behaviour::observed`] for its relays, [`Behaviour::listens`] for peers
+/// at the other end of a circuit); everything else it takes from the swarm. A direct connection shows as any other;
+/// an [`Event`] reports that all [`ATTEMPTS`] on one circuit have failed. The side that was dialled begins:
+///
+/// ```text
+///   circuit --> attempt 1 --ATTEMPT_TIME--> attempt 2 --> attempt 3 --> Event: failed
+///                   |                           |             |
+///                   +------- a direct connection over QUIC, or any after the last: done
+/// ```
 pub(crate) struct Behaviour {
     me: PeerId,
     candidates: Arc<Candidates>,
     circuits: HashMap<ConnectionId, Circuit>,
     /// Connections without a relay, and whether over QUIC.
     direct: HashMap<ConnectionId, (PeerId, bool)>,
-    /// Those that we dialled from the port that we listen on.
-    telling: HashSet<ConnectionId>,
+    /// Connections that we dialled from the port that we listen on: only those show where it is seen.
+    from_our_port: HashSet<ConnectionId>,
     /// Running dials over TCP that punch. The system itself repeats what was lost, and no second one
     /// could use the same port meanwhile.
     tcp_dials: HashMap<ConnectionId, PeerId>,
@@ -107,23 +137,23 @@ impl Behaviour {
             candidates: Arc::default(),
             circuits: HashMap::new(),
             direct: HashMap::new(),
-            telling: HashSet::new(),
+            from_our_port: HashSet::new(),
             tcp_dials: HashMap::new(),
             events: VecDeque::new(),
         }
     }
 
-    /// One of our relays told where it sees us.
+    /// Takes in where one of our relays sees us.
     pub(crate) fn observed(&mut self, relay: PeerId, conn: ConnectionId, address: &Multiaddr) {
         // Only the port that we listen on is of use.
-        if self.telling.contains(&conn)
+        if self.from_our_port.contains(&conn)
             && let Some(kind) = of_kind(address)
         {
             self.candidates.observed(relay, kind, address.clone());
         }
     }
 
-    /// A peer at the other end of a circuit told where it listens.
+    /// Takes in where a peer at the other end of a circuit listens, by its own word, and dials it there.
     pub(crate) fn listens(&mut self, conn: ConnectionId, claimed: &[Multiaddr]) {
         let Some(circuit) = self.circuits.get_mut(&conn) else {
             return;
@@ -204,7 +234,7 @@ impl Behaviour {
         }
     }
 
-    /// An attempt is due, or the last one has failed.
+    /// Begins an attempt that is due, or reports that the last one has failed.
     fn attempt(&mut self, conn: ConnectionId) {
         let Some(circuit) = self.circuits.get(&conn) else {
             return;
@@ -253,7 +283,7 @@ impl Behaviour {
         Handler::new(role, self.candidates.clone())
     }
 
-    /// What is due by now. Returns whether anything was.
+    /// Does what is due by now. Returns whether anything was.
     fn run_timers(&mut self, cx: &mut Context<'_>) -> bool {
         let mut attempts = Vec::new();
         let mut dials = Vec::new();
@@ -313,7 +343,7 @@ impl NetworkBehaviour for Behaviour {
             return Ok(Either::Left(self.new_circuit(conn, peer, Role::Responder)));
         }
         if port == PortUse::Reuse {
-            self.telling.insert(conn);
+            self.from_our_port.insert(conn);
         }
         Ok(Either::Right(dummy::ConnectionHandler))
     }
@@ -339,7 +369,7 @@ impl NetworkBehaviour for Behaviour {
             FromSwarm::ConnectionClosed(closed) => {
                 self.circuits.remove(&closed.connection_id);
                 self.direct.remove(&closed.connection_id);
-                self.telling.remove(&closed.connection_id);
+                self.from_our_port.remove(&closed.connection_id);
             }
             FromSwarm::NewListenAddr(new) => self.candidates.listening(new.addr),
             FromSwarm::ExpiredListenAddr(old) => self.candidates.no_longer(old.addr),

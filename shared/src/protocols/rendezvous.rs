@@ -1,6 +1,8 @@
 //! libp2p's rendezvous protocol: peers register at a rendezvous point, and discover who else has.
 //!
-//! Both sides are our own; ARCHITECTURE.md says why, docs/protocol.md what they do.
+//! Specification: <https://github.com/libp2p/specs/blob/master/rendezvous/README.md>; docs/protocol.md has our bounds.
+//! Both sides are our own: `client` and `server` say why. `packet` is what they send each other, and `registry` what
+//! the server remembers.
 
 pub(crate) mod client;
 mod packet;

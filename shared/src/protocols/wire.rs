@@ -1,4 +1,5 @@
-//! Protobuf messages behind a length prefix, on streams that carry one message each way.
+//! Protobuf messages behind a length prefix, on streams that carry one message each way: what greet, rendezvous,
+//! punch and the one-shot form of msg have in common.
 
 use std::io;
 

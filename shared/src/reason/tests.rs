@@ -56,7 +56,7 @@ fn codes_are_in_kebab_case() {
 fn the_innermost_cause_is_what_a_person_reads() {
     let inner = io::Error::new(io::ErrorKind::ConnectionRefused, "refused\n by the host");
     let outer = io::Error::other(io::Error::other(inner));
-    let cause = Cause::of_transport(&TransportError::Other(outer));
+    let cause = Cause::of_transport(&TransportError::Other(outer), |_| None);
     assert_eq!(
         cause,
         Cause::new(Reason::ConnectionRefused, "refused by the host")
@@ -66,10 +66,8 @@ fn the_innermost_cause_is_what_a_person_reads() {
 #[test]
 fn what_the_system_says_of_a_dial_has_a_code() {
     let code = |kind: io::ErrorKind| {
-        Cause::of_transport(&TransportError::Other(io::Error::other(io::Error::from(
-            kind,
-        ))))
-        .code
+        let error = io::Error::other(io::Error::from(kind));
+        Cause::of_transport(&TransportError::Other(error), |_| None).code
     };
     assert_eq!(code(io::ErrorKind::TimedOut), Reason::NoAnswer);
     assert_eq!(code(io::ErrorKind::NetworkUnreachable), Reason::Unreachable);
@@ -77,4 +75,84 @@ fn what_the_system_says_of_a_dial_has_a_code() {
         code(io::ErrorKind::PermissionDenied),
         Reason::TransportFailed
     );
+}
+
+#[test]
+fn what_the_platform_knows_comes_first() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("no such name")]
+    struct NoSuchName(#[source] io::Error);
+    let inner = NoSuchName(io::ErrorKind::TimedOut.into());
+    let error = TransportError::Other(io::Error::other(inner));
+    let known: KnownErrors = |e| e.is::<NoSuchName>().then_some(Reason::NameNotFound);
+    assert_eq!(
+        Cause::of_transport(&error, known).code,
+        Reason::NameNotFound
+    );
+    assert_eq!(Cause::of_transport(&error, |_| None).code, Reason::NoAnswer);
+}
+
+#[test]
+fn every_dial_that_fails_has_a_fitting_code() {
+    let peer = libp2p::PeerId::random();
+    let code = |error: &DialError| Cause::of_dial(error, |_| None).code;
+    let address: libp2p::Multiaddr = "/ip4/192.0.2.1/tcp/1".parse().unwrap();
+    let unsupported = TransportError::MultiaddrNotSupported(address.clone());
+    let refused = TransportError::Other(io::ErrorKind::ConnectionRefused.into());
+    let both = vec![(address.clone(), refused), (address.clone(), unsupported)];
+    let cases = [
+        (DialError::Transport(both), Reason::ConnectionRefused),
+        (DialError::Transport(Vec::new()), Reason::TransportFailed),
+        (
+            DialError::WrongPeerId {
+                obtained: peer,
+                address: address.clone(),
+            },
+            Reason::WrongPeer,
+        ),
+        (DialError::LocalPeerId { address }, Reason::InvalidAddress),
+        (DialError::NoAddresses, Reason::NoAddress),
+        (DialError::Aborted, Reason::Aborted),
+    ];
+    for (error, expected) in cases {
+        assert_eq!(code(&error), expected, "{error}");
+    }
+}
+
+#[test]
+fn a_connection_that_timed_out_gave_no_answer() {
+    let code = |error: Option<ConnectionError>| Cause::of_close(error.as_ref()).code;
+    assert_eq!(code(None), Reason::ConnectionClosed);
+    let timeout = ConnectionError::IO(io::ErrorKind::TimedOut.into());
+    assert_eq!(code(Some(timeout)), Reason::NoAnswer);
+    let reset = ConnectionError::IO(io::ErrorKind::ConnectionReset.into());
+    assert_eq!(code(Some(reset)), Reason::ConnectionClosed);
+    let idle = ConnectionError::KeepAliveTimeout;
+    assert_eq!(code(Some(idle)), Reason::ConnectionClosed);
+}
+
+#[test]
+fn what_a_relay_refuses_has_a_code() {
+    use relay::client::transport::Error;
+    let reserve = |error| {
+        let error = io::Error::other(Error::Reservation(error));
+        Cause::of_reservation(&error).code
+    };
+    assert_eq!(reserve(ReserveError::Refused), Reason::ReservationRefused);
+    assert_eq!(reserve(ReserveError::Unsupported), Reason::NotARelay);
+    let timeout = ReserveError::Io(io::ErrorKind::TimedOut.into());
+    assert_eq!(reserve(timeout), Reason::NoAnswer);
+    let unknown = io::Error::other("anything else");
+    let code = Cause::of_reservation(&unknown).code;
+    assert_eq!(code, Reason::ReservationRefused);
+
+    let connect = |error| {
+        let error = TransportError::Other(io::Error::other(Error::Connect(error)));
+        Cause::of_transport(&error, |_| None)
+    };
+    let none = connect(ConnectError::NoReservation);
+    assert_eq!(none.code, Reason::CircuitRefused);
+    assert_eq!(none.text, "Relay has no reservation for destination.");
+    let broken = ConnectError::Io(io::ErrorKind::UnexpectedEof.into());
+    assert_eq!(connect(broken).code, Reason::ConnectionClosed);
 }

@@ -12,10 +12,11 @@ use futures::{StreamExt, future::poll_fn, task::Poll};
 use libp2p::{
     Multiaddr, Swarm, SwarmBuilder, identify,
     multiaddr::Protocol,
-    noise, relay, rendezvous,
+    noise, relay,
     swarm::{NetworkBehaviour, SwarmEvent},
     tcp, yamux,
 };
+use libp2p_rendezvous as rendezvous;
 use punchline::address::peer_of;
 use tokio::{runtime::Builder, sync::oneshot, time};
 

@@ -8,7 +8,7 @@ use prost::Message;
 use web_time::Instant;
 
 use crate::delivery::{
-    Inbox, Outbox, Verdict,
+    Acceptance, Inbox, Outbox,
     frames::{Ack, Data, Frame, Hello, Kind, Resume},
 };
 
@@ -17,7 +17,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 /// Frames that a writer collects.
 const WRITER_FRAMES: usize = 8;
 
-/// The process that sends, as its hub and its outbound streams see it.
+/// The process that sends, as its messenger and its outbound streams see it.
 #[derive(Debug)]
 pub(super) struct Sender {
     pub(super) session: u64,
@@ -99,7 +99,7 @@ impl Sender {
         }
     }
 
-    /// Time passes, and the hub looks for messages that are too old.
+    /// Time passes, and the messenger looks for messages that are too old.
     pub(super) fn pass(&mut self, time: Duration) {
         // It has looked before, too, as it does every second.
         let mut expired = self.outbox.expire(self.now, TIMEOUT);
@@ -248,8 +248,8 @@ impl Line {
                     assert_eq!(self.session, Some(data.session));
                     assert_eq!(data.body, data.seq.to_string());
                     ack_due = true;
-                    let verdict = receiver.inbox.accept(data.session, data.seq);
-                    if verdict.expect("an honest message") == Verdict::New {
+                    let accepted = receiver.inbox.accept(data.session, data.seq);
+                    if accepted.expect("an honest message") == Acceptance::New {
                         receiver.shown.push((data.session, data.seq));
                     }
                 }

@@ -10,11 +10,10 @@ use std::{
 
 use super::harness::{TestNode, messages, patiently};
 use crate::{
-    config::{
-        EVENT_QUEUE_BYTES, EVENT_QUEUE_LEN, HELLO_TIMEOUT, MAX_BODY_BYTES, MAX_OUTBOX_BYTES,
-        MAX_OUTBOX_MESSAGES, PROBE_INTERVAL,
-    },
+    config::{MAX_BODY_BYTES, MAX_OUTBOX_BYTES, MAX_OUTBOX_MESSAGES, PROBE_INTERVAL},
     event::Event,
+    protocols::msg::HELLO_TIMEOUT,
+    queue::{EVENT_QUEUE_BYTES, EVENT_QUEUE_LEN},
 };
 
 /// Memory outside the two queues: a batch, the stream's window and buffers.

@@ -11,25 +11,27 @@ use libp2p::{
     swarm::{Config, NetworkBehaviour},
     yamux,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::AbortHandle};
 
 use crate::{
     config::NodeConfig,
     event::{DeliveryState, Event},
     node::behaviour::Behaviour,
-    node::gate::Gated,
+    node::poll_on_wake::PollOnWake,
     node::{Events, Node, Request, assemble, prepare},
 };
 
 /// A test that waits longer than this is stuck.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A node in memory, and what it told.
+/// A node in memory, and its events.
 pub(crate) struct TestNode {
     pub(crate) node: Node,
     pub(crate) peer_id: PeerId,
     pub(crate) address: Multiaddr,
     pub(crate) events: Events,
+    /// Runs the event loop.
+    pub(crate) task: AbortHandle,
 }
 
 impl TestNode {
@@ -52,13 +54,14 @@ impl TestNode {
         super::log::record();
         config.listen.push("/memory/0".parse().unwrap());
         let key = Keypair::generate_ed25519();
-        let (hub, events) = prepare(&config).unwrap();
+        let (messenger, events) = prepare(&config).unwrap();
         let swarm = memory_swarm(&key, |relay| {
-            Gated(Behaviour::new(&config, &key, relay, hub.clone()))
+            PollOnWake(Behaviour::new(&config, &key, relay, messenger.clone()))
         });
-        let (node, events, event_loop) = assemble(config, key, swarm, hub, events).unwrap();
-        tokio::spawn(event_loop.run());
+        let (node, events, event_loop) = assemble(&config, swarm, messenger, events).unwrap();
+        let task = tokio::spawn(event_loop.run()).abort_handle();
         let mut this = Self {
+            task,
             peer_id: node.peer_id(),
             node,
             address: Multiaddr::empty(),
@@ -98,12 +101,12 @@ impl TestNode {
 }
 
 /// Something to do with a node's swarm.
-pub(crate) struct Meddling(Box<Action>);
+pub(crate) struct Meddling(pub(crate) Box<Action>);
 
-type Action = dyn FnOnce(&mut Swarm<Gated<Behaviour>>) + Send;
+pub(crate) type Action = dyn FnOnce(&mut Swarm<PollOnWake<Behaviour>>) + Send;
 
 impl Meddling {
-    pub(crate) fn with(self, swarm: &mut Swarm<Gated<Behaviour>>) {
+    pub(crate) fn with(self, swarm: &mut Swarm<PollOnWake<Behaviour>>) {
         (self.0)(swarm);
     }
 }
@@ -117,7 +120,7 @@ impl fmt::Debug for Meddling {
 /// Does something with a node's swarm.
 pub(crate) async fn meddle<T: Send + 'static>(
     node: &Node,
-    action: impl FnOnce(&mut Swarm<Gated<Behaviour>>) -> T + Send + 'static,
+    action: impl FnOnce(&mut Swarm<PollOnWake<Behaviour>>) -> T + Send + 'static,
 ) -> T {
     let (reply, answer) = oneshot::channel();
     let meddling = Meddling(Box::new(move |swarm| {

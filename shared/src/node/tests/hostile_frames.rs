@@ -12,7 +12,7 @@ use super::{
     plain::{SESSION, ack, data, data_of, hello, resume},
     scene::Scene,
 };
-use crate::{config::MAX_FRAME_BYTES, protocols::msg::MSG_PROTOCOL};
+use crate::{delivery::frames::MAX_FRAME_BYTES, protocols::msg::MSG_PROTOCOL};
 
 #[tokio::test]
 async fn a_bad_frame_costs_its_stream_and_nothing_else() {
@@ -54,7 +54,7 @@ async fn a_stream_that_begins_with_anything_but_a_hello_is_reset() {
     }
 }
 
-/// Takes [`crate::config::HELLO_TIMEOUT`].
+/// Takes [`crate::protocols::msg::HELLO_TIMEOUT`].
 #[tokio::test]
 async fn a_stream_that_stays_silent_is_reset() {
     let mut scene = Scene::new().await;

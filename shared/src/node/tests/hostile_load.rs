@@ -1,9 +1,18 @@
 //! More of everything than an honest peer needs.
 
-use super::scene::{Hostile, Scene};
+use super::{
+    plain::{data_of, hello_of},
+    scene::{Hostile, Scene},
+};
 use crate::{
-    protocols::greet::GREET_PROTOCOL,
-    protocols::msg::{MSG_PROTOCOL, ONESHOT_PROTOCOL},
+    delivery::{
+        MAX_REMEMBERED_SESSIONS,
+        frames::{Ack, Kind, Resume},
+    },
+    protocols::{
+        greet::{GREET_PROTOCOL, MAX_GREETING_STREAMS},
+        msg::{MSG_PROTOCOL, ONESHOT_PROTOCOL},
+    },
 };
 
 const STREAMS: usize = 10_000;
@@ -15,34 +24,74 @@ async fn ten_thousand_streams_change_nothing_for_others() {
     let mut scene = Scene::new().await;
     let mut hostile = scene.hostile().await;
     let protocols = [MSG_PROTOCOL, ONESHOT_PROTOCOL, MSG_PROTOCOL, GREET_PROTOCOL];
-    let mut opened = 0;
     for batch in 0..STREAMS / BATCH {
+        let protocol = &protocols[batch % protocols.len()];
         let mut streams = Vec::new();
         for _ in 0..BATCH {
-            let protocol = protocols[batch % protocols.len()].clone();
-            // More greetings than are answered at a time are not even negotiated.
-            if let Ok(stream) = hostile.peer.try_open(scene.node.peer_id, protocol).await {
-                streams.push(stream);
-            }
-            opened += 1;
+            let stream = hostile
+                .peer
+                .try_open(scene.node.peer_id, protocol.clone())
+                .await;
+            streams.extend(stream.ok());
         }
+        // More greetings than are answered at a time are not even negotiated.
+        let least = if *protocol == GREET_PROTOCOL {
+            MAX_GREETING_STREAMS
+        } else {
+            BATCH
+        };
+        assert!(streams.len() >= least, "{protocol}: {}", streams.len());
         scene.honest_is_unaffected().await;
     }
-    assert_eq!(opened, STREAMS);
     scene.only_a_stream_was_lost(&mut hostile).await;
 }
 
 #[tokio::test]
 async fn many_sessions_are_only_remembered_for_a_while() {
+    const FIRST: u64 = 1_000;
     let mut scene = Scene::new().await;
     let mut hostile = scene.hostile().await;
+    let (node, from) = (scene.node.peer_id, hostile.peer.peer_id);
+    say_in(&hostile, node, FIRST).await;
+    scene.node.until_from(from).await;
+    assert_eq!(resumed_at(&hostile, node, FIRST).await, 2, "remembered");
     for _ in 0..100 {
-        let Hostile { peer, .. } = &hostile;
-        let (mut stream, _) = peer.open_msg(scene.node.peer_id).await;
+        let (mut stream, _) = hostile.peer.open_msg(node).await;
         for session in 0..100 {
-            stream.write(&super::plain::hello_of(session, 1)).await;
+            stream.write(&hello_of(session, 1)).await;
             assert!(stream.read().await.is_some());
         }
     }
+    let conversation = scene
+        .node
+        .node
+        .messenger
+        .conversation(&from)
+        .expect("it is connected");
+    let remembered = conversation.lock().inbox.remembered();
+    assert_eq!(remembered, MAX_REMEMBERED_SESSIONS);
+    assert_eq!(resumed_at(&hostile, node, FIRST).await, 1, "forgotten");
     scene.only_a_stream_was_lost(&mut hostile).await;
+}
+
+/// Sends the first message of a session, and waits for its ack.
+async fn say_in(hostile: &Hostile, to: libp2p::PeerId, session: u64) {
+    let mut stream = hostile.peer.open(to, MSG_PROTOCOL).await;
+    stream.write(&hello_of(session, 1)).await;
+    assert_eq!(
+        stream.read().await,
+        Some(Kind::Resume(Resume { next: 1, nonce: 1 }))
+    );
+    stream.write(&data_of(session, 1, "hi")).await;
+    assert_eq!(stream.read().await, Some(Kind::Ack(Ack { next: 2 })));
+}
+
+/// Where the node wants a session to go on.
+async fn resumed_at(hostile: &Hostile, node: libp2p::PeerId, session: u64) -> u64 {
+    let mut stream = hostile.peer.open(node, MSG_PROTOCOL).await;
+    stream.write(&hello_of(session, 1)).await;
+    match stream.read().await {
+        Some(Kind::Resume(resume)) => resume.next,
+        other => panic!("{other:?} instead of a resume"),
+    }
 }

@@ -9,9 +9,11 @@ use super::{
     scene::{Scene, body_of},
 };
 use crate::{
-    config::{MAX_ONESHOT_BYTES, MAX_ONESHOT_STREAMS},
     event::{DeliveryState, Event},
-    protocols::msg::ONESHOT_PROTOCOL,
+    protocols::msg::{
+        ONESHOT_PROTOCOL,
+        oneshot::{MAX_ONESHOT_BYTES, MAX_ONESHOT_STREAMS},
+    },
 };
 
 #[tokio::test]

@@ -65,7 +65,7 @@ async fn lose_paths(connections: usize) {
     assert!(closed >= COUNT / EVERY);
 }
 
-/// What one side's application was told.
+/// What one side's application has seen.
 #[derive(Debug, Default)]
 struct Seen {
     messages: u64,

@@ -1,4 +1,4 @@
-//! A peer built on plain libp2p: it speaks what a test tells it to, well or badly.
+//! A peer built on plain libp2p: it says what a test wants it to say, well or badly.
 
 use std::{
     pin::Pin,
@@ -19,8 +19,8 @@ use tokio::sync::mpsc;
 
 use super::harness::{memory_swarm, patiently};
 use crate::{
-    delivery::frames::{Ack, Data, Hello, Kind, Reader, Resume},
-    protocols::msg::MSG_PROTOCOL,
+    delivery::frames::{Ack, Data, Hello, Kind, Resume},
+    protocols::msg::{MSG_PROTOCOL, framing::FrameReader},
 };
 
 /// A plain peer.
@@ -130,14 +130,14 @@ impl Drop for Plain {
 /// A stream, seen as frames.
 pub(crate) struct Frames {
     stream: Stream,
-    reader: Reader,
+    reader: FrameReader,
 }
 
 impl Frames {
     pub(crate) fn new(stream: Stream) -> Self {
         Self {
             stream,
-            reader: Reader::default(),
+            reader: FrameReader::default(),
         }
     }
 

@@ -4,9 +4,10 @@ use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Swarm, identify,
     identity::Keypair,
-    relay, rendezvous,
+    relay,
     swarm::{NetworkBehaviour, SwarmEvent},
 };
+use libp2p_rendezvous as rendezvous;
 
 use super::harness::{TestNode, memory_swarm, patiently};
 use crate::{
@@ -42,7 +43,7 @@ struct Behaviour {
     identify: identify::Behaviour,
 }
 
-/// A relay that counts how often it is told who its one client is, until that leaves.
+/// A relay that counts how often its one client identifies itself, until that leaves.
 async fn relay() -> (Multiaddr, tokio::task::JoinHandle<usize>) {
     let key = Keypair::generate_ed25519();
     let me = PeerId::from(key.public());

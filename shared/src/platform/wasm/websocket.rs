@@ -1,8 +1,14 @@
-//! What libp2p's WebSocket does not notice by itself.
+//! Notices sockets that failed or were closed, which libp2p's WebSocket does not.
 //!
-//! Nothing wakes whoever waits for a socket that could not be opened, or that the other side closed:
-//! both would show with the next write, or never. And a flush waits for a timer, ten times a second
-//! at best and once a minute in a hidden tab, although a browser sends what it has by itself.
+//! # Around libp2p's socket
+//!
+//! libp2p-websocket-websys 0.6.0 wakes nobody who waits for a socket that could not be opened, or that the other side
+//! closed: both would show with the next write, or never. And its flush waits for a timer, ten times a second at best
+//! and once a minute in a hidden tab, although a browser sends what it has by itself. Not reported, as far as known.
+//!
+//! Without it `a_relay_that_is_not_there_is_told_and_waited_for` of the package `web` fails, and tests/browser's
+//! faults take their time. It may go when the library wakes readers and writers on `close` and `error`, and flushes
+//! without a timer.
 
 use std::{
     io,

@@ -1,7 +1,8 @@
 //! Notices when more is announced on our network than libp2p's mDNS should be left to take in.
 //!
-//! It reads on whatever comes, and queues an entry for each answer and each address in a packet:
-//! thousands for a packet of 4 KB. So we listen, too, and only count.
+//! libp2p's mDNS reads on whatever comes, and queues an entry for each answer and each address in a packet:
+//! thousands for a packet of 4 KB. So a second socket listens to the same packets, and only counts.
+//! [`super`] says which version that is, and when this may go.
 
 use std::{
     io,
@@ -14,8 +15,11 @@ use libp2p::{Multiaddr, mdns::IPV4_MDNS_MULTICAST_ADDRESS as GROUP, multiaddr::P
 use socket2::{Domain, Socket, Type};
 use tokio::{io::ReadBuf, net::UdpSocket};
 
-use crate::config::{MDNS_BURST, MDNS_RATE};
-
+/// Announcements that may come at once before libp2p's mDNS is thrown away: it queues each of them. (A hundred
+/// peers that start together make some 60,000.)
+const MDNS_BURST: u32 = 65_536;
+/// How many more may come in each second.
+const MDNS_RATE: u32 = 4_096;
 const PORT: u16 = 5353;
 /// What libp2p reads of a packet.
 const MAX_PACKET: usize = 4_096;
@@ -57,7 +61,7 @@ impl Watch {
         }
     }
 
-    /// Ready when it is too much.
+    /// Is ready once too much has come.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut packet = [0; MAX_PACKET];
         for _ in 0..MAX_AT_ONCE {
@@ -77,7 +81,7 @@ impl Watch {
     }
 }
 
-/// What libp2p makes of a packet, at most: each answer comes with all addresses.
+/// Counts the entries that libp2p makes of a packet, at most: each answer comes with all addresses.
 fn entries(packet: &[u8]) -> u32 {
     let Some((&[_, _, _, _, _, _, a0, a1, _, _, b0, b1], rest)) = packet.split_first_chunk() else {
         return 0;

@@ -2,11 +2,12 @@
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
-use crate::{
-    address,
-    config::{DEFAULT_NAMESPACE, MAX_NEIGHBOUR_ADDRESSES, MAX_NEIGHBOURS},
-    table::Table,
-};
+use crate::{address, config::DEFAULT_NAMESPACE, table::Table};
+
+/// Peers that announce themselves and are listened to. Each may be dialled again and again.
+pub(super) const MAX_NEIGHBOURS: usize = 128;
+/// Addresses of one of them: a few interfaces, two transports.
+pub(super) const MAX_NEIGHBOUR_ADDRESSES: usize = 8;
 
 /// Whose announcements concern us.
 ///
@@ -20,13 +21,13 @@ impl Room {
         Self((namespace != DEFAULT_NAMESPACE).then(|| fnv1a(namespace.as_bytes())))
     }
 
-    /// An address of ours, as it is announced; if at all.
+    /// Returns an address of ours as it is announced, if it is to be.
     pub(super) fn announced(self, address: &Multiaddr) -> Option<Multiaddr> {
         let mark = self.0.map(Protocol::Memory);
         is_near(address).then(|| address.iter().chain(mark).collect())
     }
 
-    /// What was announced, as it can be dialled, if it is of our room.
+    /// Returns an announced address as it can be dialled, if it is of our room.
     fn dialled(self, announced: &Multiaddr) -> Option<Multiaddr> {
         let mut address = address::without_peer(announced.clone());
         if let Some(mark) = self.0
@@ -38,7 +39,7 @@ impl Room {
     }
 }
 
-/// FNV-1a with 64 bits. Anyone who knows a namespace may join, so nothing has to be kept secret.
+/// Hashes with 64 bits of FNV-1a. Anyone who knows a namespace may join, so nothing has to be kept secret.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -136,7 +137,7 @@ impl Neighbours {
         all
     }
 
-    /// Everywhere that a peer says it is.
+    /// Returns everywhere that a peer says it is.
     pub(super) fn addresses_of(&self, peer: PeerId) -> Vec<Multiaddr> {
         self.all.get(&peer).cloned().unwrap_or_default()
     }

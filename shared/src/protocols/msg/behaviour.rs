@@ -1,4 +1,4 @@
-//! Which connection carries the messages to a peer.
+//! Chooses the connection that carries the messages to a peer.
 
 use std::{
     cmp::Reverse,
@@ -20,7 +20,7 @@ use web_time::Instant;
 
 use super::{
     handler::{Handler, ToBehaviour},
-    hub::Hub,
+    messenger::Messenger,
 };
 use crate::{
     path::Transport,
@@ -29,17 +29,18 @@ use crate::{
     table::Table,
 };
 
-/// What the event loop is told.
+/// What happens to paths. Messages go straight into the event queue.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// Messages to this peer take another path from now on, or have none (`None`).
+    /// Messages to this peer take another path from now on, or have none (`None`), for this cause. With a path the
+    /// cause is not for people: it may be that the path is simply better.
     Path {
         peer: PeerId,
         path: Option<ActivePath>,
         cause: Cause,
     },
     /// A connection has carried no message for a while, and none is under way on it.
-    Idle { peer: PeerId, conn: ConnId },
+    Drained { peer: PeerId, conn: ConnId },
     /// A remote does not answer on a connection: for a moment, or (`dead`) for too long.
     Silent {
         peer: PeerId,
@@ -49,9 +50,25 @@ pub(crate) enum Event {
 }
 
 /// The paths of all peers.
+///
+/// Its owner passes on its [`Event`]s, and calls [`Behaviour::announce`] once the application knows that a peer is
+/// connected: messages of that peer are held back until then. Of the connections to a peer, each in one of these
+/// states, the active one is the best that is proven: one that answers before a silent one, then by transport, then
+/// the present one, then the older.
+///
+/// ```text
+///              the remote answered on it            no answer for a moment
+///   unproven --------------------------> proven -----------------------> silent
+///      ^                                   ^ |                              |
+///      |                                   +-|--------- it answers ---------+
+///      +------- our stream on it broke ------+                              |
+///      +------- no answer for too long (Event::Silent { dead: true }) ------+
+/// ```
+///
+/// There are as many candidates as connections, which `limits` bounds.
 #[derive(Debug)]
 pub(crate) struct Behaviour {
-    hub: Arc<Hub>,
+    messenger: Arc<Messenger>,
     peers: Table<PeerId, Vec<Candidate>>,
     pending: VecDeque<Event>,
 }
@@ -62,29 +79,29 @@ struct Candidate {
     transport: Transport,
     address: Multiaddr,
     proven: bool,
-    /// No answer for a moment. Any path that answers is better.
+    /// It has not answered for a moment. Any path that answers is better.
     silent: bool,
     active: bool,
     rtt: Option<Duration>,
 }
 
 impl Behaviour {
-    pub(crate) fn new(hub: Arc<Hub>) -> Self {
+    pub(crate) fn new(messenger: Arc<Messenger>) -> Self {
         Self {
-            hub,
+            messenger,
             peers: Table::new(),
             pending: VecDeque::new(),
         }
     }
 
-    /// The application knows of the peer: its messages may be shown from now on.
+    /// Lets a peer's messages be shown from now on: the application knows that it is connected.
     pub(crate) fn announce(&self, peer: &PeerId) {
-        if let Some(link) = self.hub.link(peer) {
-            link.announce();
+        if let Some(conversation) = self.messenger.conversation(peer) {
+            conversation.announce();
         }
     }
 
-    /// The path that messages to this peer take, and its round-trip time.
+    /// Returns the path that messages to this peer take, and its round-trip time.
     pub(crate) fn active_path(&self, peer: &PeerId) -> Option<(ActivePath, Option<Duration>)> {
         let candidate = self.peers.get(peer)?.iter().find(|c| c.active)?;
         Some((candidate.path(), candidate.rtt))
@@ -107,8 +124,8 @@ impl Behaviour {
             active: false,
             rtt: None,
         });
-        let link = self.hub.link_or_new(peer);
-        Handler::new(conn, transport, self.hub.clone(), link)
+        let conversation = self.messenger.conversation_or_new(peer);
+        Handler::new(conn, transport, self.messenger.clone(), conversation)
     }
 
     fn remove(&mut self, peer: PeerId, conn: ConnectionId, cause: &Cause) {
@@ -152,7 +169,7 @@ impl Behaviour {
         let mut candidates = self.peers.get_mut(&peer).into_iter().flatten();
         if let Some(candidate) = candidates.find(|c| c.conn == conn) {
             candidate.silent = true;
-            self.choose(peer, &Cause::new(Reason::NoAnswer, ""));
+            self.choose(peer, &Cause::new(Reason::NoAnswer, "no answer"));
             self.pending.push_back(Event::Silent { peer, conn, dead });
         }
     }
@@ -168,8 +185,8 @@ impl Behaviour {
             .min_by_key(|c| (c.silent, c.transport, Reverse(c.active), c.conn))
             .map(|c| c.conn);
         let present = candidates.iter().find(|c| c.active).map(|c| c.conn);
-        let link = self.hub.link_or_new(peer);
-        let known = link.lock().active;
+        let conversation = self.messenger.conversation_or_new(peer);
+        let known = conversation.lock().active;
         if best == present && best == known {
             return;
         }
@@ -177,7 +194,7 @@ impl Behaviour {
             candidate.active = Some(candidate.conn) == best;
         }
         let path = candidates.iter().find(|c| c.active).map(Candidate::path);
-        link.set_active(best, Instant::now());
+        conversation.set_active(best, Instant::now());
         self.pending.push_back(Event::Path {
             peer,
             path,
@@ -260,7 +277,7 @@ impl NetworkBehaviour for Behaviour {
             ToBehaviour::Proven { rtt } => self.set_proven(peer, conn, Ok(rtt)),
             ToBehaviour::Unproven { cause } => self.set_proven(peer, conn, Err(cause)),
             ToBehaviour::Silent { dead } => self.set_silent(peer, conn, dead),
-            ToBehaviour::Idle => self.pending.push_back(Event::Idle { peer, conn }),
+            ToBehaviour::Drained => self.pending.push_back(Event::Drained { peer, conn }),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the handler of a connection shares with the drivers of its streams.
+//! Shared between the handler of a connection and the drivers of its streams.
 
 use std::{
     sync::{
@@ -16,21 +16,21 @@ use futures::task::AtomicWaker;
 use libp2p::{Stream, swarm::ConnectionId};
 use parking_lot::Mutex;
 
-use super::{hub::Hub, link::Link};
+use super::{conversation::Conversation, messenger::Messenger};
 use crate::{path::Transport, reason::Cause};
 
-/// What the streams of one connection need to know of it and of each other.
+/// One connection, as msg sees it: what its handler and its drivers need to know of it and of each other.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) transport: Transport,
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) link: Arc<Link>,
+    pub(crate) messenger: Arc<Messenger>,
+    pub(crate) conversation: Arc<Conversation>,
     /// The remote's stream, on its way to its driver.
-    pub(crate) inbound: Slot,
+    pub(crate) inbound: StreamHandover,
     /// Ours.
-    pub(crate) outbound: Slot,
-    /// What the drivers tell the handler.
+    pub(crate) outbound: StreamHandover,
+    /// On their way from the drivers to the handler.
     reports: Mutex<Reports>,
     handler: AtomicWaker,
     /// The remote gave a sign of life since the last probe interval.
@@ -40,7 +40,7 @@ pub(crate) struct Connection {
     faults: AtomicU32,
 }
 
-/// What the drivers tell the handler. Of several answers the last one counts, so there is no queue.
+/// What the drivers report to the handler. Of several answers the last one counts, so there is no queue.
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
     /// The remote answered on our stream, in this time.
@@ -52,23 +52,23 @@ pub(crate) struct Reports {
     /// And with it the path: the remote has been silent for too long.
     pub(crate) dead: bool,
     /// No message was carried for a while.
-    pub(crate) idle: bool,
+    pub(crate) drained: bool,
 }
 
 impl Connection {
     pub(crate) fn new(
         id: ConnectionId,
         transport: Transport,
-        hub: Arc<Hub>,
-        link: Arc<Link>,
+        messenger: Arc<Messenger>,
+        conversation: Arc<Conversation>,
     ) -> Self {
         Self {
             id,
             transport,
-            hub,
-            link,
-            inbound: Slot::default(),
-            outbound: Slot::default(),
+            messenger,
+            conversation,
+            inbound: StreamHandover::default(),
+            outbound: StreamHandover::default(),
             reports: Mutex::default(),
             handler: AtomicWaker::new(),
             heard: AtomicBool::new(false),
@@ -77,7 +77,7 @@ impl Connection {
         }
     }
 
-    /// The remote gave a sign of life.
+    /// Notes that the remote gave a sign of life.
     pub(crate) fn heard(&self) {
         self.heard.store(true, Relaxed);
     }
@@ -86,7 +86,7 @@ impl Connection {
         self.heard.swap(false, Relaxed)
     }
 
-    /// A message went one way or the other.
+    /// Notes that a message went one way or the other.
     pub(crate) fn carried_data(&self) {
         self.carried_data.store(true, Relaxed);
     }
@@ -95,15 +95,16 @@ impl Connection {
         self.carried_data.swap(false, Relaxed)
     }
 
+    /// Whether writes have to be small: receivers of WebRTC in browsers buffer little.
     pub(crate) fn small_writes(&self) -> bool {
         matches!(self.transport, Transport::Webrtc | Transport::WebrtcDirect)
     }
 
-    /// A fault of the remote's. Logged a few times a connection: a remote cannot fill the log.
+    /// Logs a fault of the remote's, at warn a few times a connection: a remote cannot fill the log.
     pub(crate) fn fault(&self, stream: &str, fault: &(dyn std::error::Error + 'static)) {
         const LOGGED: u32 = 5;
-        let peer = self.link.peer;
-        // The connection broke under the stream: nobody's fault, and told as the path's end.
+        let peer = self.conversation.peer;
+        // The connection broke under the stream: nobody's fault, and reported as the path's end.
         let broken = fault
             .source()
             .is_some_and(|source| source.is::<std::io::Error>());
@@ -117,30 +118,30 @@ impl Connection {
         }
     }
 
-    /// Tells the handler something.
+    /// Adds to the reports, and wakes the handler.
     pub(crate) fn report(&self, change: impl FnOnce(&mut Reports)) {
         change(&mut self.reports.lock());
         self.handler.wake();
     }
 
-    /// What there is to tell. The handler is woken when there is more.
+    /// Takes the reports. The handler is woken when there are more.
     pub(crate) fn take_reports(&self, cx: &Context<'_>) -> Reports {
         self.handler.register(cx.waker());
         std::mem::take(&mut self.reports.lock())
     }
 
-    /// The connection is gone: the drivers of its streams end.
+    /// Ends the drivers of its streams: the connection is gone.
     pub(crate) fn close(&self) {
         self.inbound.close();
         self.outbound.close();
-        self.link.lock().unregister(self.id);
+        self.conversation.lock().unregister(self.id);
     }
 }
 
 /// Hands over one stream. A later one takes the place of one that was not taken yet, so that a
 /// remote that opens thousands has one in here.
 #[derive(Debug, Default)]
-pub(crate) struct Slot {
+pub(crate) struct StreamHandover {
     /// Looked at on each poll, so that the lock need not be taken.
     changed: AtomicBool,
     content: Mutex<Content>,
@@ -153,7 +154,7 @@ struct Content {
     closed: bool,
 }
 
-impl Slot {
+impl StreamHandover {
     pub(crate) fn put(&self, stream: Stream) {
         self.content.lock().stream = Some(stream);
         self.wake();
@@ -172,7 +173,7 @@ impl Slot {
         self.driver.wake();
     }
 
-    /// The stream that was put in; `None` when there will be none any more.
+    /// Takes the stream that was put in; `None` when there will be none any more.
     pub(crate) fn poll_take(&self, cx: &Context<'_>) -> Poll<Option<Stream>> {
         self.driver.register(cx.waker());
         if !self.changed.swap(false, Acquire) {

@@ -1,4 +1,4 @@
-//! What runs the streams: futures beside the swarm, each woken for itself.
+//! Runs the streams: futures beside the swarm, each woken for itself.
 //!
 //! A connection's handler is polled for whatever happens on the connection, with the handlers of
 //! all other protocols, and that costs more than a message does. So the handler only negotiates
@@ -86,7 +86,7 @@ enum Driver {
     Outbound(OutboundDriver),
 }
 
-/// Runs the remote's stream.
+/// Runs the streams that the remote opens, one after the other, until the connection is closed.
 #[derive(Debug)]
 struct InboundDriver {
     conn: Arc<Connection>,
@@ -116,7 +116,7 @@ impl InboundDriver {
     }
 }
 
-/// Runs our stream.
+/// Runs the streams that we open, one after the other, until the connection is closed.
 #[derive(Debug)]
 struct OutboundDriver {
     conn: Arc<Connection>,

@@ -1,4 +1,6 @@
-//! What msg does on one connection: negotiates the streams, and speaks the one-shot form.
+//! Negotiates msg's streams on one connection, and speaks the one-shot form.
+
+mod oneshots;
 
 use std::{
     collections::VecDeque,
@@ -26,28 +28,29 @@ use libp2p::{
 use super::{
     MSG_PROTOCOL, ONESHOT_PROTOCOL,
     connection::{Connection, Reports},
-    hub::Hub,
-    link::{Link, LinkState, Role},
+    conversation::Conversation,
+    messenger::Messenger,
     oneshot::{OneshotReceiver, OneshotSender},
 };
+use crate::path::Transport;
 use crate::reason::{Cause, Reason};
-use crate::{
-    config::{MAX_STREAM_ATTEMPTS, REOPEN_PAUSE},
-    event::Event,
-    path::Transport,
-};
 
-/// What a handler tells the behaviour.
+/// The pause before a msg stream is opened again after a fault; it grows with each attempt.
+const REOPEN_PAUSE: Duration = Duration::from_millis(500);
+/// How often a connection's msg stream is opened again after a fault before the connection is left alone.
+const MAX_STREAM_ATTEMPTS: u32 = 5;
+
+/// What a handler reports to the behaviour.
 #[derive(Debug)]
 pub(crate) enum ToBehaviour {
     /// The path works: the remote answered on it, in this time if it was measured.
     Proven { rtt: Option<Duration> },
-    /// The path does not work any more, or not at all.
+    /// The path no longer works, or never did.
     Unproven { cause: Cause },
     /// The remote does not answer on the path: for a moment, or (`dead`) for too long.
     Silent { dead: bool },
     /// No message was carried for a while, and none is under way here.
-    Idle,
+    Drained,
 }
 
 /// What an outbound stream is for.
@@ -58,6 +61,21 @@ pub(crate) enum Purpose {
 }
 
 /// The handler of one connection.
+///
+/// It opens our msg stream as soon as identify says that the remote speaks msg, passes it to the driver, and opens
+/// another one when that breaks, [`MAX_STREAM_ATTEMPTS`] times in a row at most. An answer of the remote starts the
+/// count again.
+///
+/// ```text
+///             the remote speaks msg          negotiated
+///   Closed ------------------------> Opening -----------> Open
+///     ^                                 ^  |               |
+///     |                     REOPEN_PAUSE|  +-- refused --+ | the driver gave it up
+///     |                                 |                v v
+///     +---- MAX_STREAM_ATTEMPTS --------+------------- Waiting
+/// ```
+///
+/// Streams of the remote go to the driver, and one-shot streams to [`OneshotReceiver`].
 #[derive(Debug)]
 pub(crate) struct Handler {
     conn: Arc<Connection>,
@@ -85,11 +103,11 @@ impl Handler {
     pub(crate) fn new(
         id: ConnectionId,
         transport: Transport,
-        hub: Arc<Hub>,
-        link: Arc<Link>,
+        messenger: Arc<Messenger>,
+        conversation: Arc<Conversation>,
     ) -> Self {
-        let conn = Arc::new(Connection::new(id, transport, hub, link));
-        conn.hub.drivers.add(&conn);
+        let conn = Arc::new(Connection::new(id, transport, messenger, conversation));
+        conn.messenger.drivers.add(&conn);
         Self {
             conn,
             remote_speaks_msg: false,
@@ -102,7 +120,7 @@ impl Handler {
         }
     }
 
-    fn tell(&mut self, event: ToBehaviour) {
+    fn notify(&mut self, event: ToBehaviour) {
         self.pending
             .push_back(ConnectionHandlerEvent::NotifyBehaviour(event));
     }
@@ -118,27 +136,27 @@ impl Handler {
             });
     }
 
-    /// Hears what the drivers have to say.
+    /// Takes in what the drivers report.
     fn poll_drivers(&mut self, cx: &Context<'_>) {
         let Reports {
             answered,
             silent,
             outbound_ended,
             dead,
-            idle,
+            drained,
         } = self.conn.take_reports(cx);
         if answered.is_some() {
             self.attempts = 0;
-            self.tell(ToBehaviour::Proven { rtt: answered });
+            self.notify(ToBehaviour::Proven { rtt: answered });
         }
         if let Some(cause) = outbound_ended {
             self.outbound_failed(cause);
         }
         if silent || dead {
-            self.tell(ToBehaviour::Silent { dead });
+            self.notify(ToBehaviour::Silent { dead });
         }
-        if idle {
-            self.tell(ToBehaviour::Idle);
+        if drained {
+            self.notify(ToBehaviour::Drained);
         }
     }
 
@@ -162,82 +180,7 @@ impl Handler {
         } else {
             OutboundState::Closed
         };
-        self.tell(ToBehaviour::Unproven { cause });
-    }
-
-    fn poll_oneshot_receiver(&mut self, cx: &mut Context<'_>) {
-        while !self.oneshot_receiver.is_empty() {
-            if self.conn.hub.events.poll_room(cx).is_pending() {
-                return;
-            }
-            let mut state = self.conn.link.lock();
-            if !state.announced {
-                state.register(self.conn.id, Role::Oneshots, cx);
-                return;
-            }
-            let Poll::Ready(received) = self.oneshot_receiver.poll(cx) else {
-                return;
-            };
-            match received {
-                Ok(body) => {
-                    state.oneshots += 1;
-                    self.conn.hub.events.push(Event::Message {
-                        from: self.conn.link.peer,
-                        id: state.oneshots,
-                        body,
-                        path: self.conn.transport.path(),
-                    });
-                }
-                Err(fault) => {
-                    drop(state);
-                    self.conn.fault("its one-shot stream", &fault);
-                }
-            }
-        }
-    }
-
-    fn poll_oneshot_sender(&mut self, cx: &mut Context<'_>) {
-        if self.remote_speaks_msg || !self.remote_speaks_oneshot {
-            return;
-        }
-        loop {
-            let link = self.conn.link.clone();
-            let mut state = link.lock();
-            if let Poll::Ready(result) = self.oneshot_sender.poll(cx) {
-                self.oneshot_done(&mut state, result);
-            }
-            state.register(self.conn.id, Role::Oneshots, cx);
-            if state.active != Some(self.conn.id) || !self.oneshot_sender.is_idle() {
-                return;
-            }
-            let Some(frame) = state.outbox.next_to_write() else {
-                return;
-            };
-            match self.oneshot_sender.start(frame) {
-                Ok(()) => self.request(Purpose::Oneshot),
-                Err(e) => self.oneshot_done(&mut state, Err(e)),
-            }
-        }
-    }
-
-    /// The message that was started was written, or cannot be.
-    fn oneshot_done(&self, state: &mut LinkState, result: std::io::Result<()>) {
-        let seq = self.oneshot_sender.seq();
-        if seq != state.outbox.base() {
-            // Given up, or written by another connection.
-            return;
-        }
-        let Ok(ids) = state.outbox.ack(seq + 1) else {
-            return;
-        };
-        match result {
-            Ok(()) => self.conn.hub.sent_without_ack(self.conn.link.peer, ids),
-            Err(e) => self.conn.hub.failed(
-                self.conn.link.peer,
-                ids,
-                &Cause::of_error(Reason::ConnectionClosed, &e),
-            ),
-        }
+        self.notify(ToBehaviour::Unproven { cause });
     }
 
     fn on_remote_protocols(&mut self, change: &ProtocolsChange<'_>) {
@@ -255,7 +198,7 @@ impl Handler {
             self.open_outbound();
         }
         if self.remote_speaks_oneshot && !self.remote_speaks_msg {
-            self.tell(ToBehaviour::Proven { rtt: None });
+            self.notify(ToBehaviour::Proven { rtt: None });
         }
     }
 
@@ -274,8 +217,11 @@ impl Handler {
             Purpose::Msg => self.outbound_failed(cause),
             Purpose::Oneshot => {
                 self.oneshot_sender.failed();
-                let link = self.conn.link.clone();
-                self.oneshot_done(&mut link.lock(), Err(std::io::Error::other(cause.text)));
+                let conversation = self.conn.conversation.clone();
+                self.oneshot_done(
+                    &mut conversation.lock(),
+                    Err(std::io::Error::other(cause.text)),
+                );
             }
         }
     }

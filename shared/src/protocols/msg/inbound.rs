@@ -1,35 +1,46 @@
-//! The stream on which a remote sends us its messages and we answer with acks.
+//! The stream on which a remote sends us its messages, and on which we answer with acks.
 
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures::FutureExt;
 use futures_timer::Delay;
 use libp2p::Stream;
 
-use super::{connection::Connection, link::Role};
+use super::{
+    HELLO_TIMEOUT,
+    connection::Connection,
+    conversation::Role,
+    framing::{FrameReader, FrameWriter, StreamError},
+};
 use crate::{
-    config::{ACK_REPEAT, HELLO_TIMEOUT},
     delivery::{
-        OutOfPlace, Verdict,
-        frames::{Ack, Data, FrameError, Hello, Kind, Reader, Resume, Writer},
+        Acceptance, OutOfPlace,
+        frames::{Ack, Data, FrameError, Hello, Kind, Resume},
     },
     event::Event,
 };
 
+/// How often a receiver whose application takes nothing repeats its last ack, as its sign of life.
+const ACK_REPEAT: Duration = Duration::from_secs(1);
 /// Frames handled before other work of the node gets its turn.
 const BATCH_FRAMES: usize = 512;
 /// Bytes of messages handled before the event queue is asked for room again.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// The remote's stream.
+/// The remote's stream: takes its hello, shows its messages, and acks them.
+///
+/// Its driver polls it until it ends. A message is read only while the application has room for it and knows that the
+/// peer is connected; until then one is held, which stops the remote by the stream's flow control. In each turn at most
+/// [`BATCH_FRAMES`] frames and about [`BATCH_BYTES`] of bodies are taken.
 #[derive(Debug)]
 pub(crate) struct Inbound {
     stream: Stream,
-    reader: Reader,
-    writer: Writer,
+    reader: FrameReader,
+    writer: FrameWriter,
     /// Read, but not yet wanted: the application has no room, or does not know of the peer yet.
     held: Option<Data>,
     /// The session of the last hello.
@@ -45,7 +56,7 @@ pub(crate) struct Inbound {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InboundFault {
     #[error(transparent)]
-    Frame(#[from] FrameError),
+    Stream(#[from] StreamError),
     #[error(transparent)]
     OutOfPlace(#[from] OutOfPlace),
     #[error("no hello within {} s", HELLO_TIMEOUT.as_secs())]
@@ -54,12 +65,18 @@ pub(crate) enum InboundFault {
     WrongDirection,
 }
 
+impl From<FrameError> for InboundFault {
+    fn from(error: FrameError) -> Self {
+        Self::Stream(error.into())
+    }
+}
+
 impl Inbound {
     pub(crate) fn new(stream: Stream) -> Self {
         Self {
             stream,
-            reader: Reader::default(),
-            writer: Writer::default(),
+            reader: FrameReader::default(),
+            writer: FrameWriter::default(),
             held: None,
             session: None,
             due: Delay::new(HELLO_TIMEOUT),
@@ -78,7 +95,7 @@ impl Inbound {
             return Poll::Ready(Err(InboundFault::NoHello));
         }
         let closed = self.read(cx, conn)?;
-        // The remote must be able to tell a slow application from a dead path.
+        // So the remote can distinguish a slow application from a dead path.
         while self.held.is_some() && self.due.poll_unpin(cx).is_ready() {
             self.due.reset(ACK_REPEAT);
             self.ack_due = true;
@@ -93,7 +110,7 @@ impl Inbound {
     fn read(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Result<bool, InboundFault> {
         let result = self.read_frames(cx, conn);
         if std::mem::take(&mut self.accepted) > 0 {
-            conn.link.lock().show(&conn.hub.events);
+            conn.conversation.lock().show(&conn.messenger.events);
         }
         result
     }
@@ -103,7 +120,7 @@ impl Inbound {
         cx: &mut Context<'_>,
         conn: &Connection,
     ) -> Result<bool, InboundFault> {
-        let room = conn.hub.events.poll_room(cx).is_ready();
+        let room = conn.messenger.events.poll_room(cx).is_ready();
         if let Some(data) = self.held.take()
             && !self.data(cx, data, room, conn)?
         {
@@ -144,7 +161,11 @@ impl Inbound {
 
     fn hello(&mut self, hello: &Hello, conn: &Connection) {
         self.session = Some(hello.session);
-        let next = conn.link.lock().inbox.hello(hello.session, hello.base);
+        let next = conn
+            .conversation
+            .lock()
+            .inbox
+            .hello(hello.session, hello.base);
         let resume = Resume {
             next,
             nonce: hello.nonce,
@@ -167,19 +188,19 @@ impl Inbound {
         let session = self.session_of(&data)?;
         conn.heard();
         conn.carried_data();
-        let mut state = conn.link.lock();
+        let mut state = conn.conversation.lock();
         if !room || !state.announced {
             state.register(conn.id, Role::Reader, cx);
             self.held = Some(data);
             return Ok(false);
         }
-        let verdict = state.inbox.accept(session, data.seq)?;
+        let accepted = state.inbox.accept(session, data.seq)?;
         self.ack_due = true;
-        if verdict == Verdict::New {
+        if accepted == Acceptance::New {
             // Counts something for an empty message, too.
             self.accepted += data.body.len().max(1);
             state.shown.push(Event::Message {
-                from: conn.link.peer,
+                from: conn.conversation.peer,
                 id: data.seq,
                 body: data.body,
                 path: conn.transport.path(),
@@ -194,12 +215,12 @@ impl Inbound {
             .ok_or(OutOfPlace::UnknownSession(data.session))
     }
 
-    fn write(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Result<(), FrameError> {
+    fn write(&mut self, cx: &mut Context<'_>, conn: &Connection) -> Result<(), StreamError> {
         if self.ack_due && self.writer.has_room() {
             self.ack_due = false;
             let next = self
                 .session
-                .and_then(|session| conn.link.lock().inbox.next(session));
+                .and_then(|session| conn.conversation.lock().inbox.next(session));
             if let Some(next) = next {
                 self.writer.push(&Kind::Ack(Ack { next }).into_frame());
             }

@@ -18,11 +18,16 @@ use futures_timer::Delay;
 use libp2p::Stream;
 use prost::Message;
 
+use super::HELLO_TIMEOUT;
 use crate::{
-    config::{HELLO_TIMEOUT, MAX_ONESHOT_BYTES, MAX_ONESHOT_STREAMS},
     delivery::frames::{Frame, Kind},
     protocols::wire,
 };
+
+/// The largest packet of the one-shot form, as its first implementation had it.
+pub(crate) const MAX_ONESHOT_BYTES: usize = 2_048;
+/// Streams of one connection that are read at a time.
+pub(crate) const MAX_ONESHOT_STREAMS: usize = 16;
 
 /// Reads the packets of a connection's streams, in the order the streams were opened.
 #[derive(Default)]
@@ -44,7 +49,7 @@ impl OneshotReceiver {
         self.reading.is_empty()
     }
 
-    /// The next packet.
+    /// Returns the next packet, once it has been read.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<String>> {
         match self.reading.poll_next_unpin(cx) {
             Poll::Ready(Some(result)) => Poll::Ready(result),
@@ -87,25 +92,25 @@ impl OneshotSender {
         Ok(())
     }
 
-    /// The message that was started last.
+    /// Returns the number of the message that was started last.
     pub(crate) const fn seq(&self) -> u64 {
         self.seq
     }
 
-    /// The stream is there.
+    /// Takes the stream, and begins to write.
     pub(crate) fn opened(&mut self, stream: Stream) {
         if let Some(body) = self.waiting.pop_front() {
             self.writing = Some(within_time(send(stream, body)).boxed());
         }
     }
 
-    /// The stream cannot be had.
+    /// Gives the message up: its stream cannot be had.
     pub(crate) fn failed(&mut self) {
         self.waiting.clear();
         self.writing = None;
     }
 
-    /// Whether the packet was written, once that is known.
+    /// Returns whether the packet was written, once that is known.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(writing) = &mut self.writing else {
             return Poll::Pending;

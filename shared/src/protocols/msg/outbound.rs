@@ -1,4 +1,4 @@
-//! The stream on which we send a remote our messages and it answers with acks.
+//! The stream on which we send a remote our messages, and on which it answers with acks.
 
 use std::{
     pin::Pin,
@@ -11,45 +11,57 @@ use futures_timer::Delay;
 use libp2p::Stream;
 use web_time::Instant;
 
-use super::{connection::Connection, link::Role};
+use super::{
+    connection::Connection,
+    conversation::Role,
+    framing::{FrameReader, FrameWriter, StreamError},
+};
 use crate::{
-    config::{PATH_TIMEOUT, PROBE_INTERVAL, SENT_REPORT_DELAY},
+    config::PROBE_INTERVAL,
     delivery::{
         BogusAck,
-        frames::{FrameError, Hello, Kind, Reader, Resume, Writer},
-        silence::{Silence, Verdict, stood_still},
+        frames::{FrameError, Hello, Kind, Resume},
+        silence::{Liveness, PATH_TIMEOUT, Silence, stood_still},
     },
     reason::Reason,
 };
 
+/// A written message is reported as sent after this time, unless it has been acked by then: most are, and an
+/// event for each would cost as much as the message.
+const SENT_REPORT_DELAY: Duration = Duration::from_millis(20);
 /// Frames read before other work of the node gets its turn.
 const BATCH_FRAMES: usize = 512;
 /// Batches written before other work of the node gets its turn.
 const MAX_BATCHES: u32 = 16;
 
-/// Our stream.
+/// Our stream: says hello, writes the outbox of the peer while this connection is the active one, takes acks, and
+/// asks again and again whether the remote is there.
+///
+/// [`Outbound::new`] says hello; then its driver polls it until it fails. What it learns goes to the conversation
+/// (acks) and to the handler (`Reports`: answered, silent, drained). It may write messages only after the remote has
+/// said where to resume in the conversation's present epoch, or when nothing is unacked.
 #[derive(Debug)]
 pub(crate) struct Outbound {
     stream: Stream,
-    reader: Reader,
-    writer: Writer,
+    reader: FrameReader,
+    writer: FrameWriter,
     /// The hello that is not answered yet: its nonce, and when it was sent.
     hello: Option<(u64, Instant)>,
     next_nonce: u64,
-    /// The epoch of the link that this stream may write messages in.
+    /// The epoch of the conversation that this stream may write messages in.
     resumed: Option<u64>,
     /// The epoch that the last hello asks for.
     asked: Option<u64>,
-    /// The next message that the remote expects, by its last word here.
+    /// The next message that the remote expects, as it said last on this stream.
     expected: Option<u64>,
     probe: Delay,
-    /// When it was looked at last.
+    /// When the probe's timer fired last.
     probed: Instant,
-    /// Since the hello that is not answered yet.
+    /// Counted since the hello that is not answered yet.
     silence: Silence,
     /// How often the node had asked for probes of all paths by then.
     asked_for: u64,
-    /// When to tell of messages that have been written.
+    /// When to report messages that have been written.
     report: Option<Delay>,
     /// Messages have been written that no report is due for.
     wrote: bool,
@@ -61,7 +73,7 @@ pub(crate) struct Outbound {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OutboundFault {
     #[error(transparent)]
-    Frame(#[from] FrameError),
+    Stream(#[from] StreamError),
     #[error(transparent)]
     BogusAck(#[from] BogusAck),
     #[error("no answer within {} s", PATH_TIMEOUT.as_secs())]
@@ -73,15 +85,23 @@ pub(crate) enum OutboundFault {
 }
 
 impl OutboundFault {
-    /// What kind of fault this is, for programs.
+    /// Returns what kind of fault this is, for programs.
     pub(crate) const fn code(&self) -> Reason {
         match self {
             Self::NoAnswer => Reason::NoAnswer,
-            Self::Frame(FrameError::Io(_) | FrameError::Truncated) | Self::Closed => {
+            Self::Stream(StreamError::Io(_) | StreamError::Truncated) | Self::Closed => {
                 Reason::ConnectionClosed
             }
-            Self::Frame(_) | Self::BogusAck(_) | Self::WrongDirection => Reason::ProtocolViolation,
+            Self::Stream(StreamError::Frame(_)) | Self::BogusAck(_) | Self::WrongDirection => {
+                Reason::ProtocolViolation
+            }
         }
+    }
+}
+
+impl From<FrameError> for OutboundFault {
+    fn from(error: FrameError) -> Self {
+        Self::Stream(error.into())
     }
 }
 
@@ -90,8 +110,8 @@ impl Outbound {
         let now = Instant::now();
         let mut this = Self {
             stream,
-            reader: Reader::default(),
-            writer: Writer::default(),
+            reader: FrameReader::default(),
+            writer: FrameWriter::default(),
             hello: None,
             next_nonce: 1,
             resumed: None,
@@ -100,7 +120,7 @@ impl Outbound {
             probe: Delay::new(PROBE_INTERVAL),
             probed: now,
             silence: Silence::default(),
-            asked_for: conn.hub.probes_asked_for(),
+            asked_for: conn.messenger.probes_asked_for(),
             report: None,
             wrote: false,
             stuck: false,
@@ -132,9 +152,9 @@ impl Outbound {
 
     /// Asks where to resume, whether the remote still answers, and how long that takes.
     fn say_hello(&mut self, conn: &Connection) {
-        let state = conn.link.lock();
+        let state = conn.conversation.lock();
         let hello = Hello {
-            session: conn.hub.session,
+            session: conn.messenger.session,
             base: state.outbox.base(),
             nonce: self.next_nonce,
         };
@@ -152,18 +172,18 @@ impl Outbound {
         conn: &Connection,
     ) -> Result<(), OutboundFault> {
         while self.probe.poll_unpin(cx).is_ready() {
-            let verdict = self.tick(conn);
+            let liveness = self.tick(conn);
             if self.hello.is_none() {
                 self.say_hello(conn);
                 continue;
             }
-            match verdict {
-                Verdict::Wait => {}
-                Verdict::Silent => conn.report(|reports| reports.silent = true),
-                Verdict::Dead => return Err(OutboundFault::NoAnswer),
+            match liveness {
+                Liveness::Alive => {}
+                Liveness::Silent => conn.report(|reports| reports.silent = true),
+                Liveness::Dead => return Err(OutboundFault::NoAnswer),
             }
         }
-        let asked_for = conn.hub.probes_asked_for();
+        let asked_for = conn.messenger.probes_asked_for();
         if asked_for != self.asked_for {
             self.asked_for = asked_for;
             // A hello that waits for its answer keeps its deadline, however often it is asked for.
@@ -176,8 +196,8 @@ impl Outbound {
         Ok(())
     }
 
-    /// A probe interval has passed. The clock is read here, not for every frame.
-    fn tick(&mut self, conn: &Connection) -> Verdict {
+    /// Judges the interval that has passed. The clock is read here, not for every frame.
+    fn tick(&mut self, conn: &Connection) -> Liveness {
         let now = Instant::now();
         self.probe.reset(PROBE_INTERVAL);
         let since = now.saturating_duration_since(self.probed);
@@ -186,7 +206,7 @@ impl Outbound {
         }
         self.probed = now;
         if !conn.take_carried_data() {
-            conn.report(|reports| reports.idle = true);
+            conn.report(|reports| reports.drained = true);
         }
         // A frame of 64 KiB on a slow line takes longer than any deadline for its answer, so every
         // sign of life counts, not just the answer itself.
@@ -201,7 +221,7 @@ impl Outbound {
     ) -> Result<Option<Duration>, OutboundFault> {
         let mut rtt = None;
         // Acks become events, so they too wait for room.
-        if conn.hub.events.poll_room(cx).is_pending() {
+        if conn.messenger.events.poll_room(cx).is_pending() {
             // The silence is ours, not the remote's.
             conn.heard();
             return Ok(None);
@@ -212,9 +232,9 @@ impl Outbound {
                 Some(Kind::Ack(ack)) => {
                     conn.heard();
                     self.expected = Some(ack.next);
-                    let mut state = conn.link.lock();
+                    let mut state = conn.conversation.lock();
                     let acked = state.outbox.ack(ack.next)?;
-                    conn.hub.acked(conn.link.peer, acked);
+                    conn.messenger.acked(conn.conversation.peer, acked);
                 }
                 Some(Kind::Hello(_) | Kind::Data(_)) => return Err(OutboundFault::WrongDirection),
                 None => match self.reader.poll_fill(cx, Pin::new(&mut self.stream)) {
@@ -239,7 +259,7 @@ impl Outbound {
             return Ok(None);
         };
         self.expected = Some(resume.next);
-        let mut state = conn.link.lock();
+        let mut state = conn.conversation.lock();
         let current = state.active == Some(conn.id) && self.asked == Some(state.epoch);
         let acked = if current && self.resumed != self.asked {
             self.resumed = self.asked;
@@ -247,7 +267,7 @@ impl Outbound {
         } else {
             state.outbox.ack(resume.next)?
         };
-        conn.hub.acked(conn.link.peer, acked);
+        conn.messenger.acked(conn.conversation.peer, acked);
         Ok(Some(sent_at.elapsed()))
     }
 
@@ -266,7 +286,7 @@ impl Outbound {
                 .writer
                 .poll_write(cx, Pin::new(&mut self.stream), small)
             {
-                Poll::Ready(result) => result.map_err(FrameError::from)?,
+                Poll::Ready(result) => result.map_err(StreamError::from)?,
                 Poll::Pending => {
                     self.stuck = true;
                     return Ok(());
@@ -277,22 +297,22 @@ impl Outbound {
             }
         }
         if let Poll::Ready(result) = self.writer.poll_flush(cx, Pin::new(&mut self.stream)) {
-            result.map_err(FrameError::from)?;
+            result.map_err(StreamError::from)?;
         }
         Ok(())
     }
 
-    /// Tells of messages that have been written. Most are acked before it is time to.
+    /// Reports messages that have been written. Most are acked before it is time to.
     fn report(&mut self, cx: &mut Context<'_>, conn: &Connection) {
         if let Some(report) = &mut self.report
             && report.poll_unpin(cx).is_ready()
         {
             self.report = None;
             if self.writer.is_empty() {
-                let mut state = conn.link.lock();
+                let mut state = conn.conversation.lock();
                 if state.active == Some(conn.id) {
                     let sent = state.outbox.newly_sent();
-                    conn.hub.sent(conn.link.peer, sent);
+                    conn.messenger.sent(conn.conversation.peer, sent);
                 }
             }
         }
@@ -308,7 +328,7 @@ impl Outbound {
 
     /// Collects what may be written now.
     fn fill(&mut self, cx: &Context<'_>, conn: &Connection) {
-        let mut state = conn.link.lock();
+        let mut state = conn.conversation.lock();
         state.register(conn.id, Role::Writer, cx);
         if state.active != Some(conn.id) {
             return;

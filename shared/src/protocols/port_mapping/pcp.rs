@@ -1,7 +1,11 @@
-//! Port mappings by PCP (RFC 6887), or by NAT-PMP (RFC 6886) where the gateway knows only that.
+//! Port mappings by PCP ([RFC 6887](https://www.rfc-editor.org/rfc/rfc6887)), or by NAT-PMP
+//! ([RFC 6886](https://www.rfc-editor.org/rfc/rfc6886)) where the gateway knows only that.
+//!
+//! [`super`] says why it is here.
 
 use std::{
     collections::VecDeque,
+    convert::Infallible,
     net::{IpAddr, Ipv4Addr},
     num::NonZeroU16,
     task::{Context, Poll},
@@ -19,16 +23,15 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Port, Step, not_public, unavailable};
-use crate::{
-    config::{
-        MAPPING_LIFETIME, MAX_MAPPING_RETRY, MAX_PORT_MAPPINGS, MIN_MAPPING_RENEWAL,
-        MIN_MAPPING_RETRY,
-    },
-    connector::NetworkInput,
+use super::{
+    Event, MAX_MAPPING_RETRY, MAX_PORT_MAPPINGS, MIN_MAPPING_RETRY, Port, not_public, unavailable,
 };
 
-/// Where Linux tells its routes. Other systems have no such file, and so only UPnP.
+/// How long a mapping is asked for. It is renewed after half of it.
+const MAPPING_LIFETIME: Duration = Duration::from_secs(3_600);
+/// A gateway that grants less is not asked more often than this.
+const MIN_MAPPING_RENEWAL: Duration = Duration::from_secs(60);
+/// Where Linux lists its routes. Other systems have no such file, and so only UPnP.
 const ROUTES: &str = "/proc/net/route";
 /// Routes that are looked at.
 const MAX_ROUTES: usize = 1_024;
@@ -38,9 +41,9 @@ pub(super) struct Pcp {
     gateway: Option<Ipv4Addr>,
     tasks: JoinSet<()>,
     kept: Vec<Kept>,
-    sender: mpsc::Sender<Said>,
-    receiver: mpsc::Receiver<Said>,
-    steps: VecDeque<ToSwarm<NetworkInput, std::convert::Infallible>>,
+    sender: mpsc::Sender<Answer>,
+    receiver: mpsc::Receiver<Answer>,
+    pending: VecDeque<ToSwarm<Event, Infallible>>,
 }
 
 struct Kept {
@@ -49,16 +52,16 @@ struct Kept {
     outside: Option<Multiaddr>,
 }
 
-/// What a task has to say of its port.
+/// What the gateway answered about a port.
 #[derive(Debug)]
-struct Said {
+struct Answer {
     port: Port,
     /// Where it is outside, or why it is nowhere.
-    outside: Result<Multiaddr, Trouble>,
+    outside: Result<Multiaddr, MappingError>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Trouble {
+enum MappingError {
     NotPublic,
     Refused(String),
 }
@@ -72,7 +75,7 @@ impl Pcp {
             kept: Vec::new(),
             sender,
             receiver,
-            steps: VecDeque::new(),
+            pending: VecDeque::new(),
         }
     }
 
@@ -94,7 +97,7 @@ impl Pcp {
         });
     }
 
-    /// The gateway forgets it by itself when it is not renewed.
+    /// Stops renewing a port's mapping: the gateway then forgets it by itself.
     pub(super) fn remove(&mut self, address: &Multiaddr) {
         let Some(at) = self.kept.iter().position(|k| k.port.address == *address) else {
             return;
@@ -102,52 +105,52 @@ impl Pcp {
         let kept = self.kept.swap_remove(at);
         kept.task.abort();
         let expired = kept.outside.map(ToSwarm::ExternalAddrExpired);
-        self.steps.extend(expired);
+        self.pending.extend(expired);
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Event, Infallible>> {
         loop {
             while self.tasks.try_join_next().is_some() {}
-            if let Some(step) = self.steps.pop_front() {
-                return Poll::Ready(Some(step));
+            if let Some(to_swarm) = self.pending.pop_front() {
+                return Poll::Ready(to_swarm);
             }
             match self.receiver.poll_recv(cx) {
-                Poll::Ready(Some(said)) => self.said(said),
+                Poll::Ready(Some(answer)) => self.on_answer(answer),
                 Poll::Ready(None) | Poll::Pending => return Poll::Pending,
             }
         }
     }
 
-    fn said(&mut self, said: Said) {
-        let Some(kept) = self.kept.iter_mut().find(|kept| kept.port == said.port) else {
+    fn on_answer(&mut self, answer: Answer) {
+        let Some(kept) = self.kept.iter_mut().find(|kept| kept.port == answer.port) else {
             return;
         };
-        let (outside, trouble) = match said.outside {
+        let (outside, error) = match answer.outside {
             Ok(outside) => (Some(outside), None),
-            Err(trouble) => (None, Some(trouble)),
+            Err(error) => (None, Some(error)),
         };
         if kept.outside != outside {
             let lost = std::mem::replace(&mut kept.outside, outside.clone());
-            self.steps.extend(lost.map(ToSwarm::ExternalAddrExpired));
+            self.pending.extend(lost.map(ToSwarm::ExternalAddrExpired));
             if let Some(outside) = outside {
-                let mapped = NetworkInput::Mapped {
+                let mapped = Event::Mapped {
                     address: outside.clone(),
                 };
-                self.steps
+                self.pending
                     .push_back(ToSwarm::ExternalAddrConfirmed(outside));
-                self.steps.push_back(ToSwarm::GenerateEvent(mapped));
+                self.pending.push_back(ToSwarm::GenerateEvent(mapped));
             }
         }
-        let news = trouble.map(|trouble| ToSwarm::GenerateEvent(trouble.news()));
-        self.steps.extend(news);
+        let failed = error.map(|error| ToSwarm::GenerateEvent(error.into_event()));
+        self.pending.extend(failed);
     }
 }
 
-impl Trouble {
-    fn news(self) -> NetworkInput {
+impl MappingError {
+    fn into_event(self) -> Event {
         match self {
             Self::NotPublic => not_public(),
-            Self::Refused(reason) => NetworkInput::Failed {
+            Self::Refused(reason) => Event::Failed {
                 cause: unavailable(format!(
                     "no gateway here maps our ports: none answers by UPnP, nor does ours by PCP or NAT-PMP ({reason})"
                 )),
@@ -157,7 +160,7 @@ impl Trouble {
 }
 
 /// Has a port mapped, and renews that, until dropped.
-async fn keep(gateway: Ipv4Addr, port: Port, sender: mpsc::Sender<Said>) {
+async fn keep(gateway: Ipv4Addr, port: Port, sender: mpsc::Sender<Answer>) {
     let mut retry = MIN_MAPPING_RETRY;
     let mut known: Option<PortMapping> = None;
     loop {
@@ -174,14 +177,14 @@ async fn keep(gateway: Ipv4Addr, port: Port, sender: mpsc::Sender<Said>) {
             }
         };
         let port = port.clone();
-        if sender.send(Said { port, outside }).await.is_err() {
+        if sender.send(Answer { port, outside }).await.is_err() {
             return;
         }
         sleep(pause).await;
     }
 }
 
-/// What a gateway grants is its own word.
+/// Returns when to renew a mapping. What a gateway grants is its own word, so it is kept within bounds.
 fn renewal(lifetime: u32) -> Duration {
     let half = Duration::from_secs(u64::from(lifetime)) / 2;
     half.clamp(MIN_MAPPING_RENEWAL, MAPPING_LIFETIME / 2)
@@ -191,7 +194,7 @@ async fn map(
     gateway: Ipv4Addr,
     port: &Port,
     known: &mut Option<PortMapping>,
-) -> Result<Multiaddr, Trouble> {
+) -> Result<Multiaddr, MappingError> {
     let mapping = match known.take() {
         Some(mut mapping) => match mapping.renew().await {
             Ok(()) => mapping,
@@ -207,22 +210,22 @@ async fn map(
         } => ip,
         PortMappingType::Pcp { external_ip, .. } => match external_ip.to_canonical() {
             IpAddr::V4(ip) => ip,
-            IpAddr::V6(_) => return Err(Trouble::NotPublic),
+            IpAddr::V6(_) => return Err(MappingError::NotPublic),
         },
         PortMappingType::NatPmp => external_address(gateway.into(), None)
             .await
             .map_err(|e| refused(e.into()))?,
     };
     if !is_public(ip) {
-        return Err(Trouble::NotPublic);
+        return Err(MappingError::NotPublic);
     }
     Ok(port.outside(ip, mapping.external_port().get()))
 }
 
-async fn new_mapping(gateway: Ipv4Addr, port: &Port) -> Result<PortMapping, Trouble> {
+async fn new_mapping(gateway: Ipv4Addr, port: &Port) -> Result<PortMapping, MappingError> {
     let number = NonZeroU16::new(port.number);
     let Some(internal) = number else {
-        return Err(Trouble::Refused("there is no port 0".into()));
+        return Err(MappingError::Refused("there is no port 0".into()));
     };
     let protocol = if port.udp {
         InternetProtocol::Udp
@@ -239,8 +242,8 @@ async fn new_mapping(gateway: Ipv4Addr, port: &Port) -> Result<PortMapping, Trou
         .map_err(refused)
 }
 
-fn refused(e: MappingFailure) -> Trouble {
-    Trouble::Refused(match e {
+fn refused(e: MappingFailure) -> MappingError {
+    MappingError::Refused(match e {
         MappingFailure::Pcp(e) => e.to_string(),
         MappingFailure::NatPmp(e) => e.to_string(),
     })
@@ -254,12 +257,12 @@ fn is_public(ip: Ipv4Addr) -> bool {
     !(local || carrier || a == 0 || a >= 224)
 }
 
-/// Where packets go that have no better way.
+/// Returns where packets go that have no better way.
 pub(super) fn default_gateway() -> Option<Ipv4Addr> {
     gateway_in(&std::fs::read_to_string(ROUTES).ok()?)
 }
 
-/// Columns: interface, destination, gateway, flags, three more, metric; …. Addresses are numbers as the
+/// Finds the default route in Linux's table. Columns: interface, destination, gateway, flags, three more, metric; …. Addresses are numbers as the
 /// processor keeps them.
 fn gateway_in(routes: &str) -> Option<Ipv4Addr> {
     const GATEWAY_FLAG: u32 = 2;

@@ -33,7 +33,7 @@ impl Kind {
     }
 }
 
-/// Where we may be reached, as far as we know. Read at the moment it is told to a peer.
+/// Where we may be reached, as far as we know. Read at the moment it is offered to a peer.
 #[derive(Debug, Default)]
 pub(super) struct Candidates(Mutex<Known>);
 
@@ -71,8 +71,8 @@ impl Candidates {
         known.observed.push((relay, kind, address));
     }
 
-    /// What to offer: where relays see us, and global addresses of our own.
-    pub(super) fn to_tell(&self) -> Vec<Multiaddr> {
+    /// Returns what to offer: where relays see us, and global addresses of our own.
+    pub(super) fn to_offer(&self) -> Vec<Multiaddr> {
         let known = self.0.lock();
         let observed = known.observed.iter().map(|(_, _, address)| address);
         let global = |address: &&Multiaddr| ip_of(address).is_some_and(is_global);
@@ -87,7 +87,7 @@ impl Candidates {
         all
     }
 
-    /// Of the addresses that a peer listens on, those that we can hope to reach without its help.
+    /// Returns those of the addresses that a peer listens on that we can hope to reach without its help.
     /// Private ones only from a private address: we may be in the same network. Loopback addresses
     /// only if we have no others: then there is nobody but on this machine.
     pub(super) fn reachable(&self, claimed: &[Multiaddr]) -> Vec<Multiaddr> {
@@ -125,7 +125,7 @@ impl Candidates {
 }
 
 impl Known {
-    /// A connection over TCP may have got another port than the one we listen on, if that one's last
+    /// Guesses ports: a connection over TCP may have got another port than the one we listen on, if that one's last
     /// connection to the same relay is not forgotten yet. Most NATs keep port numbers.
     fn guesses(&self) -> Vec<Multiaddr> {
         let mut guesses = Vec::new();
@@ -154,7 +154,7 @@ pub(super) struct Plan {
     pub(super) tcp: Vec<Multiaddr>,
 }
 
-/// The same on both sides, as far as it depends on both lists: only dials that meet are of use.
+/// Plans an attempt. The plans of both sides agree, as far as they depend on both lists: only dials that meet are of use.
 pub(super) fn plan(ours: &[Multiaddr], theirs: &[Multiaddr], attempt: u8) -> Plan {
     let common: Vec<_> = theirs
         .iter()
@@ -180,7 +180,7 @@ pub(super) fn plan(ours: &[Multiaddr], theirs: &[Multiaddr], attempt: u8) -> Pla
     plan
 }
 
-/// Plain QUIC or plain TCP at an IP address, of which family.
+/// Returns the kind of an address, if it is plain QUIC or plain TCP at an IP address.
 pub(super) fn of_kind(address: &Multiaddr) -> Option<Kind> {
     let mut parts = address.iter();
     let v4 = match parts.next()? {
@@ -231,7 +231,7 @@ fn is_peers_port(address: &Multiaddr) -> bool {
     socket_of(address).is_some_and(|socket| socket.port() >= FIRST_PEER_PORT)
 }
 
-/// Not in a network of somebody's own.
+/// Whether this is an address of the Internet, not of somebody's own network.
 fn is_global(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {

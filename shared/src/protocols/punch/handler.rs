@@ -50,9 +50,9 @@ pub(super) enum Role {
 pub(crate) enum Outcome {
     /// Now is the moment.
     Agreed {
-        /// What we told.
+        /// What we offered.
         ours: Vec<Multiaddr>,
-        /// What we were told.
+        /// What the peer offered.
         theirs: Vec<Multiaddr>,
     },
     /// There was no agreement.
@@ -165,7 +165,7 @@ impl ConnectionHandler for Handler {
 }
 
 async fn initiate(mut stream: Stream, candidates: Arc<Candidates>) -> io::Result<Outcome> {
-    let ours = candidates.to_tell();
+    let ours = candidates.to_offer();
     send(&mut stream, &HolePunch::connect(&ours)).await?;
     let sent = Instant::now();
     let theirs = receive(&mut stream, Kind::Connect).await?.addresses();
@@ -178,7 +178,7 @@ async fn initiate(mut stream: Stream, candidates: Arc<Candidates>) -> io::Result
 
 async fn respond(mut stream: Stream, candidates: Arc<Candidates>) -> io::Result<Outcome> {
     let theirs = receive(&mut stream, Kind::Connect).await?.addresses();
-    let ours = candidates.to_tell();
+    let ours = candidates.to_offer();
     send(&mut stream, &HolePunch::connect(&ours)).await?;
     receive(&mut stream, Kind::Sync).await?;
     Ok(Outcome::Agreed { ours, theirs })
@@ -231,7 +231,7 @@ impl HolePunch {
         }
     }
 
-    /// What of them makes sense.
+    /// Returns the addresses that make sense.
     fn addresses(self) -> Vec<Multiaddr> {
         let all = self.addresses.into_iter();
         all.filter_map(|bytes| bytes.try_into().ok()).collect()

@@ -1,40 +1,105 @@
-//! The client's side: register, unregister, discover.
+//! The client's side of rendezvous: registers, unregisters, discovers.
 //!
-//! It keeps nothing but the questions that are out.
+//! Specification: <https://github.com/libp2p/specs/blob/master/rendezvous/README.md>
+//!
+//! # Instead of libp2p's client
+//!
+//! libp2p-rendezvous 0.18.0:
+//!
+//! - adds the time to live of a discovered registration to the clock without a check, so that a rendezvous point can
+//!   make it panic (rust-libp2p #6619, fixed after 0.18.0), and keeps a timer for each registration that it was
+//!   ever given;
+//! - signs and reads only rust-libp2p's own form of peer records, which no other implementation has (#6204; for the
+//!   decoding side #6384, open).
+//!
+//! The tests of that are `a_time_to_live_without_end_is_only_a_number` and `both_forms_of_peer_records_are_read`. It
+//! may go when a release has both fixes, and forgets what its user does not want kept.
+
+mod answers;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::VecDeque,
+    task::{Context, Poll},
+};
 
 use libp2p::{
     Multiaddr, PeerId,
-    core::PeerRecord,
+    core::{Endpoint, PeerRecord, transport::PortUse},
     identity::Keypair,
     request_response::{self as rr, OutboundRequestId, ProtocolSupport},
+    swarm::{
+        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
+        THandlerOutEvent, ToSwarm,
+    },
 };
 
+use self::answers::{read_registrations, refusal};
 use super::packet::{
-    Codec, Discover, Kind, PROTOCOL, Packet, Register, Status, Unregister, read_record,
+    Codec, Discover, Kind, PROTOCOL, Packet, RENDEZVOUS_TIMEOUT, Register, Unregister,
 };
 use crate::reason::{Cause, Reason};
 use crate::{
     address,
-    config::{MAX_ADDRESSES_PER_PEER, MAX_REGISTRATIONS, RENDEZVOUS_TIMEOUT},
-    connector::Input,
+    config::{MAX_ADDRESSES_PER_PEER, MAX_REGISTRATIONS},
     table::Table,
 };
 
-/// The behaviour.
-pub(crate) type Behaviour = rr::Behaviour<Codec>;
-/// Its events.
-pub(crate) type Event = rr::Event<Packet, Packet>;
+type Inner = rr::Behaviour<Codec>;
 
-pub(crate) fn new() -> Behaviour {
-    let config = rr::Config::default().with_request_timeout(RENDEZVOUS_TIMEOUT);
-    Behaviour::with_codec(Codec, [(PROTOCOL, ProtocolSupport::Outbound)], config)
+/// What became of a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A rendezvous point accepted our registration.
+    Registered {
+        /// The rendezvous point.
+        point: PeerId,
+        /// For how many seconds, by its own word.
+        ttl: u64,
+    },
+    /// A rendezvous point refused our registration, or there was none to send.
+    RegisterFailed {
+        /// The rendezvous point.
+        point: PeerId,
+        /// Why.
+        cause: Cause,
+    },
+    /// A rendezvous point answered who is there, since the cookie that was sent along.
+    Discovered {
+        /// The rendezvous point.
+        point: PeerId,
+        /// Who, with the addresses that they signed. We may be among them.
+        peers: Vec<(PeerId, Vec<Multiaddr>)>,
+        /// The cookie for the next time.
+        cookie: Vec<u8>,
+    },
+    /// A rendezvous point refused to say who is there.
+    DiscoverFailed {
+        /// The rendezvous point.
+        point: PeerId,
+        /// Why.
+        cause: Cause,
+    },
 }
 
-/// What has been asked of rendezvous points, and what their answers mean.
-#[derive(Debug)]
-pub(crate) struct Client {
+/// Asks rendezvous points, in one namespace.
+///
+/// Its owner calls [`Behaviour::register`] and [`Behaviour::discover`] for a rendezvous point that it is
+/// connected to, and gets one [`Event`] for each call, unless there is no answer: a silence is for its owner to
+/// notice, who has a clock and may have asked again. It keeps nothing but the questions that are out, each for
+/// [`RENDEZVOUS_TIMEOUT`] at most. Refreshing a registration in time, and keeping cookies, is its owner's business.
+///
+/// An answer is read up to [`super::packet::MAX_RENDEZVOUS_BYTES`], [`MAX_REGISTRATIONS`] peers and
+/// [`MAX_ADDRESSES_PER_PEER`] addresses of each.
+pub(crate) struct Behaviour {
+    inner: Inner,
+    /// Signs what we register.
+    key: Keypair,
     namespace: String,
     asked: Table<OutboundRequestId, Question>,
+    /// Failures that were known at once.
+    failed: VecDeque<Event>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,44 +108,51 @@ enum Question {
     Discover,
 }
 
-impl Client {
-    pub(crate) fn new(namespace: String) -> Self {
+impl Behaviour {
+    pub(crate) fn new(key: Keypair, namespace: String) -> Self {
+        let config = rr::Config::default().with_request_timeout(RENDEZVOUS_TIMEOUT);
         Self {
+            inner: Inner::with_codec(Codec, [(PROTOCOL, ProtocolSupport::Outbound)], config),
+            key,
             namespace,
             asked: Table::new(),
+            failed: VecDeque::new(),
         }
     }
 
     /// Registers these addresses for the rendezvous point's default time.
-    pub(crate) fn register(
-        &mut self,
-        behaviour: &mut Behaviour,
-        key: &Keypair,
-        addresses: Vec<Multiaddr>,
-        relay: PeerId,
-    ) -> Result<(), Cause> {
+    pub(crate) fn register(&mut self, point: PeerId, addresses: &[Multiaddr]) {
+        match self.registration(point, addresses) {
+            Ok(register) => {
+                let packet = Packet {
+                    kind: Some(Kind::Register as i32),
+                    register: Some(register),
+                    ..Packet::default()
+                };
+                self.ask(point, packet, Question::Register);
+            }
+            Err(cause) => self
+                .failed
+                .push_back(Question::Register.failed(point, cause)),
+        }
+    }
+
+    fn registration(&self, point: PeerId, addresses: &[Multiaddr]) -> Result<Register, Cause> {
         if addresses.is_empty() {
             let text = "no address of ours is known yet";
             return Err(Cause::new(Reason::NoExternalAddress, text));
         }
-        let record = PeerRecord::new(key, best(&addresses, relay))
+        let record = PeerRecord::new(&self.key, best(addresses, point))
             .map_err(|e| Cause::of_error(Reason::Other, &e))?;
-        let packet = Packet {
-            kind: Some(Kind::Register as i32),
-            register: Some(Register {
-                namespace: Some(self.namespace.clone()),
-                record: Some(record.into_signed_envelope().into_protobuf_encoding()),
-                ttl: None,
-            }),
-            ..Packet::default()
-        };
-        let id = behaviour.send_request(&relay, packet);
-        self.asked.insert(id, Question::Register);
-        Ok(())
+        Ok(Register {
+            namespace: Some(self.namespace.clone()),
+            record: Some(record.into_signed_envelope().into_protobuf_encoding()),
+            ttl: None,
+        })
     }
 
-    /// Takes our registration back. There is no answer to this.
-    pub(crate) fn unregister(&self, behaviour: &mut Behaviour, relay: PeerId) {
+    /// Takes our registration back. There is no answer to this, and no event.
+    pub(crate) fn unregister(&mut self, point: PeerId) {
         let packet = Packet {
             kind: Some(Kind::Unregister as i32),
             unregister: Some(Unregister {
@@ -88,16 +160,11 @@ impl Client {
             }),
             ..Packet::default()
         };
-        behaviour.send_request(&relay, packet);
+        self.inner.send_request(&point, packet);
     }
 
     /// Asks who has registered since the cookie was given.
-    pub(crate) fn discover(
-        &mut self,
-        behaviour: &mut Behaviour,
-        cookie: Option<Vec<u8>>,
-        relay: PeerId,
-    ) {
+    pub(crate) fn discover(&mut self, point: PeerId, cookie: Option<Vec<u8>>) {
         let packet = Packet {
             kind: Some(Kind::Discover as i32),
             discover: Some(Discover {
@@ -107,12 +174,15 @@ impl Client {
             }),
             ..Packet::default()
         };
-        let id = behaviour.send_request(&relay, packet);
-        self.asked.insert(id, Question::Discover);
+        self.ask(point, packet, Question::Discover);
     }
 
-    /// What an event means for the session.
-    pub(crate) fn on_event(&mut self, event: Event) -> Option<Input> {
+    fn ask(&mut self, point: PeerId, packet: Packet, question: Question) {
+        let id = self.inner.send_request(&point, packet);
+        self.asked.insert(id, question);
+    }
+
+    fn on_event(&mut self, event: rr::Event<Packet, Packet>) -> Option<Event> {
         match event {
             rr::Event::Message {
                 peer,
@@ -133,30 +203,65 @@ impl Client {
                 ..
             } => {
                 let question = self.asked.remove(&request_id)?;
-                // No answer is the session's to notice: it has a clock, and may have asked again.
-                let none = matches!(
-                    error,
-                    rr::OutboundFailure::Timeout | rr::OutboundFailure::ConnectionClosed
-                );
-                (!none).then(|| {
-                    let code = match error {
-                        rr::OutboundFailure::UnsupportedProtocols => Reason::Incompatible,
-                        rr::OutboundFailure::DialFailure => Reason::ConnectionClosed,
-                        _ => Reason::ProtocolViolation,
-                    };
-                    question.failed(peer, Cause::of_error(code, &error))
-                })
+                let code = code_of(&error)?;
+                Some(question.failed(peer, Cause::of_error(code, &error)))
             }
             _ => None,
         }
     }
 }
 
-/// As many addresses as anybody reads: where we are without a relay, by this one, by others.
-fn best(addresses: &[Multiaddr], relay: PeerId) -> Vec<Multiaddr> {
+/// Returns what a failure means. `None`: there is no answer, which the owner notices by itself.
+fn code_of(error: &rr::OutboundFailure) -> Option<Reason> {
+    match error {
+        rr::OutboundFailure::Timeout | rr::OutboundFailure::ConnectionClosed => None,
+        rr::OutboundFailure::UnsupportedProtocols => Some(Reason::Incompatible),
+        rr::OutboundFailure::DialFailure => Some(Reason::ConnectionClosed),
+        rr::OutboundFailure::Io(e) => Some(match e.kind() {
+            std::io::ErrorKind::InvalidData => Reason::ProtocolViolation,
+            _ => Reason::ConnectionClosed,
+        }),
+    }
+}
+
+impl Question {
+    fn answered(self, point: PeerId, packet: Packet, namespace: &str) -> Event {
+        match (self, packet.register_response, packet.discover_response) {
+            (Self::Register, Some(answer), _) => match refusal(answer.status) {
+                None => Event::Registered {
+                    point,
+                    ttl: answer.ttl.unwrap_or_default(),
+                },
+                Some(cause) => self.failed(point, cause),
+            },
+            (Self::Discover, _, Some(answer)) => match refusal(answer.status) {
+                None => Event::Discovered {
+                    point,
+                    peers: read_registrations(point, answer.registrations, namespace),
+                    cookie: answer.cookie.unwrap_or_default(),
+                },
+                Some(cause) => self.failed(point, cause),
+            },
+            _ => self.failed(
+                point,
+                Cause::new(Reason::ProtocolViolation, "it answered something else"),
+            ),
+        }
+    }
+
+    const fn failed(self, point: PeerId, cause: Cause) -> Event {
+        match self {
+            Self::Register => Event::RegisterFailed { point, cause },
+            Self::Discover => Event::DiscoverFailed { point, cause },
+        }
+    }
+}
+
+/// Returns as many addresses as anybody reads: first those without a relay, then those by this one, then the rest.
+fn best(addresses: &[Multiaddr], point: PeerId) -> Vec<Multiaddr> {
     let rank = |address: &Multiaddr| match address::without_circuit(address) {
         None => 0,
-        Some(by) if address::peer_of(&by) == Some(relay) => 1,
+        Some(by) if address::peer_of(&by) == Some(point) => 1,
         Some(_) => 2,
     };
     (0..3)
@@ -166,112 +271,72 @@ fn best(addresses: &[Multiaddr], relay: PeerId) -> Vec<Multiaddr> {
         .collect()
 }
 
-impl Question {
-    fn answered(self, relay: PeerId, packet: Packet, namespace: &str) -> Input {
-        match (self, packet.register_response, packet.discover_response) {
-            (Self::Register, Some(answer), _) => match refusal(answer.status) {
-                None => Input::Registered {
-                    point: relay,
-                    ttl: answer.ttl.unwrap_or_default(),
-                },
-                Some(cause) => self.failed(relay, cause),
-            },
-            (Self::Discover, _, Some(answer)) => match refusal(answer.status) {
-                None => Input::Discovered {
-                    point: relay,
-                    peers: read_registrations(relay, answer.registrations, namespace),
-                    cookie: answer.cookie.unwrap_or_default(),
-                },
-                Some(cause) => self.failed(relay, cause),
-            },
-            _ => self.failed(
-                relay,
-                Cause::new(Reason::ProtocolViolation, "it answered something else"),
-            ),
-        }
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = <Inner as NetworkBehaviour>::ConnectionHandler;
+    type ToSwarm = Event;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        conn: ConnectionId,
+        peer: PeerId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.inner
+            .handle_established_inbound_connection(conn, peer, local, remote)
     }
 
-    fn failed(self, relay: PeerId, cause: Cause) -> Input {
-        match self {
-            Self::Register => Input::RegisterFailed {
-                point: relay,
-                cause,
-            },
-            Self::Discover => Input::DiscoverFailed {
-                point: relay,
-                cause,
-            },
-        }
+    fn handle_pending_outbound_connection(
+        &mut self,
+        conn: ConnectionId,
+        peer: Option<PeerId>,
+        addresses: &[Multiaddr],
+        role: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        self.inner
+            .handle_pending_outbound_connection(conn, peer, addresses, role)
     }
-}
 
-/// The registrations that are signed by the peers they are of; the others are left out.
-fn read_registrations(
-    relay: PeerId,
-    registrations: Vec<Register>,
-    namespace: &str,
-) -> Vec<(PeerId, Vec<Multiaddr>)> {
-    registrations
-        .into_iter()
-        .take(MAX_REGISTRATIONS)
-        .filter(|registration| registration.namespace.as_deref() == Some(namespace))
-        .filter_map(|registration| {
-            let record = read_record(&registration.record.unwrap_or_default());
-            if record.is_none() {
-                tracing::debug!(%relay, "a registration without a valid peer record");
+    fn handle_established_outbound_connection(
+        &mut self,
+        conn: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
+        role: Endpoint,
+        port: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.inner
+            .handle_established_outbound_connection(conn, peer, address, role, port)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        self.inner.on_swarm_event(event);
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        conn: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
+        self.inner.on_connection_handler_event(peer, conn, event);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Event, THandlerInEvent<Self>>> {
+        if let Some(event) = self.failed.pop_front() {
+            return Poll::Ready(ToSwarm::GenerateEvent(event));
+        }
+        loop {
+            match std::task::ready!(self.inner.poll(cx)) {
+                ToSwarm::GenerateEvent(event) => {
+                    if let Some(event) = self.on_event(event) {
+                        return Poll::Ready(ToSwarm::GenerateEvent(event));
+                    }
+                }
+                to_swarm => {
+                    return Poll::Ready(to_swarm.map_out(|_| unreachable!("handled above")));
+                }
             }
-            let record = record?;
-            let addresses = record.addresses().iter().take(MAX_ADDRESSES_PER_PEER);
-            Some((record.peer_id(), addresses.cloned().collect()))
-        })
-        .collect()
-}
-
-/// Why a rendezvous point refused; `None` when it did not.
-fn refusal(status: Option<i32>) -> Option<Cause> {
-    let Some(number) = status else {
-        let text = "it answered without a status";
-        return Some(Cause::new(Reason::ProtocolViolation, text));
-    };
-    let refused = Reason::RendezvousRefused;
-    let (code, text) = match Status::try_from(number) {
-        Ok(Status::Ok) => return None,
-        Ok(Status::InvalidNamespace) => {
-            (Reason::NamespaceRefused, "it does not allow this namespace")
         }
-        Ok(Status::InvalidRecord) => (refused, "it does not accept our peer record"),
-        Ok(Status::InvalidTtl) => (refused, "it does not allow this time to live"),
-        Ok(Status::InvalidCookie) => (refused, "it does not know the cookie"),
-        Ok(Status::NotAuthorized) => (refused, "it does not allow us to"),
-        Ok(Status::InternalError) => (refused, "it has an internal error"),
-        Ok(Status::Unavailable) => (Reason::RendezvousFull, "it has no room"),
-        Err(_) => {
-            let text = format!("it answered with the unknown status {number}");
-            return Some(Cause::new(Reason::ProtocolViolation, text));
-        }
-    };
-    Some(Cause::new(code, text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_many_addresses_the_best_are_registered() {
-        let [relay, other, me] = [(); 3].map(|()| PeerId::random());
-        let circuit = |by: PeerId, port: u16| -> Multiaddr {
-            let address = format!("/ip4/192.0.2.1/tcp/{port}/p2p/{by}/p2p-circuit/p2p/{me}");
-            address.parse().unwrap()
-        };
-        let direct: Multiaddr = "/ip4/192.0.2.2/tcp/1".parse().unwrap();
-        let mut addresses: Vec<_> = (1..=10).map(|port| circuit(other, port)).collect();
-        addresses.extend((1..=10).map(|port| circuit(relay, port)));
-        addresses.push(direct.clone());
-        let best = best(&addresses, relay);
-        assert_eq!(best.len(), MAX_ADDRESSES_PER_PEER);
-        assert_eq!(best[0], direct);
-        assert_eq!(best[1..11], addresses[10..20]);
-        assert_eq!(best[11..], addresses[..5]);
     }
 }

@@ -1,6 +1,6 @@
 //! What both sides send: one packet as a question, one as its answer.
 
-use std::io;
+use std::{io, time::Duration};
 
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::{
@@ -10,10 +10,16 @@ use libp2p::{
 };
 use prost::Message;
 
-use crate::{
-    config::{MAX_RENDEZVOUS_BYTES, MAX_RENDEZVOUS_REQUEST_BYTES},
-    protocols::wire,
-};
+use crate::protocols::wire;
+
+/// The largest answer of a rendezvous point, as libp2p's own server limits it.
+pub(super) const MAX_RENDEZVOUS_BYTES: usize = 1024 * 1024;
+/// The largest question to one: a record of [`MAX_RECORD_BYTES`], and the rest.
+const MAX_RENDEZVOUS_REQUEST_BYTES: usize = MAX_RECORD_BYTES + 1024;
+/// The largest signed peer record that a rendezvous point keeps. One of sixteen circuit addresses has 2 KiB.
+pub(super) const MAX_RECORD_BYTES: usize = 8 * 1024;
+/// How long a rendezvous point may take for an answer.
+pub(super) const RENDEZVOUS_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/rendezvous/1.0.0");
 
@@ -149,7 +155,8 @@ impl rr::Codec for Codec {
         wire::write(stream, packet).await
     }
 }
-/// What a peer signed, in either form: the standard one, or the older one of rust-libp2p.
+
+/// Returns what a peer signed, in either form: the standard one, or the older one of rust-libp2p.
 pub(super) fn read_record(bytes: &[u8]) -> Option<PeerRecord> {
     let envelope = SignedEnvelope::from_protobuf_encoding(bytes).ok()?;
     PeerRecord::from_signed_envelope(envelope.clone())

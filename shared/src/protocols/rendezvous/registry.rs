@@ -12,9 +12,12 @@ use web_time::Instant;
 
 use super::{packet::Status, server::Limits};
 use crate::{
-    config::{MAX_NAMESPACE_BYTES, MAX_PAGE_BYTES, MAX_REGISTRATIONS},
+    config::{MAX_NAMESPACE_BYTES, MAX_REGISTRATIONS},
     tally::Tally,
 };
+
+/// Records in one answer. A room of 64 fits; the cookie fetches the rest.
+pub(super) const MAX_PAGE_BYTES: usize = 128 * 1024;
 
 /// The registrations. Each gets a number when it is made, and a higher one when it is refreshed: whoever
 /// knows the highest number that it has seen can ask for the rest, and nothing is remembered for it.
@@ -47,7 +50,7 @@ pub(super) struct Registration {
 }
 
 impl Registry {
-    /// Empty. Numbers begin after `last`, which no registry before this one may have reached.
+    /// Makes a registry without registrations. Numbers begin after `last`, which no registry before this one may have reached.
     pub(super) fn new(limits: Limits, last: Number) -> Self {
         Self {
             limits,
@@ -131,7 +134,7 @@ impl Registry {
         Some(registration)
     }
 
-    /// What is registered in a namespace since `seen`, oldest first, as much as fits into one answer;
+    /// Returns what is registered in a namespace since `seen`, oldest first, as much as fits into one answer;
     /// and the number to ask on from.
     pub(super) fn since(
         &self,
@@ -165,7 +168,7 @@ impl Registry {
         (found, seen)
     }
 
-    /// When the next registration expires.
+    /// Returns when the next registration expires.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         self.expiries.first().map(|(at, _)| *at)
     }

@@ -1,8 +1,21 @@
-//! The rendezvous point.
+//! The rendezvous point: answers registrations and questions.
 //!
-//! libp2p's keeps what was replaced or withdrawn until it would have expired, up to a mebibyte each,
-//! and for every question the numbers of all registrations that it answered with. Here a cookie is a
-//! number, and nothing outlives its registration.
+//! Specification: <https://github.com/libp2p/specs/blob/master/rendezvous/README.md>
+//!
+//! # Instead of libp2p's server
+//!
+//! libp2p-rendezvous 0.18.0:
+//!
+//! - keeps a timer for each registration that was replaced or withdrawn, until it would have expired (rust-libp2p
+//!   #6620, fixed after 0.18.0), and up to a mebibyte of each;
+//! - keeps, for each cookie, the numbers of all registrations that it answered with (bounded since #6364);
+//! - refuses to refresh a registration when it is full;
+//! - says who is in all namespaces to whoever names none, as the specification allows. Here a namespace is a room.
+//!
+//! The latter two are not reported, as far as known. Here a cookie is a number, and nothing outlives its registration.
+//! The tests of that are `what_is_replaced_or_withdrawn_leaves_nothing`, `only_who_names_a_room_learns_who_is_in_it` and
+//! `whoever_is_registered_may_refresh_when_there_is_no_room`. It may go when libp2p's server behaves like that, but for
+//! the rooms, which are a decision of ours.
 
 #[cfg(test)]
 mod tests;
@@ -18,19 +31,22 @@ use web_time::{Instant, SystemTime};
 
 use super::{
     packet::{
-        Codec, Discover, DiscoverResponse, Kind, PROTOCOL, Packet, Register, RegisterResponse,
-        Status, read_record,
+        Codec, Discover, DiscoverResponse, Kind, MAX_RECORD_BYTES, PROTOCOL, Packet,
+        RENDEZVOUS_TIMEOUT, Register, RegisterResponse, Status, read_record,
     },
     registry::{Number, Registration, Registry, Source},
 };
-use crate::config::{
-    MAX_RECORD_BYTES, MAX_RENDEZVOUS_STREAMS, MAX_UNREAD_ANSWERS, RENDEZVOUS_TIMEOUT,
-};
+
+/// Questions of one connection that are answered at a time.
+const MAX_RENDEZVOUS_STREAMS: usize = 4;
+/// Answers that have not been read yet: with `MAX_PAGE_BYTES` each, what clients that do not
+/// read can have a rendezvous point hold.
+const MAX_UNREAD_ANSWERS: usize = 1_024;
 
 /// The behaviour: it carries questions and answers.
 pub type Behaviour = rr::Behaviour<Codec>;
 
-/// A behaviour for [`Server`].
+/// Makes a behaviour for [`Server`].
 #[must_use]
 pub fn behaviour() -> Behaviour {
     let config = rr::Config::default()
@@ -84,7 +100,12 @@ pub enum Event {
     },
 }
 
-/// Answers questions. As the session it has no clock of its own.
+/// Answers questions. A pure state machine: it has no clock of its own.
+///
+/// Whoever owns the swarm passes each event of the [`Behaviour`] to [`Server::on_event`], and calls
+/// [`Server::handle_timeout`], until it returns nothing, at [`Server::poll_timeout`]. What comes out are [`Event`]s.
+/// [`Limits`] bound what is kept; an answer has at most `MAX_PAGE_BYTES` of records, and
+/// `MAX_UNREAD_ANSWERS` are under way at a time.
 #[derive(Debug)]
 pub struct Server {
     limits: Limits,
@@ -93,7 +114,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Nobody is registered.
+    /// Makes a server with no registrations.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -103,13 +124,13 @@ impl Server {
         }
     }
 
-    /// How many registrations there are.
+    /// Counts the registrations.
     #[must_use]
     pub fn registrations(&self) -> usize {
         self.registry.len()
     }
 
-    /// Takes in what the behaviour tells, and has it answer. `network_of` says which network a connection
+    /// Takes in an event of the behaviour, and has it answer. `network_of` says which network a connection
     /// came from, if it counts.
     pub fn on_event(
         &mut self,
@@ -150,13 +171,13 @@ impl Server {
         event
     }
 
-    /// When the next registration expires.
+    /// Returns when the next registration expires.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.registry.next_expiry()
     }
 
-    /// The next registration that has expired by `now`. To be called until there is none.
+    /// Removes the next registration that has expired by `now`. To be called until there is none.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Event> {
         let gone = self.registry.expired(now)?;
         Some(Event::Unregistered {
@@ -260,7 +281,7 @@ impl<Id: Ord> Unread<Id> {
 
     fn has_room(&mut self, now: Instant) -> bool {
         if self.0.len() >= MAX_UNREAD_ANSWERS {
-            // libp2p tells the end of each, at the latest after this time.
+            // libp2p reports the end of each, at the latest after this time.
             let since = |at: Instant| now.saturating_duration_since(at);
             self.0.retain(|_, at| since(*at) < 2 * RENDEZVOUS_TIMEOUT);
         }
@@ -280,7 +301,7 @@ fn discovered(page: Result<DiscoverResponse, Status>) -> Packet {
     }
 }
 
-/// Numbers of a later start are higher, so that cookies of an earlier one stay valid: 2^20 for each
+/// Returns the number to begin after. Numbers of a later start are higher, so that cookies of an earlier one stay valid: 2^20 for each
 /// millisecond since 1970 are more than can be given out in it.
 fn first_number() -> Number {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -288,7 +309,7 @@ fn first_number() -> Number {
     u64::try_from(milliseconds).unwrap_or_default() << 20
 }
 
-/// What a peer signed, if it did.
+/// Returns what a peer signed, if it did.
 fn checked(peer: PeerId, record: Option<Vec<u8>>) -> Result<Vec<u8>, Status> {
     let bytes = record.filter(|bytes| bytes.len() <= MAX_RECORD_BYTES);
     let bytes = bytes.ok_or(Status::InvalidRecord)?;
@@ -309,7 +330,7 @@ fn entry(registration: &Registration, now: Instant) -> Register {
     }
 }
 
-/// A number, then the namespace that it is of: libp2p's clients look for both.
+/// Encodes a cookie: a number, then the namespace that it is of: libp2p's clients look for both.
 fn write_cookie(seen: Number, namespace: &str) -> Vec<u8> {
     [&seen.to_be_bytes(), namespace.as_bytes()].concat()
 }

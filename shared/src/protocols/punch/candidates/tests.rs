@@ -1,4 +1,4 @@
-//! Which addresses are told, and which are dialled.
+//! Which addresses are offered, and which are dialled.
 
 use super::*;
 
@@ -15,7 +15,7 @@ const TCP: &str = "/ip4/203.0.113.1/tcp/5001";
 const QUIC6: &str = "/ip6/2001:db8::1/udp/5000/quic-v1";
 
 #[test]
-fn kinds_are_told_apart_and_others_left_out() {
+fn kinds_are_distinguished_and_others_left_out() {
     assert_eq!(of_kind(&a(QUIC)), Some(Kind::Quic4));
     assert_eq!(of_kind(&a(QUIC6)), Some(Kind::Quic6));
     assert_eq!(of_kind(&a(TCP)), Some(Kind::Tcp4));
@@ -67,7 +67,7 @@ fn the_newest_observation_of_each_kind_counts() {
     candidates.observed(relay, Kind::Tcp4, a(TCP));
     let newer = "/ip4/203.0.113.1/udp/5002/quic-v1";
     candidates.observed(relay, Kind::Quic4, a(newer));
-    assert_eq!(candidates.to_tell(), all(&[TCP, newer]));
+    assert_eq!(candidates.to_offer(), all(&[TCP, newer]));
 }
 
 #[test]
@@ -76,15 +76,15 @@ fn a_tcp_port_that_is_not_ours_may_be_an_accident() {
     candidates.listening(&a("/ip4/192.168.1.2/tcp/7000"));
     candidates.observed(PeerId::random(), Kind::Tcp4, a(TCP));
     let guess = "/ip4/203.0.113.1/tcp/7000";
-    assert_eq!(candidates.to_tell(), all(&[TCP, guess]));
+    assert_eq!(candidates.to_offer(), all(&[TCP, guess]));
     let candidates = Candidates::default();
     candidates.listening(&a("/ip4/192.168.1.2/tcp/5001"));
     candidates.observed(PeerId::random(), Kind::Tcp4, a(TCP));
-    assert_eq!(candidates.to_tell(), all(&[TCP]));
+    assert_eq!(candidates.to_offer(), all(&[TCP]));
 }
 
 #[test]
-fn own_addresses_are_told_if_they_are_global() {
+fn own_addresses_are_offered_if_they_are_global() {
     let candidates = Candidates::default();
     for address in [
         "/ip4/192.168.1.2/udp/5000/quic-v1",
@@ -96,9 +96,9 @@ fn own_addresses_are_told_if_they_are_global() {
     ] {
         candidates.listening(&a(address));
     }
-    assert_eq!(candidates.to_tell(), all(&[QUIC6]));
+    assert_eq!(candidates.to_offer(), all(&[QUIC6]));
     candidates.no_longer(&a(QUIC6));
-    assert_eq!(candidates.to_tell(), []);
+    assert_eq!(candidates.to_offer(), []);
 }
 
 #[test]
@@ -151,5 +151,5 @@ fn lists_without_end_are_cut() {
         candidates.confirmed(address);
         candidates.observed(PeerId::random(), Kind::Tcp4, address.clone());
     }
-    assert_eq!(candidates.to_tell().len(), MAX_ADDRESSES);
+    assert_eq!(candidates.to_offer().len(), MAX_ADDRESSES);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use libp2p::{Multiaddr, core::PeerRecord, identity::Keypair};
 
 use super::*;
-use crate::{config::MAX_PAGE_BYTES, protocols::rendezvous::packet::Unregister};
+use crate::protocols::rendezvous::{packet::Unregister, registry::MAX_PAGE_BYTES};
 
 const LIMITS: Limits = Limits {
     max_registrations: 100,
@@ -304,7 +304,7 @@ fn the_standard_form_of_peer_records_is_taken_too() {
 }
 
 #[test]
-fn only_who_names_a_room_is_told_who_is_in_it() {
+fn only_who_names_a_room_learns_who_is_in_it() {
     let (mut rig, a) = (Rig::new(), key());
     rig.register(&a, "room");
     let (_, cookie) = rig.discover("room", None);

@@ -26,12 +26,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whoever asks on from cookie to cookie is told of each registration once, and of none that is gone.
+    /// Whoever asks on from cookie to cookie learns of each registration once, and of none that is gone.
     #[test]
-    fn each_registration_is_told_once(steps in steps()) {
+    fn each_registration_is_given_once(steps in steps()) {
         let mut rig = Rig::new();
         let keys: Vec<_> = (0..5).map(|_| key()).collect();
-        // The model: of each peer in the room, until when, and which askers have been told.
+        // The model: of each peer in the room, until when, and which askers know of it.
         let mut room = BTreeMap::<PeerId, (Instant, [bool; 3])>::new();
         let mut cookies = [const { None }; 3];
         for step in steps {
@@ -65,8 +65,8 @@ proptest! {
                     cookies[asker] = Some(cookie);
                     found.sort();
                     let mut expected = Vec::new();
-                    for (peer, (_, told)) in &mut room {
-                        if !std::mem::replace(&mut told[asker], true) {
+                    for (peer, (_, known)) in &mut room {
+                        if !std::mem::replace(&mut known[asker], true) {
                             expected.push(*peer);
                         }
                     }

@@ -1,8 +1,13 @@
-//! Polls the handlers of a connection only when one of them has something to do.
+//! Polls the handlers of a connection only when one of them was woken or called.
 //!
-//! A connection is polled for every packet. libp2p asks the handler of every protocol each time,
-//! and with as many as a peer has, that costs more than the packet. Behind a gate they are asked
-//! after something was told to them, or after one of them was woken.
+//! # Instead of what libp2p does
+//!
+//! libp2p-swarm 0.48.0 polls a connection for every packet, and the handler of every protocol each time; with as many
+//! as a peer has, that costs more than the packet (rust-libp2p #4990, open; a patch was closed, #4991). Here the
+//! handlers are polled after the swarm has called one of them with an event, or after one of them was woken.
+//!
+//! No test of behaviour fails without this: `cargo xtask bench` shows what it is worth, and this module's tests that
+//! nothing is missed. It may go when libp2p-swarm wakes handlers one by one.
 
 #[cfg(test)]
 mod tests;
@@ -26,52 +31,53 @@ use libp2p::{
     },
 };
 
-/// A behaviour whose handlers are behind gates.
+/// A behaviour whose handlers are polled only when there is something to do.
 #[derive(Debug)]
-pub(crate) struct Gated<B>(pub(crate) B);
+pub(crate) struct PollOnWake<B>(pub(crate) B);
 
-/// A handler behind a gate.
-pub(crate) struct Gate<H> {
+/// Wraps the handlers of one connection.
+pub(crate) struct PollOnWakeHandler<H> {
     handler: H,
-    bell: Arc<Bell>,
-    /// Rings the bell.
+    flag: Arc<WakeFlag>,
+    /// Raises the flag.
     waker: Waker,
 }
 
+/// Says whether the handlers have to be polled.
 #[derive(Debug, Default)]
-struct Bell {
-    rung: AtomicBool,
+struct WakeFlag {
+    raised: AtomicBool,
     connection: AtomicWaker,
 }
 
-impl ArcWake for Bell {
+impl ArcWake for WakeFlag {
     fn wake_by_ref(this: &Arc<Self>) {
-        this.rung.store(true, SeqCst);
+        this.raised.store(true, SeqCst);
         this.connection.wake();
     }
 }
 
-impl<H> Gate<H> {
+impl<H> PollOnWakeHandler<H> {
     fn new(handler: H) -> Self {
-        let bell = Arc::new(Bell {
-            rung: AtomicBool::new(true),
-            ..Bell::default()
+        let flag = Arc::new(WakeFlag {
+            raised: AtomicBool::new(true),
+            ..WakeFlag::default()
         });
-        let waker = futures::task::waker(bell.clone());
+        let waker = futures::task::waker(flag.clone());
         Self {
             handler,
-            bell,
+            flag,
             waker,
         }
     }
 
-    /// Something may have changed. The connection polls after each such call anyway.
-    fn open(&self) {
-        self.bell.rung.store(true, SeqCst);
+    /// Has the handlers polled next time. The connection polls after each such call by itself.
+    fn raise(&self) {
+        self.flag.raised.store(true, SeqCst);
     }
 }
 
-impl<H: ConnectionHandler> ConnectionHandler for Gate<H> {
+impl<H: ConnectionHandler> ConnectionHandler for PollOnWakeHandler<H> {
     type FromBehaviour = H::FromBehaviour;
     type ToBehaviour = H::ToBehaviour;
     type InboundProtocol = H::InboundProtocol;
@@ -93,14 +99,14 @@ impl<H: ConnectionHandler> ConnectionHandler for Gate<H> {
     ) -> Poll<
         ConnectionHandlerEvent<Self::OutboundProtocol, Self::OutboundOpenInfo, Self::ToBehaviour>,
     > {
-        self.bell.connection.register(cx.waker());
-        if !self.bell.rung.swap(false, SeqCst) {
+        self.flag.connection.register(cx.waker());
+        if !self.flag.raised.swap(false, SeqCst) {
             return Poll::Pending;
         }
         let event = self.handler.poll(&mut Context::from_waker(&self.waker));
         if event.is_ready() {
             // There may be more to come.
-            self.open();
+            self.raise();
         }
         event
     }
@@ -111,7 +117,7 @@ impl<H: ConnectionHandler> ConnectionHandler for Gate<H> {
 
     fn on_behaviour_event(&mut self, event: Self::FromBehaviour) {
         self.handler.on_behaviour_event(event);
-        self.open();
+        self.raise();
     }
 
     fn on_connection_event(
@@ -124,12 +130,12 @@ impl<H: ConnectionHandler> ConnectionHandler for Gate<H> {
         >,
     ) {
         self.handler.on_connection_event(event);
-        self.open();
+        self.raise();
     }
 }
 
-impl<B: NetworkBehaviour> NetworkBehaviour for Gated<B> {
-    type ConnectionHandler = Gate<B::ConnectionHandler>;
+impl<B: NetworkBehaviour> NetworkBehaviour for PollOnWake<B> {
+    type ConnectionHandler = PollOnWakeHandler<B::ConnectionHandler>;
     type ToSwarm = B::ToSwarm;
 
     fn handle_pending_inbound_connection(
@@ -151,7 +157,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Gated<B> {
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.0
             .handle_established_inbound_connection(conn, peer, local, remote)
-            .map(Gate::new)
+            .map(PollOnWakeHandler::new)
     }
 
     fn handle_pending_outbound_connection(
@@ -175,7 +181,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Gated<B> {
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.0
             .handle_established_outbound_connection(conn, peer, address, role, port)
-            .map(Gate::new)
+            .map(PollOnWakeHandler::new)
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -199,9 +205,9 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Gated<B> {
     }
 }
 
-impl<H: std::fmt::Debug> std::fmt::Debug for Gate<H> {
+impl<H: std::fmt::Debug> std::fmt::Debug for PollOnWakeHandler<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate")
+        f.debug_struct("PollOnWakeHandler")
             .field("handler", &self.handler)
             .finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! The delivery state of one peer, whatever its connections.
+//! The delivery state of one peer. It outlives the peer's connections.
 
 use std::{
     task::{Context, Waker},
@@ -10,21 +10,27 @@ use parking_lot::{Mutex, MutexGuard};
 use web_time::Instant;
 
 use crate::{
-    config::ROOM_MEMORY,
     delivery::{Inbox, Outbox},
     event::Event,
     queue::EventSender,
 };
 
-/// The delivery state of one peer.
+/// A peer that left this recently still belongs to the room: broadcasts queue for it.
+pub(super) const ROOM_MEMORY: Duration = Duration::from_secs(120);
+
+/// What has been said between us and one peer, and is to be said.
+///
+/// The [`super::messenger::Messenger`] makes it with the peer's first connection, and forgets it a while after the
+/// last. The behaviour names the connection that writes the outbox ([`Conversation::set_active`]); the drivers of all
+/// the peer's connections lock it, and register to be woken.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct Conversation {
     pub(crate) peer: PeerId,
-    state: Mutex<LinkState>,
+    state: Mutex<ConversationState>,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct LinkState {
+pub(crate) struct ConversationState {
     pub(crate) outbox: Outbox,
     pub(crate) inbox: Inbox,
     /// One-shot messages received; their ids.
@@ -54,11 +60,11 @@ pub(crate) enum Role {
     Oneshots,
 }
 
-impl Link {
+impl Conversation {
     pub(crate) fn new(peer: PeerId, outbox: Outbox) -> Self {
-        let state = LinkState {
+        let state = ConversationState {
             outbox,
-            ..LinkState::default()
+            ..ConversationState::default()
         };
         Self {
             peer,
@@ -66,7 +72,7 @@ impl Link {
         }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, LinkState> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, ConversationState> {
         self.state.lock()
     }
 
@@ -84,7 +90,7 @@ impl Link {
         state.wake_all();
     }
 
-    /// The application has been told that this peer is connected.
+    /// Lets messages be shown: the application knows that this peer is connected.
     pub(crate) fn announce(&self) {
         let mut state = self.lock();
         state.announced = state.active.is_some();
@@ -92,7 +98,7 @@ impl Link {
     }
 }
 
-impl LinkState {
+impl ConversationState {
     /// Wakes this task when the connection has something to do.
     pub(crate) fn register(&mut self, conn: ConnectionId, role: Role, cx: &Context<'_>) {
         let mut wakers = self.wakers.iter_mut();
@@ -102,12 +108,12 @@ impl LinkState {
         }
     }
 
-    /// The connection is gone.
+    /// Forgets the tasks of a connection that is gone.
     pub(crate) fn unregister(&mut self, conn: ConnectionId) {
         self.wakers.retain(|(id, ..)| *id != conn);
     }
 
-    /// Passes the accepted messages on.
+    /// Passes the accepted messages on to the application.
     pub(crate) fn show(&mut self, events: &EventSender) {
         events.extend(self.shown.drain(..));
     }

@@ -1,0 +1,233 @@
+//! What one peer has yet to ack.
+
+use std::{collections::VecDeque, ops::Range, time::Duration};
+
+use bytes::Bytes;
+use web_time::Instant;
+
+use super::frames::MAX_SEQ;
+use crate::config::{MAX_OUTBOX_BYTES, MAX_OUTBOX_MESSAGES};
+
+/// The messages to one peer that are not acked yet, in order.
+///
+/// Sequence numbers start at 1, or after those of outboxes that have been forgotten, and count the
+/// messages of this process to this peer; they are the ids that applications see.
+///
+/// Where a message is, by its number:
+///
+/// ```text
+///         base                     base + cursor                next_seq
+///  acked    |  written to this path       |   not written to it    |   not sent yet
+/// ----------+-----------------------------+------------------------+---------------
+///           |<----------------------- entries --------------------->|
+/// ```
+///
+/// [`Outbox::ack`] and [`Outbox::expire`] move `base`, [`Outbox::next_to_write`] moves the cursor, and
+/// [`Outbox::rewind`] sets it back for another path, which begins with [`Outbox::resume`].
+/// At most [`MAX_OUTBOX_MESSAGES`] messages and [`MAX_OUTBOX_BYTES`] of bodies are kept.
+#[derive(Debug)]
+pub struct Outbox {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    /// The sequence number of the first entry, or of the next message if there is none.
+    base: u64,
+    /// Entries before this one have been written to the present path.
+    cursor: usize,
+    /// Entries before this one have been written to an earlier path, at least in part.
+    written: usize,
+    /// Entries before this one have been reported as sent.
+    reported: usize,
+    /// Messages before each of these were queued by then, the oldest first. The clock is read now
+    /// and then, not for every message.
+    queued_by: VecDeque<(u64, Instant)>,
+    /// Takes nothing more.
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    frame: Bytes,
+    body_len: usize,
+}
+
+/// Why an outbox does not take a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// It has no room until some are acked.
+    Full,
+    /// It takes none any more.
+    Closed,
+}
+
+/// A remote acked or resumed at a message that we have not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("acked up to message {claimed}, though {sent} is the last one sent")]
+pub struct BogusAck {
+    claimed: u64,
+    sent: u64,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            entries: VecDeque::new(),
+            bytes: 0,
+            base: 1,
+            cursor: 0,
+            written: 0,
+            reported: 0,
+            queued_by: VecDeque::new(),
+            closed: false,
+        }
+    }
+}
+
+impl Outbox {
+    /// Makes an outbox whose first message has this sequence number.
+    #[must_use]
+    pub fn starting_at(seq: u64) -> Self {
+        Self {
+            base: seq,
+            ..Self::default()
+        }
+    }
+
+    /// Checks whether a message with a body of this many bytes would be taken.
+    pub fn check(&self, body_len: usize) -> Result<(), Refused> {
+        if self.closed {
+            return Err(Refused::Closed);
+        }
+        let has_room = self.entries.len() < MAX_OUTBOX_MESSAGES
+            && (self.bytes + body_len <= MAX_OUTBOX_BYTES || self.entries.is_empty())
+            && self.next_seq() < MAX_SEQ;
+        if has_room { Ok(()) } else { Err(Refused::Full) }
+    }
+
+    /// Returns the sequence number of the next message.
+    #[must_use]
+    pub fn next_seq(&self) -> u64 {
+        self.base + self.entries.len() as u64
+    }
+
+    /// Appends the frame of message [`Self::next_seq`].
+    pub fn push(&mut self, frame: Bytes, body_len: usize) -> Result<(), Refused> {
+        self.check(body_len)?;
+        self.bytes += body_len;
+        self.entries.push_back(Entry { frame, body_len });
+        Ok(())
+    }
+
+    /// Counts the messages that are not acked.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether every message is acked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Returns the first message that is not acked, or the next one if all are: what a hello says.
+    #[must_use]
+    pub const fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// Whether the present path has more to write.
+    #[must_use]
+    pub fn has_unwritten(&self) -> bool {
+        self.cursor < self.entries.len()
+    }
+
+    /// Takes the next message to write to the present path.
+    pub fn next_to_write(&mut self) -> Option<&Bytes> {
+        let entry = self.entries.get(self.cursor)?;
+        self.cursor += 1;
+        Some(&entry.frame)
+    }
+
+    /// Whether some message has been written to a path and may have arrived.
+    #[must_use]
+    pub const fn has_unacked_writes(&self) -> bool {
+        self.cursor > 0 || self.written > 0
+    }
+
+    /// Returns the messages that were written for the first time since the last call.
+    pub fn newly_sent(&mut self) -> Range<u64> {
+        let from = self.base + self.reported as u64;
+        self.reported = self.reported.max(self.cursor);
+        from..self.base + self.reported as u64
+    }
+
+    /// Takes in an ack: the other side has everything before `next`. Returns the messages that this acks.
+    pub fn ack(&mut self, next: u64) -> Result<Range<u64>, BogusAck> {
+        let sent = self.base + self.cursor.max(self.written) as u64;
+        if next > sent {
+            return Err(BogusAck {
+                claimed: next,
+                sent: sent - 1,
+            });
+        }
+        let from = self.base;
+        while self.base < next {
+            self.pop();
+        }
+        Ok(from..self.base)
+    }
+
+    /// Takes in where the other side wants to go on, on a path that has just begun. Returns the messages that this
+    /// acks.
+    pub fn resume(&mut self, next: u64) -> Result<Range<u64>, BogusAck> {
+        let acked = self.ack(next)?;
+        self.rewind();
+        Ok(acked)
+    }
+
+    /// Begins anew for another path, to which nothing is written yet.
+    pub fn rewind(&mut self) {
+        self.written = self.written.max(self.cursor);
+        self.cursor = 0;
+    }
+
+    /// Drops the messages that were there `timeout` or longer ago, and returns them. To be called
+    /// now and then: a message's age counts from the first of these calls after it was queued.
+    pub fn expire(&mut self, now: Instant, timeout: Duration) -> Range<u64> {
+        let from = self.base;
+        let next = self.next_seq();
+        self.queued_by.retain(|(before, _)| *before > from);
+        if self.queued_by.back().map_or(from, |(before, _)| *before) < next {
+            self.queued_by.push_back((next, now));
+        }
+        while let Some((before, at)) = self.queued_by.front().copied()
+            && now.saturating_duration_since(at) >= timeout
+        {
+            while self.base < before {
+                self.pop();
+            }
+            self.queued_by.pop_front();
+        }
+        from..self.base
+    }
+
+    /// Drops everything, and takes nothing more. Returns what was dropped.
+    pub fn close(&mut self) -> Range<u64> {
+        self.closed = true;
+        let from = self.base;
+        while !self.entries.is_empty() {
+            self.pop();
+        }
+        from..self.base
+    }
+
+    fn pop(&mut self) {
+        if let Some(entry) = self.entries.pop_front() {
+            self.bytes -= entry.body_len;
+            self.base += 1;
+            self.cursor = self.cursor.saturating_sub(1);
+            self.written = self.written.saturating_sub(1);
+            self.reported = self.reported.saturating_sub(1);
+        }
+    }
+}
