@@ -1,10 +1,13 @@
-//! Discovered peers: told of, dialled, lost and dialled again.
+//! Discovered peers: reported, dialled, lost and dialled again.
 
 use super::*;
 use crate::connector::{
-    paths::POLITE_WAIT,
-    peer::MEMORY,
-    peers::{MAX_RUNNING_DIALS, SETTLE_TIMEOUT},
+    known_relay::MAX_RELAYS,
+    peers::{
+        dialling::{MAX_RUNNING_DIALS, SETTLE_TIMEOUT},
+        paths::POLITE_WAIT,
+        peer::MEMORY,
+    },
 };
 
 fn is_disconnected(event: &Event) -> bool {
@@ -12,18 +15,18 @@ fn is_disconnected(event: &Event) -> bool {
 }
 
 #[test]
-fn a_discovered_peer_is_told_of_and_dialled_by_circuit_first() {
+fn a_discovered_peer_is_reported_and_dialled_by_circuit_first() {
     let (mut rig, _) = Rig::with_relay();
     let peer = id(SMALL);
     let same = circuit(QUIC, peer).to_string();
     rig.list(peer, &[DIRECT, &same, DIRECT]);
-    let told = vec![at(DIRECT, peer), circuit(QUIC, peer)];
+    let reported = vec![at(DIRECT, peer), circuit(QUIC, peer)];
     let dialled = vec![circuit(QUIC, peer), at(DIRECT, peer)];
     assert_eq!(
         rig.events(),
         [Event::Discovered {
             peer,
-            addresses: told
+            addresses: reported
         }]
     );
     rig.input(Input::Shutdown);
@@ -59,7 +62,7 @@ fn only_configured_relays_are_believed() {
 }
 
 #[test]
-fn a_known_peer_is_not_told_of_again_unless_its_addresses_change() {
+fn a_known_peer_is_not_reported_again_unless_its_addresses_change() {
     let (mut rig, _) = Rig::with_relay();
     rig.list(id(SMALL), &[DIRECT, TCP]);
     assert_eq!(rig.events().len(), 1);
@@ -70,14 +73,14 @@ fn a_known_peer_is_not_told_of_again_unless_its_addresses_change() {
 }
 
 #[test]
-fn a_peer_that_was_gone_for_long_is_told_of_again() {
+fn a_peer_that_was_gone_for_long_is_reported_again() {
     let (mut rig, _) = Rig::with_relay();
     rig.list(id(SMALL), &[]);
     let dial = rig.last_dial();
     rig.fail(dial);
     rig.advance(MEMORY + secs(61));
     rig.take();
-    assert!(rig.connector.peers.is_empty());
+    assert!(rig.connector.peers.len() == 0);
     rig.list(id(SMALL), &[]);
     assert_eq!(rig.events().len(), 1);
 }
@@ -142,7 +145,7 @@ fn two_peers_that_dial_each_other_at_once_get_along() {
 }
 
 #[test]
-fn paths_are_told_when_they_come_change_and_go() {
+fn paths_are_reported_when_they_come_change_and_go() {
     let (mut rig, _) = Rig::with_relay();
     let peer = id(SMALL);
     rig.reach(peer);
@@ -252,7 +255,7 @@ fn a_peer_that_dialled_us_directly_is_wanted_for_a_while_after_it_left() {
     assert_eq!(rig.dials(), [], "we know no way to it");
     rig.advance(MEMORY);
     rig.input(Input::Wake);
-    assert!(rig.connector.peers.is_empty());
+    assert!(rig.connector.peers.len() == 0);
 }
 
 #[test]
@@ -293,7 +296,7 @@ fn a_connection_that_closes_before_it_is_a_path_is_a_failure() {
 }
 
 #[test]
-fn an_incompatible_peer_is_told_once_closed_and_left_alone() {
+fn an_incompatible_peer_is_reported_once_closed_and_left_alone() {
     let (mut rig, _) = Rig::with_relay();
     let peer = id(SMALL);
     rig.list(peer, &[]);
@@ -373,4 +376,35 @@ fn the_circuit_goes_by_the_address_we_are_connected_to_the_relay_by() {
     rig.take();
     rig.list(id(SMALL), &[]);
     assert_eq!(rig.dials()[0].2, [circuit(TCP, id(SMALL))]);
+}
+
+#[test]
+fn a_listing_that_is_renewed_takes_no_others_place() {
+    // As many relays as there may be, and the peer's own word.
+    let relays = 1..=u8::try_from(MAX_RELAYS).unwrap();
+    let mut rig = Rig::new(&NodeConfig {
+        relays: relays.clone().map(relay_at).collect(),
+        ..NodeConfig::default()
+    });
+    let peer = id(LARGE);
+    let listed = |n: u8| vec![(peer, vec![a(&format!("/ip4/10.4.0.{n}/tcp/1"))])];
+    for n in relays.clone() {
+        rig.discovered(id(n), listed(n));
+    }
+    rig.network(NetworkInput::Announced {
+        peer,
+        addresses: vec![a(DIRECT)],
+    });
+    rig.take();
+    for n in relays {
+        rig.discovered(id(n), listed(n));
+    }
+    assert_eq!(rig.events(), [], "nothing is new");
+}
+
+fn relay_at(n: u8) -> RelayAddress {
+    RelayAddress {
+        peer: Some(id(n)),
+        addresses: vec![a(&format!("/ip4/10.5.0.{n}/tcp/1"))],
+    }
 }

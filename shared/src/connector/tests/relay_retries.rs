@@ -4,7 +4,7 @@ use super::{
     relays::{lost, reserve},
     *,
 };
-use crate::connector::reservation::{IDENTIFY_TIMEOUT, RESERVE_TIMEOUT};
+use crate::connector::relays::reservation::{IDENTIFY_TIMEOUT, RESERVE_TIMEOUT};
 
 #[test]
 fn a_relay_that_does_not_identify_itself_is_dropped() {
@@ -34,7 +34,7 @@ fn a_reservation_that_is_not_answered_is_asked_for_on_a_new_connection() {
 }
 
 #[test]
-fn a_refused_reservation_is_told_once_and_retried_on_the_same_connection() {
+fn a_refused_reservation_is_reported_once_and_retried_on_the_same_connection() {
     let mut rig = Rig::new(&config(&[QUIC]));
     let dial = rig.last_dial();
     let conn = rig.connect(id(RELAY), QUIC, Some(dial));
@@ -103,7 +103,7 @@ fn retries_start_fast_and_slow_down_to_half_a_minute_for_ever() {
 }
 
 #[test]
-fn an_unreachable_relay_is_told_once_until_it_was_reached_again() {
+fn an_unreachable_relay_is_reported_once_until_it_was_reached_again() {
     let mut rig = Rig::new(&config(&[QUIC]));
     for round in 0..5 {
         let dial = rig.last_dial();
