@@ -107,7 +107,7 @@ impl Connector {
         let mut connector = Self {
             dials: Dials::default(),
             relays: Relays::new(&facts.context(), config),
-            peers: Peers::new(&facts.context(), config),
+            peers: Peers::new(&facts.context()),
             greetings: Greetings::new(config.greet_interval),
             stopped: false,
             outputs: VecDeque::new(),
@@ -119,6 +119,13 @@ impl Connector {
         }
         connector.run();
         connector
+    }
+
+    /// Has relayed paths upgraded by hole punches from now on. To be called before anything else, and not where
+    /// there is nothing that punches them: a browser's program leaves out what only this leads to.
+    pub fn punch_holes(&mut self) {
+        self.relays.punch_holes();
+        self.peers.punch_holes();
     }
 
     /// Takes in what happened at `now`.

@@ -50,7 +50,6 @@ pub(super) use self::io::{Input, Output};
 use self::{peer::Peer, shared::Shared, targets::Targets};
 use super::{DialId, addresses, context::Context, purpose::Purpose};
 use crate::{
-    config::NodeConfig,
     path::ConnId,
     reason::{Cause, Reason},
     table::Table,
@@ -68,11 +67,11 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    pub(super) fn new(cx: &Context<'_>, config: &NodeConfig) -> Self {
+    pub(super) const fn new(cx: &Context<'_>) -> Self {
         Self {
             peers: Table::new(),
-            targets: Targets::default(),
-            shared: Shared::new(cx.now, config.hole_punch),
+            targets: Targets::new(),
+            shared: Shared::new(cx.now),
         }
     }
 

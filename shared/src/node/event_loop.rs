@@ -19,6 +19,7 @@ use crate::{
     event::Event,
     node::behaviour::Behaviour,
     node::poll_on_wake::PollOnWake,
+    platform,
     protocols::greet,
     protocols::msg::messenger::Messenger,
     queue::EventSender,
@@ -94,12 +95,15 @@ impl EventLoop {
         requests: mpsc::Receiver<Request>,
     ) -> Result<Self, StartError> {
         let listeners_due = listen(&mut swarm, &config.listen)?;
-        let connector = Connector::new(
+        let mut connector = Connector::new(
             config,
             *swarm.local_peer_id(),
             rand::random(),
             Instant::now(),
         );
+        if platform::HOLE_PUNCH && config.hole_punch {
+            connector.punch_holes();
+        }
         Ok(Self {
             swarm,
             connector,

@@ -3,7 +3,7 @@
 use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
-use super::Output;
+use super::{Output, upgrade::Puncher};
 use crate::{
     connector::{
         DialId, RelayId,
@@ -20,8 +20,8 @@ use crate::{
 
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// There is a way to punch holes.
-    pub(super) hole_punch: bool,
+    /// How relayed paths become direct, where holes are punched.
+    pub(super) puncher: Option<Puncher>,
     pub(super) started: Instant,
     /// When those that wait for their turn to dial ask again.
     pub(super) next_turn: Instant,
@@ -32,9 +32,9 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) const fn new(now: Instant, hole_punch: bool) -> Self {
+    pub(super) const fn new(now: Instant) -> Self {
         Self {
-            hole_punch,
+            puncher: None,
             started: now,
             next_turn: now,
             running_dials: 0,

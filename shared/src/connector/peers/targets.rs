@@ -23,7 +23,7 @@ use crate::{
 /// They are typed by a person.
 const MAX_TARGETS: usize = 64;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Targets {
     targets: Table<TargetId, Target>,
     /// Numbers that were given to targets.
@@ -74,6 +74,13 @@ impl Peers {
 }
 
 impl Targets {
+    pub(super) const fn new() -> Self {
+        Self {
+            targets: Table::new(),
+            count: 0,
+        }
+    }
+
     pub(super) fn order(&mut self, cx: &Context<'_>, shared: &mut Shared, address: Multiaddr) {
         let old = |at: Instant| cx.now.saturating_duration_since(at) > MEMORY;
         self.targets

@@ -15,7 +15,9 @@ use crate::{
 const RELAY_ID: RelayId = RelayId(3);
 
 fn peers(alone: &mut Alone) -> Peers {
-    Peers::new(&alone.context(), &NodeConfig::default())
+    let mut peers = Peers::new(&alone.context());
+    peers.punch_holes();
+    peers
 }
 
 /// A relay of ours stands, or fell.

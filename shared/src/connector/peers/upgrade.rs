@@ -20,7 +20,7 @@ use libp2p::Multiaddr;
 use web_time::Instant;
 
 use super::{
-    Output,
+    Output, Peers,
     peer::{Active, Peer},
     shared::Shared,
 };
@@ -142,6 +142,26 @@ impl Upgrade {
     }
 }
 
+/// What is done to upgrade a path. Without hole punches nothing refers to it, so that a browser's program can
+/// do without the code.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Puncher {
+    path_found: fn(&mut Peer, &mut Context<'_>, Option<&Active>),
+    failed: fn(&mut Peer, &mut Context<'_>, &mut Shared, Cause),
+    run: fn(&mut Peer, &mut Context<'_>, &mut Shared),
+}
+
+impl Peers {
+    /// From now on holes are punched.
+    pub(in crate::connector) const fn punch_holes(&mut self) {
+        self.shared.puncher = Some(Puncher {
+            path_found: Peer::punch_for_path,
+            failed: Peer::punch_failed,
+            run: Peer::run_punch,
+        });
+    }
+}
+
 impl Peer {
     /// There is a path now; `old` was there before.
     pub(super) fn upgrade_path(
@@ -150,9 +170,29 @@ impl Peer {
         shared: &Shared,
         old: Option<&Active>,
     ) {
-        if !shared.hole_punch {
-            return;
+        if let Some(puncher) = shared.puncher {
+            (puncher.path_found)(self, cx, old);
         }
+    }
+
+    pub(super) fn upgrade_failed(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &mut Shared,
+        cause: Cause,
+    ) {
+        if let Some(puncher) = shared.puncher {
+            (puncher.failed)(self, cx, shared, cause);
+        }
+    }
+
+    pub(super) fn run_upgrade(&mut self, cx: &mut Context<'_>, shared: &mut Shared) {
+        if let Some(puncher) = shared.puncher {
+            (puncher.run)(self, cx, shared);
+        }
+    }
+
+    fn punch_for_path(&mut self, cx: &mut Context<'_>, old: Option<&Active>) {
         if self.path_kind() == Some(Path::Direct) {
             self.upgrade.punch = Punch::Off;
             self.upgrade.failure = None;
@@ -168,12 +208,7 @@ impl Peer {
         }
     }
 
-    pub(super) fn upgrade_failed(
-        &mut self,
-        cx: &mut Context<'_>,
-        shared: &mut Shared,
-        cause: Cause,
-    ) {
+    fn punch_failed(&mut self, cx: &mut Context<'_>, shared: &mut Shared, cause: Cause) {
         if !matches!(self.upgrade.punch, Punch::Punching(_)) {
             return;
         }
@@ -190,12 +225,12 @@ impl Peer {
         }
     }
 
-    pub(super) fn run_upgrade(&mut self, cx: &mut Context<'_>, shared: &mut Shared) {
+    fn run_punch(&mut self, cx: &mut Context<'_>, shared: &mut Shared) {
         match self.upgrade.punch {
             Punch::Punching(at) if at <= cx.now => {
                 let text = "the other side reported nothing";
                 let cause = Cause::new(Reason::HolePunchFailed, text);
-                self.upgrade_failed(cx, shared, cause);
+                self.punch_failed(cx, shared, cause);
             }
             Punch::Waiting(at) if at <= cx.now => self.punch_again(cx, shared),
             _ => {}

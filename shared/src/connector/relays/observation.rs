@@ -21,7 +21,23 @@ use crate::{
 /// The transports that holes are punched over.
 const KINDS: [Transport; 2] = [Transport::Quic, Transport::Tcp];
 
+/// What is done to be observed. Without hole punches nothing refers to it, so that a browser's program can
+/// do without the code.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Observer {
+    observe: fn(&mut Relay, &mut Context<'_>, &mut Shared),
+    may_observe: fn(&Relay, &Context<'_>, ConnId) -> bool,
+}
+
 impl Relays {
+    /// From now on relays are to observe us.
+    pub(in crate::connector) fn punch_holes(&mut self) {
+        self.shared.observer = Some(Observer {
+            observe: Relay::observe_over_each,
+            may_observe: Relay::is_observation,
+        });
+    }
+
     /// After a hole could not be punched to `peer`.
     pub(super) fn observe_for(&mut self, cx: &mut Context<'_>, relay: RelayId, peer: PeerId) {
         let relay = self.relays.get_mut(&relay);
@@ -49,9 +65,14 @@ impl Relays {
 impl Relay {
     /// Has the relay observe us over whatever we are not connected to it by.
     pub(super) fn observe(&mut self, cx: &mut Context<'_>, shared: &mut Shared) {
-        if !shared.hole_punch || !self.observations.is_empty() {
-            return;
+        if let Some(observer) = shared.observer
+            && self.observations.is_empty()
+        {
+            (observer.observe)(self, cx, shared);
         }
+    }
+
+    fn observe_over_each(&mut self, cx: &mut Context<'_>, shared: &mut Shared) {
         for kind in KINDS {
             self.observe_over(cx, shared, kind);
         }
@@ -86,6 +107,11 @@ impl Relay {
 
     /// Whether a connection to this relay shows it what no other one does.
     pub(super) fn may_observe(&self, cx: &Context<'_>, shared: &Shared, id: ConnId) -> bool {
+        let observer = shared.observer;
+        observer.is_some_and(|observer| (observer.may_observe)(self, cx, id))
+    }
+
+    fn is_observation(&self, cx: &Context<'_>, id: ConnId) -> bool {
         let kind_of = |conn: &Conn| KINDS.into_iter().find(|kind| fits(&conn.address, *kind));
         let Some(conn) = cx.connections.get(id).filter(|conn| conn.leads_to_relay()) else {
             return false;
@@ -93,7 +119,7 @@ impl Relay {
         let kind = kind_of(conn);
         let same =
             |other: &Conn| other.id != id && other.leads_to_relay() && kind_of(other) == kind;
-        shared.hole_punch && kind.is_some() && !cx.connections.of(conn.peer).any(same)
+        kind.is_some() && !cx.connections.of(conn.peer).any(same)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use libp2p::PeerId;
 
-use super::Output;
+use super::{Output, observation::Observer};
 use crate::{
     config::NodeConfig,
     connector::{context::Context, purpose::Purpose},
@@ -15,8 +15,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) namespace: String,
-    /// Relays are to observe us, for hole punches.
-    pub(super) hole_punch: bool,
+    /// How relays come to observe us for hole punches, where there are any.
+    pub(super) observer: Option<Observer>,
     /// The paths that messages take to peers.
     pub(super) paths: Table<PeerId, PathOfPeer>,
     pub(super) outputs: Vec<Output>,
@@ -34,7 +34,7 @@ impl Shared {
     pub(super) fn new(config: &NodeConfig) -> Self {
         Self {
             namespace: config.namespace.clone(),
-            hole_punch: config.hole_punch,
+            observer: None,
             paths: Table::new(),
             outputs: Vec::new(),
         }

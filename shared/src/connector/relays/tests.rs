@@ -31,6 +31,7 @@ fn conn(n: usize, address: &str, alone: &Alone, purpose: Purpose) -> Conn {
 /// A relay that is connected to, and reserved at.
 fn reserved(alone: &mut Alone) -> Relays {
     let mut relays = Relays::new(&alone.context(), &config(&[QUIC]));
+    relays.punch_holes();
     relays.handle_timeout(&mut alone.context());
     let outputs = relays.take_outputs();
     let dial = outputs.iter().find_map(|output| match output {

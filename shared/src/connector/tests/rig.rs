@@ -97,8 +97,12 @@ pub(in crate::connector) fn config(relays: &[&str]) -> NodeConfig {
 impl Rig {
     pub(super) fn new(config: &NodeConfig) -> Self {
         let now = Instant::now();
+        let mut connector = Connector::new(config, id(LOCAL), 7, now);
+        if config.hole_punch {
+            connector.punch_holes();
+        }
         let mut rig = Self {
-            connector: Connector::new(config, id(LOCAL), 7, now),
+            connector,
             now,
             conns: 0,
             out: Vec::new(),
