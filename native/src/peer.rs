@@ -75,9 +75,9 @@ pub(crate) async fn run(args: PeerArgs, mut stop: Stop) -> anyhow::Result<()> {
     let (tracker, connected, reservations) = connectivity::track();
     let reporting = tokio::spawn(report_all(events, node.clone(), tracker, reporter.clone()));
     let mut helpers = JoinSet::new();
-    for url in urls {
+    for (place, url) in urls.into_iter().enumerate() {
         let (node, reservations, reporter) = (node.clone(), reservations.clone(), reporter.clone());
-        helpers.spawn(relays::keep_up(url, node, reservations, reporter));
+        helpers.spawn(relays::keep_up(place, url, node, reservations, reporter));
     }
     let commands = CommandRunner {
         node: node.clone(),

@@ -59,8 +59,6 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// long. Without it the other side would wait for us until its idle timeout.
 pub const FAREWELL_TIME: Duration = Duration::from_millis(50);
 
-/// Peers that the session keeps an eye on: discovered, dialled or connected.
-pub const MAX_SESSION_PEERS: usize = 1_024;
 /// Addresses kept for one peer.
 pub const MAX_ADDRESSES_PER_PEER: usize = 16;
 
@@ -70,7 +68,7 @@ pub struct NodeConfig {
     /// Relays to reserve on, register at and discover from.
     pub relays: Vec<RelayAddress>,
     /// Relays that belong to these, but have yet to be found: each comes by
-    /// [`crate::node::Node::add_relay`], and [`crate::event::Event::Ready`] waits for it too.
+    /// [`crate::node::Node::relay_found`], and [`crate::event::Event::Ready`] waits for it too.
     pub pending_relays: usize,
     /// The namespace to meet others in.
     pub namespace: String,

@@ -1,27 +1,51 @@
-//! What a node does about its relays and its peers, as a pure state machine.
+//! What a node does about its relays and its peers, as a pure state machine: no I/O, and no clock or
+//! randomness of its own.
 //!
-//! No I/O and no clock of its own: the event loop (or a test) passes [`Input`]s with the time they
-//! happened at, takes [`Output`]s until there are none, and calls [`Connector::handle_timeout`] at
-//! [`Connector::poll_timeout`].
+//! # How it is driven
+//!
+//! The event loop (or a test) passes each [`Input`], with the time it happened at, to [`Connector::handle`], and
+//! calls [`Connector::handle_timeout`] at [`Connector::poll_timeout`]. After each of these calls it takes
+//! [`Output`]s from [`Connector::poll_output`] until there are none, carries them out, and passes in what came of
+//! it. What a native peer's own network reports goes to [`Connector::handle_network`]. After [`Input::Shutdown`]
+//! only events of paths and greetings still come out.
+//!
+//! # What it is made of
+//!
+//! Four machines, each with a state, inputs, outputs and tests of its own. None knows another; what one needs
+//! of another it is given as an input, and keeps. The `Connector` decides nothing: it keeps the table of
+//! `connections`, turns an input into inputs of machines, and carries each output of a machine to
+//! whom it concerns.
+//!
+//! ```text
+//!                     ┌──────────────────── Connector ────────────────────┐
+//!           Input ──► │  dials ── outcome, to who asked ──► relays, peers │
+//!                     │                                                   │
+//!  NetworkInput ────► │  relays ── known relays, listed peers ──► peers   │ ──► Output
+//!                     │  relays ◄── paths, wish to be observed ── peers   │
+//!     poll_timeout ◄─ │                                                   │
+//!                     │  peers ── who is ordered, has a path ► greetings  │
+//!                     └───────────────────────────────────────────────────┘
+//! ```
+//!
+//! - `dials`: what each running dial is for, and when it has taken too long.
+//! - `relays`: a supervisor for each relay: reservation, registration, discovery.
+//! - `peers`: who is known, dialled where, and by which paths reached; hole punches.
+//! - `greetings`: who is greeted, and when.
+//!
+//! The outputs of a machine are carried on right after each call to it, so what comes out keeps its order.
 
-mod addr;
+mod addresses;
 mod backoff;
-mod conns;
+mod connections;
+mod context;
 mod dials;
-mod greet;
+mod greetings;
 mod io;
-mod network;
-mod paths;
-mod peer;
+mod known_relay;
 mod peers;
-mod relay;
-mod relay_dial;
-mod rendezvous;
-mod reservation;
-mod status;
-mod surplus;
-mod targets;
-mod upgrade;
+mod purpose;
+mod relays;
+mod routing;
 
 #[cfg(test)]
 mod tests;
@@ -32,263 +56,174 @@ use libp2p::PeerId;
 use rand::{SeedableRng, rngs::StdRng};
 use web_time::Instant;
 
+pub(crate) use self::io::{DialId, Input, NetworkInput, Output, RelayId};
+pub use self::relays::status::{RelayInfo, RelayState};
 use self::{
-    conns::Conns,
-    dials::{Dial, Purpose},
-    peer::Peer,
-    relay::Relay,
-    targets::{Target, TargetId},
+    connections::Connections, context::Context, dials::Dials, greetings::Greetings, peers::Peers,
+    relays::Relays,
 };
-pub use self::{
-    io::{DialId, Input, News, Output, RelayId},
-    status::{RelayInfo, RelayState},
-};
-use crate::{
-    config::NodeConfig,
-    event::Event,
-    path::{ActivePath, ConnId},
-    platform,
-    reason::Reason,
-    table::Table,
-};
+use crate::{config::NodeConfig, reason::Cause};
 
-/// The state machine. It lives as long as its node.
+/// The state machine, which lives as long as its node; [the module](self) says how it is driven.
 #[derive(Debug)]
-pub struct Connector {
-    local: PeerId,
-    namespace: String,
-    greet_interval: Option<Duration>,
-    hole_punch: bool,
-    rng: StdRng,
-    started: Instant,
-    /// The time of the input that is being handled.
-    now: Instant,
-    conns: Conns,
-    dials: Table<DialId, Dial>,
-    dial_count: u64,
-    relays: Table<RelayId, Relay>,
-    relay_count: u32,
-    /// Relays of the configuration that have yet to be added.
-    pending_relays: usize,
-    peers: Table<PeerId, Peer>,
-    targets: Table<TargetId, Target>,
-    target_count: u64,
-    /// When those that wait for their turn to dial ask again.
-    next_turn: Instant,
-    listeners_ready: bool,
-    ready: bool,
+pub(crate) struct Connector {
+    facts: Facts,
+    dials: Dials,
+    relays: Relays,
+    peers: Peers,
+    greetings: Greetings,
     stopped: bool,
     outputs: VecDeque<Output>,
 }
 
+/// What every machine may read, and what it draws from.
+#[derive(Debug)]
+struct Facts {
+    /// The time of the input that is being handled.
+    now: Instant,
+    local: PeerId,
+    listening: bool,
+    rng: StdRng,
+    connections: Connections,
+    dial_count: u64,
+}
+
 impl Connector {
-    /// A session that dials its relays once the listeners are ready, and the peers to dial at once.
+    /// A connector that dials its relays once the listeners are ready, and the peers to dial at once.
     ///
     /// All its randomness comes from `seed`.
     #[must_use]
-    pub fn new(config: &NodeConfig, local: PeerId, seed: u64, now: Instant) -> Self {
-        let mut connector = Self {
-            local,
-            namespace: config.namespace.clone(),
-            greet_interval: config.greet_interval.filter(|every| !every.is_zero()),
-            hole_punch: config.hole_punch,
-            rng: StdRng::seed_from_u64(seed),
-            started: now,
+    pub(crate) fn new(config: &NodeConfig, local: PeerId, seed: u64, now: Instant) -> Self {
+        let mut facts = Facts {
             now,
-            conns: Conns::default(),
-            dials: Table::new(),
+            local,
+            listening: false,
+            rng: StdRng::seed_from_u64(seed),
+            connections: Connections::default(),
             dial_count: 0,
-            relays: Table::new(),
-            relay_count: 0,
-            pending_relays: config.pending_relays,
-            peers: Table::new(),
-            targets: Table::new(),
-            target_count: 0,
-            next_turn: now,
-            listeners_ready: false,
-            ready: false,
+        };
+        let mut connector = Self {
+            dials: Dials::default(),
+            relays: Relays::new(&facts.context(), config),
+            peers: Peers::new(&facts.context(), config),
+            greetings: Greetings::new(config.greet_interval),
             stopped: false,
             outputs: VecDeque::new(),
+            facts,
         };
-        for relay in &config.relays {
-            connector.add_relay(relay, true, !config.listen.is_empty());
-        }
+        connector.drain_relays();
         for address in &config.dial {
-            connector.order_dial(address.clone());
+            connector.pass_to_peers(peers::Input::Order(address.clone()));
         }
         connector.run();
         connector
     }
 
     /// Takes in what happened at `now`.
-    pub fn handle(&mut self, now: Instant, input: Input) {
-        self.now = now;
-        if self.stopped {
-            return self.handle_stopped(input);
+    pub(crate) fn handle(&mut self, now: Instant, input: Input) {
+        self.facts.now = now;
+        if !self.stopped {
+            self.route(input);
+            self.run();
+        } else if let Input::Path { .. } | Input::Greeting { .. } | Input::GreetingReply { .. } =
+            input
+        {
+            // Messages may still come and go while the node finishes; nothing else matters any more.
+            self.route(input);
         }
-        self.forget_peers();
-        self.dispatch(input);
-        self.run();
     }
 
-    /// Does what is due at `now`.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.now = now;
+    /// Takes in what our own network reports at `now`. Never called in a browser.
+    pub(crate) fn handle_network(&mut self, now: Instant, input: NetworkInput) {
+        self.facts.now = now;
         if !self.stopped {
-            self.forget_peers();
+            self.route_network(input);
             self.run();
         }
     }
 
+    /// Does what is due at `now`.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.facts.now = now;
+        self.run();
+    }
+
     /// When to call [`Self::handle_timeout`], if nothing happens before.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         if self.stopped {
             return None;
         }
-        let dials = self.dials.values().map(|dial| dial.until);
-        let relays = self.relays.values().filter_map(Relay::timeout);
-        let peers = self.peers.values().filter_map(Peer::timeout);
-        let targets = self.targets.values().filter_map(Target::timeout);
-        dials.chain(relays).chain(peers).chain(targets).min()
+        earliest([
+            self.dials.poll_timeout(),
+            self.relays.poll_timeout(),
+            self.peers.poll_timeout(),
+            self.greetings.poll_timeout(),
+        ])
     }
 
     /// The next thing to do. To be called until there is none, after every other call.
-    pub fn poll_output(&mut self) -> Option<Output> {
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
     /// Whether [`Input::Shutdown`] was handled. What is left are outputs to take.
-    #[must_use]
-    pub const fn is_stopped(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) const fn is_stopped(&self) -> bool {
         self.stopped
     }
 
     /// Whether this peer is one of our relays.
     #[must_use]
-    pub fn is_relay(&self, peer: PeerId) -> bool {
-        self.relay_of(peer).is_some()
+    pub(crate) fn is_relay(&self, peer: PeerId) -> bool {
+        self.relays.is_relay(peer)
     }
 
-    fn dispatch(&mut self, input: Input) {
-        match input {
-            Input::AddRelay(relay) => {
-                let at_start = self.pending_relays > 0;
-                self.pending_relays = self.pending_relays.saturating_sub(1);
-                self.add_relay(&relay, at_start, !self.listeners_ready);
-            }
-            Input::DropRelay(relay) => self.drop_relay(relay),
-            Input::Dial(address) => self.order_dial(address),
-            Input::ListenersReady => self.listeners_ready(),
-            Input::DialFailed { dial, cause } => self.dial_failed(dial, &cause),
-            Input::Connected { .. } => self.connected(input),
-            Input::Closed { conn, cause, .. } => self.closed(conn, &cause),
-            Input::Identified { .. } => self.identified(input),
-            Input::ReservationAccepted { relay, address } => {
-                self.reservation_accepted(relay, address);
-            }
-            Input::ReservationLost { relay, cause } => self.reservation_lost(relay, &cause),
-            Input::Registered { relay, ttl } => self.registered(relay, ttl),
-            Input::RegisterFailed { relay, cause } => self.register_failed(relay, &cause),
-            Input::Discovered {
-                relay,
-                peers,
-                cookie,
-            } => self.discovered(relay, peers, cookie),
-            Input::DiscoverFailed { relay, .. } => self.discover_failed(relay),
-            Input::Path { peer, path, cause } => self.path(peer, path, cause),
-            Input::Drained { peer, conn } => self.drained(peer, conn),
-            Input::Silent { peer, conn, dead } => self.silent(peer, conn, dead),
-            Input::UpgradeFailed { peer, .. } => self.upgrade_failed(peer),
-            Input::Greeting { peer, message } => self.greeted(peer, message),
-            Input::GreetingReply {
-                peer,
-                message,
-                address,
-            } => self.greeting_replied(peer, message, address),
-            Input::Network(news, by) => self.network_told(news, by),
-            Input::Wake => self.wake(),
-            Input::NetworkChanged { lost } if platform::HAS_INTERFACES => {
-                self.network_changed(lost);
-            }
-            Input::NetworkChanged { .. } => {}
-            Input::Shutdown => self.shutdown(),
-        }
+    /// The relays, in the order in which they were added.
+    #[must_use]
+    pub(crate) fn relays(&self, now: Instant) -> Vec<RelayInfo> {
+        self.relays.infos(now)
     }
 
-    /// Messages may still come and go while the node finishes; nothing else matters any more.
-    fn handle_stopped(&mut self, input: Input) {
-        if matches!(
-            input,
-            Input::Path { .. } | Input::Greeting { .. } | Input::GreetingReply { .. }
-        ) {
-            self.dispatch(input);
-        }
+    /// Why the path to a peer is still relayed, once a hole punch has failed.
+    #[must_use]
+    pub(crate) fn punch_failure(&self, peer: PeerId) -> Option<&Cause> {
+        self.peers.punch_failure(peer)
     }
 
     fn run(&mut self) {
-        self.expire_dials();
-        self.run_relays();
-        self.run_peers();
-        self.run_targets();
-        self.check_ready();
-    }
-
-    fn push(&mut self, output: Output) {
-        if !self.stopped || matches!(output, Output::Emit(_)) {
-            self.outputs.push_back(output);
-        }
-    }
-
-    fn emit(&mut self, event: Event) {
-        self.push(Output::Emit(event));
-    }
-
-    fn error(&mut self, code: Reason, message: String) {
-        self.emit(Event::Error { code, message });
-    }
-
-    fn listeners_ready(&mut self) {
-        if !self.listeners_ready {
-            self.listeners_ready = true;
-            self.hurry_relays();
-        }
-    }
-
-    fn check_ready(&mut self) {
-        let relays_ready =
-            self.pending_relays == 0 && self.relays.values().all(Relay::lets_be_ready);
-        if self.listeners_ready && !self.ready && relays_ready {
-            self.ready = true;
-            self.emit(Event::Ready {});
-        }
-    }
-
-    fn wake(&mut self) {
-        self.hurry_relays();
-        self.hurry_peers();
-        self.hurry_targets();
-    }
-
-    /// What began at another address of ours is tried again from the new one.
-    fn network_changed(&mut self, lost: bool) {
-        // At first every address is a new one.
-        if !self.listeners_ready {
+        if self.stopped {
             return;
         }
-        self.move_relays(lost);
-        self.hurry_peers();
-        self.hurry_targets();
+        self.dials.handle_timeout(&self.facts.context());
+        self.drain_dials();
+        self.relays.handle_timeout(&mut self.facts.context());
+        self.drain_relays();
+        self.peers.handle_timeout(&mut self.facts.context());
+        self.drain_peers();
+        self.greetings.handle_timeout(&self.facts.context());
+        self.drain_greetings();
     }
+}
 
-    fn shutdown(&mut self) {
-        self.leave_relays();
-        self.dials.clear();
-        self.stopped = true;
+impl Facts {
+    const fn context(&mut self) -> Context<'_> {
+        Context {
+            now: self.now,
+            local: self.local,
+            listening: self.listening,
+            rng: &mut self.rng,
+            connections: &self.connections,
+            dial_count: &mut self.dial_count,
+        }
     }
 }
 
 /// The earliest of the times there are.
 fn earliest(times: impl IntoIterator<Item = Option<Instant>>) -> Option<Instant> {
     times.into_iter().flatten().min()
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -21,10 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 use web_time::Instant;
 
 pub use self::event_loop::EventLoop;
-pub use crate::queue::Events;
 use crate::{
     config::{MAX_NAMESPACE_BYTES, NodeConfig, RelayAddress},
-    connector::RelayInfo,
     error::{SendError, StartError, Stopped},
     node::behaviour::Behaviour,
     node::poll_on_wake::PollOnWake,
@@ -32,6 +30,11 @@ use crate::{
     platform,
     protocols::msg::messenger::Messenger,
     queue,
+    reason::Reason,
+};
+pub use crate::{
+    connector::{RelayInfo, RelayState},
+    queue::Events,
 };
 
 /// Commands that wait for the event loop.
@@ -76,6 +79,12 @@ pub struct PeerInfo {
     pub rtt: Option<Duration>,
     /// Messages that it has not acked yet.
     pub unacked: usize,
+    /// Why the path is not direct, for programs, once a hole punch has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Reason>,
+    /// The same, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// What a handle asks of the loop.
@@ -83,6 +92,7 @@ pub struct PeerInfo {
 enum Request {
     Dial(Multiaddr),
     AddRelay(RelayAddress),
+    RelayFound(usize, RelayAddress),
     DropRelay(PeerId),
     Wake,
     Peers(oneshot::Sender<Vec<PeerInfo>>),
@@ -187,6 +197,12 @@ impl Node {
     /// Uses one more relay from now on.
     pub async fn add_relay(&self, relay: RelayAddress) -> Result<(), Stopped> {
         self.request(Request::AddRelay(relay)).await
+    }
+
+    /// Uses the relay that was found in the place of a pending one: the n-th, from 0 on, of
+    /// [`NodeConfig::pending_relays`]. It may be found again, and be another one then.
+    pub async fn relay_found(&self, place: usize, relay: RelayAddress) -> Result<(), Stopped> {
+        self.request(Request::RelayFound(place, relay)).await
     }
 
     /// Forgets a relay, unless there is a connection to it: another one has taken its place.

@@ -17,7 +17,7 @@ pub struct ActivePath {
     /// The connection.
     pub conn: ConnId,
     /// Direct or relayed.
-    pub path: Path,
+    pub kind: Path,
     /// What it runs over.
     pub transport: Transport,
     /// The remote's address.

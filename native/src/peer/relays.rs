@@ -16,11 +16,12 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Keeps the node's relay for a URL up to date, until dropped.
+/// Keeps the node's relay for a URL up to date, until dropped. `place` is its number among the pending relays.
 ///
 /// Without a reservation the addresses are fetched again and again: a relay that restarted without its data
 /// directory has another key, and maybe other ports.
 pub(crate) async fn keep_up(
+    place: usize,
     url: Uri,
     node: Node,
     mut reservations: Reservations,
@@ -33,7 +34,7 @@ pub(crate) async fn keep_up(
         while !contains(&reservations.borrow(), known.as_ref()) {
             match fetch(url.clone()).await {
                 Ok(found) if known.as_ref() != Some(&found) => {
-                    if replace(&node, known.as_ref(), &found).await.is_err() {
+                    if replace(&node, place, known.as_ref(), &found).await.is_err() {
                         return;
                     }
                     known = Some(found);
@@ -63,6 +64,7 @@ pub(crate) async fn keep_up(
 /// Gives the node the relay that was found, and takes away one with another peer id, which it would dial for ever.
 async fn replace(
     node: &Node,
+    place: usize,
     known: Option<&RelayAddress>,
     found: &RelayAddress,
 ) -> Result<(), Stopped> {
@@ -70,7 +72,7 @@ async fn replace(
     if let Some(gone) = gone.filter(|gone| found.peer != Some(*gone)) {
         node.drop_relay(gone).await?;
     }
-    node.add_relay(found.clone()).await
+    node.relay_found(place, found.clone()).await
 }
 
 async fn fetch(url: Uri) -> Result<RelayAddress, String> {

@@ -1,4 +1,4 @@
-//! How long to wait before trying again.
+//! How long to wait before trying again, and what for.
 
 use std::{ops::Range, time::Duration};
 

@@ -1,187 +1,156 @@
-//! Dials, and the connections that come of them or by themselves: whom they are for.
+//! Running dials: what each is for, and when it has taken too long; and whether a connection that came
+//! up is let in.
+//!
+//! Whoever wants a dial takes a number from [`Context::new_dial`] and has the [`super::Connector`] pass it in
+//! as [`Input::Started`]. It ends by [`Input::Connected`] or [`Input::Failed`], from the swarm, or
+//! by [`Dials::handle_timeout`] at [`Dials::poll_timeout`]. What becomes of it comes out once, with the purpose,
+//! by which the `Connector` finds the machine that waits for it.
+//!
+//! ```text
+//!   Started ──► running ──┬── Connected ──► Accepted
+//!                         ├── Connected, but to ourselves, or one too many ──► Refused, Failed
+//!                         └── Failed, or nothing for DIAL_TIMEOUT ──► Failed
+//! ```
+//!
+//! Limits: there are no more entries than their owners ask for: one for each peer and target, and a few for
+//! each relay. Connections have a limit of [`MAX_CONNECTIONS`](crate::config::MAX_CONNECTIONS).
+
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
 use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
-use super::{ConnId, Connector, DialId, Input, Output, RelayId, conns::Conn, targets::TargetId};
-use crate::path::Transport;
-use crate::reason::{Cause, Reason};
+use super::{DialId, connections::Conn, context::Context, purpose::Purpose};
+use crate::{
+    path::{ConnId, Transport},
+    reason::{Cause, Reason},
+    table::Table,
+};
 
 /// A dial that nothing was heard of after this time has failed. Transports give up sooner.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A running dial.
+/// What happens to dials.
 #[derive(Debug)]
-pub(super) struct Dial {
-    pub(super) purpose: Purpose,
-    pub(super) until: Instant,
+pub(super) enum Input {
+    /// A machine asked for a dial, and the swarm is about to make it.
+    Started { dial: DialId, purpose: Purpose },
+    /// A connection was established, of a dial or by the remote.
+    Connected(Connected),
+    /// A dial failed.
+    Failed { dial: DialId, cause: Cause },
 }
 
-/// What a dial is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// To have a connection to a relay.
-    Relay(RelayId),
-    /// To be observed by a relay over the other of QUIC and TCP, too.
-    OtherKind(RelayId),
-    /// To have a path to a peer.
-    Peer(PeerId),
-    /// To have one more circuit to a peer, for another hole punch.
-    Upgrade(PeerId),
-    /// To learn, and reach, who is at an address.
-    Target(TargetId),
+/// A connection that was established.
+#[derive(Debug)]
+pub(super) struct Connected {
+    pub(super) conn: ConnId,
+    pub(super) peer: PeerId,
+    pub(super) address: Multiaddr,
+    pub(super) transport: Transport,
+    pub(super) outbound: bool,
+    pub(super) dial: Option<DialId>,
 }
 
-impl Connector {
-    pub(super) fn dial(
-        &mut self,
+/// What becomes of dials and connections.
+#[derive(Debug)]
+pub(super) enum Output {
+    /// The connection joins the table; its purpose says which dial it came of, if of one.
+    Accepted { conn: Conn, dial: Option<DialId> },
+    /// The connection is closed, and never joins the table.
+    Refused(ConnId),
+    Failed {
+        dial: DialId,
         purpose: Purpose,
-        peer: Option<PeerId>,
-        addresses: Vec<Multiaddr>,
-    ) -> DialId {
-        self.dial_count += 1;
-        let dial = DialId(self.dial_count);
-        let until = self.now + DIAL_TIMEOUT;
-        self.dials.insert(dial, Dial { purpose, until });
-        self.push(Output::Dial {
-            dial,
-            peer,
-            addresses,
-        });
-        dial
-    }
+        cause: Cause,
+    },
+}
 
-    pub(super) fn close(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get_mut(id) {
-            if conn.closing {
-                return;
+/// The machine.
+#[derive(Debug, Default)]
+pub(super) struct Dials {
+    running: Table<DialId, Dial>,
+    outputs: Vec<Output>,
+}
+
+#[derive(Debug)]
+struct Dial {
+    purpose: Purpose,
+    until: Instant,
+}
+
+impl Dials {
+    pub(super) fn handle(&mut self, cx: &Context<'_>, input: Input) {
+        match input {
+            Input::Started { dial, purpose } => {
+                let until = cx.now + DIAL_TIMEOUT;
+                self.running.insert(dial, Dial { purpose, until });
             }
-            conn.closing = true;
+            Input::Connected(connected) => self.connected(cx, connected),
+            Input::Failed { dial, cause } => self.failed(dial, cause),
         }
-        self.push(Output::Close { conn: id });
     }
 
-    pub(super) fn expire_dials(&mut self) {
-        let late: Vec<_> = self
-            .dials
-            .iter()
-            .filter(|(_, dial)| dial.until <= self.now)
-            .map(|(id, _)| *id)
-            .collect();
+    pub(super) fn handle_timeout(&mut self, cx: &Context<'_>) {
+        let late = self.running.iter().filter(|(_, dial)| dial.until <= cx.now);
+        let late: Vec<_> = late.map(|(id, _)| *id).collect();
         for dial in late {
-            self.dial_failed(dial, &Cause::new(Reason::NoAnswer, "no answer"));
+            self.failed(dial, Cause::new(Reason::NoAnswer, "no answer"));
         }
     }
 
-    pub(super) fn dial_failed(&mut self, dial: DialId, cause: &Cause) {
-        if let Some(Dial { purpose, .. }) = self.dials.remove(&dial) {
-            self.purpose_failed(purpose, dial, cause);
-        }
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.running.values().map(|dial| dial.until).min()
     }
 
-    fn purpose_failed(&mut self, purpose: Purpose, dial: DialId, cause: &Cause) {
-        match purpose {
-            Purpose::Relay(relay) => self.relay_dial_failed(relay, dial, cause),
-            Purpose::OtherKind(relay) => self.other_kind_failed(relay, dial),
-            Purpose::Peer(peer) => self.peer_dial_failed(peer, dial, cause),
-            Purpose::Upgrade(peer) => self.upgrade_dial_failed(peer, dial),
-            Purpose::Target(target) => self.target_failed(target, cause),
-        }
+    pub(super) fn take_outputs(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.outputs)
     }
 
-    pub(super) fn connected(&mut self, input: Input) {
-        let Input::Connected {
-            peer,
-            conn,
-            address,
-            transport,
-            outbound,
-            dial,
-        } = input
-        else {
-            return;
-        };
-        let running = dial.and_then(|dial| Some((dial, self.dials.remove(&dial)?.purpose)));
-        if peer == self.local || self.conns.is_full() {
-            self.push(Output::Close { conn });
+    fn connected(&mut self, cx: &Context<'_>, new: Connected) {
+        let running = new
+            .dial
+            .and_then(|dial| Some((dial, self.running.remove(&dial)?.purpose)));
+        if new.peer == cx.local || cx.connections.is_full() {
+            self.outputs.push(Output::Refused(new.conn));
             if let Some((dial, purpose)) = running {
                 let text = "connected to ourselves, or to too many";
-                self.purpose_failed(purpose, dial, &Cause::new(Reason::TooMany, text));
+                let cause = Cause::new(Reason::TooMany, text);
+                self.outputs.push(Output::Failed {
+                    dial,
+                    purpose,
+                    cause,
+                });
             }
             return;
         }
-        self.conns.insert(Conn {
-            id: conn,
-            peer,
-            address,
-            relayed: transport == Transport::Circuit,
-            outbound,
-            since: self.now,
-            purpose: running.map(|(_, purpose)| purpose),
+        let (dial, purpose) = running.unzip();
+        let conn = Conn {
+            id: new.conn,
+            peer: new.peer,
+            address: new.address,
+            relayed: new.transport == Transport::Circuit,
+            outbound: new.outbound,
+            since: cx.now,
+            purpose,
             is_relay: None,
             compatible: None,
             drained: false,
             closing: false,
-        });
-        self.dial_succeeded(running, peer, conn);
-        self.relay_use(peer, conn);
-        self.peer_connected(peer);
-        self.close_spare_circuits(peer);
+        };
+        self.outputs.push(Output::Accepted { conn, dial });
     }
 
-    fn dial_succeeded(&mut self, running: Option<(DialId, Purpose)>, peer: PeerId, conn: ConnId) {
-        let Some((dial, purpose)) = running else {
-            return;
-        };
-        match purpose {
-            Purpose::Relay(relay) => self.relay_connected(relay, dial, peer, conn),
-            Purpose::OtherKind(relay) => self.other_kind_connected(relay, dial),
-            Purpose::Target(target) => self.target_connected(target, peer),
-            Purpose::Peer(wanted) if wanted == peer => self.peer_dialled(peer, dial),
-            Purpose::Upgrade(wanted) if wanted == peer => self.upgrade_dialled(peer, dial),
-            Purpose::Peer(_) | Purpose::Upgrade(_) => {
-                let cause = Cause::new(Reason::WrongPeer, "another peer answered");
-                self.purpose_failed(purpose, dial, &cause);
-            }
-        }
-    }
-
-    pub(super) fn closed(&mut self, id: ConnId, cause: &Cause) {
-        let Some(conn) = self.conns.remove(id) else {
-            return;
-        };
-        self.relay_conn_closed(id, cause);
-        self.peer_conn_closed(conn.peer, cause);
-        self.target_conn_closed(conn.peer, cause);
-    }
-
-    pub(super) fn identified(&mut self, input: Input) {
-        let Input::Identified {
-            peer,
-            conn: id,
-            compatible,
-            relay,
-            protocols,
-            listen_addresses,
-        } = input
-        else {
-            return;
-        };
-        let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.peer == peer) else {
-            return;
-        };
-        conn.is_relay = Some(relay);
-        conn.compatible = Some(compatible);
-        let purpose = conn.purpose;
-        self.relay_identified(peer, id, listen_addresses);
-        match purpose {
-            Some(Purpose::OtherKind(relay)) => self.other_kind_identified(relay),
-            Some(Purpose::Peer(_) | Purpose::Upgrade(_) | Purpose::Target(_)) if !compatible => {
-                self.incompatible(peer, protocols);
-            }
-            _ => {}
+    fn failed(&mut self, dial: DialId, cause: Cause) {
+        if let Some(Dial { purpose, .. }) = self.running.remove(&dial) {
+            self.outputs.push(Output::Failed {
+                dial,
+                purpose,
+                cause,
+            });
         }
     }
 }

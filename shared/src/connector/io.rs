@@ -1,29 +1,34 @@
-//! What goes into a session and what comes out.
+//! What goes into a connector and what comes out.
 
 use libp2p::{Multiaddr, PeerId};
 
 use crate::{
     config::RelayAddress,
     event::Event,
-    path::Transport,
-    path::{ActivePath, ConnId},
-    platform::OwnNetwork,
+    path::{ActivePath, ConnId, Transport},
     reason::Cause,
 };
 
 /// A configured relay, for as long as the node lives. Its peer id may not be known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RelayId(pub u32);
+pub(crate) struct RelayId(pub(crate) u32);
 
-/// One dial attempt that the session asked for.
+/// One dial attempt that the connector asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DialId(pub u64);
+pub(crate) struct DialId(pub(crate) u64);
 
-/// Something the session must know of.
+/// Something the connector must know of.
 #[derive(Debug, Clone)]
-pub enum Input {
+pub(crate) enum Input {
     /// The application wants this relay used from now on.
     AddRelay(RelayAddress),
+    /// The application has found one of the pending relays, or that it is another one by now.
+    RelayFound {
+        /// Which, from 0 on; below [`NodeConfig::pending_relays`](crate::config::NodeConfig::pending_relays).
+        place: usize,
+        /// Where it is.
+        relay: RelayAddress,
+    },
     /// The application has heard that this relay is gone for good: it is to be forgotten, unless there is
     /// a connection to it.
     DropRelay(PeerId),
@@ -31,7 +36,7 @@ pub enum Input {
     Dial(Multiaddr),
     /// All listeners the node was configured with are up.
     ListenersReady,
-    /// A dial that the session asked for failed. (One that succeeds shows as `Connected`.)
+    /// A dial that the connector asked for failed. (One that succeeds shows as `Connected`.)
     DialFailed {
         /// Which.
         dial: DialId,
@@ -50,28 +55,26 @@ pub enum Input {
         transport: Transport,
         /// Whether we dialled.
         outbound: bool,
-        /// The dial it came of, if the session asked for it.
+        /// The dial it came of, if the connector asked for it.
         dial: Option<DialId>,
     },
     /// A connection was closed.
     Closed {
-        /// The remote.
-        peer: PeerId,
         /// The connection.
         conn: ConnId,
         /// Why.
         cause: Cause,
     },
-    /// Identify told what a remote is.
+    /// A remote identified itself.
     Identified {
         /// The remote.
         peer: PeerId,
-        /// The connection it was told on.
+        /// The connection that it did so on.
         conn: ConnId,
         /// It speaks one of our msg protocols.
         compatible: bool,
         /// It speaks the relay's hop protocol.
-        relay: bool,
+        is_relay: bool,
         /// Everything it speaks.
         protocols: Vec<String>,
         /// Where it listens, by its own word: a claim.
@@ -84,7 +87,7 @@ pub enum Input {
         /// The circuit address that stands for it.
         address: Multiaddr,
     },
-    /// The listener of the last `Reserve` ended, without an `Unreserve` and whatever the reason.
+    /// The listener of the last `Reserve` ended, for whatever reason but an `Unreserve`.
     ReservationLost {
         /// The relay.
         relay: RelayId,
@@ -94,21 +97,21 @@ pub enum Input {
     /// A rendezvous point accepted our registration.
     Registered {
         /// The rendezvous point.
-        relay: PeerId,
+        point: PeerId,
         /// Seconds it is valid for, by the remote's word.
         ttl: u64,
     },
     /// A rendezvous point refused our registration, or did not answer.
     RegisterFailed {
         /// The rendezvous point.
-        relay: PeerId,
+        point: PeerId,
         /// Why.
         cause: Cause,
     },
     /// A rendezvous point answered who is there, since the cookie that was sent along.
     Discovered {
         /// The rendezvous point.
-        relay: PeerId,
+        point: PeerId,
         /// Who, and the addresses they registered. We may be among them.
         peers: Vec<(PeerId, Vec<Multiaddr>)>,
         /// The cookie for the next time.
@@ -117,7 +120,7 @@ pub enum Input {
     /// A rendezvous point refused to answer, or did not.
     DiscoverFailed {
         /// The rendezvous point.
-        relay: PeerId,
+        point: PeerId,
         /// Why.
         cause: Cause,
     },
@@ -170,22 +173,17 @@ pub enum Input {
         /// Where it sees us.
         address: Multiaddr,
     },
-    /// Our own network told something.
-    Network(News, OwnNetwork),
     /// The network or the page came back (`online`, `visibilitychange`): retry now what waits.
     Wake,
-    /// This machine has another address than before: it moved from one network to another.
-    NetworkChanged {
-        /// One that it had is gone.
-        lost: bool,
-    },
     /// The node is to stop.
     Shutdown,
 }
 
-/// What our own network tells, without any relay.
+/// What only the own network of a native peer reports: its neighbours, its gateway, its interfaces. A browser
+/// knows nothing of these, so they have a method of their own,
+/// [`Connector::handle_network`](super::Connector::handle_network), which its program can do without.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
+pub(crate) enum NetworkInput {
     /// A peer announces itself.
     Announced {
         /// The peer.
@@ -193,18 +191,26 @@ pub enum News {
         /// Everywhere it says that it is; nowhere, when it says so no more.
         addresses: Vec<Multiaddr>,
     },
-    /// The gateway lets others reach us at this address.
-    Mapped(Multiaddr),
+    /// The gateway lets others reach us at an address.
+    Mapped {
+        /// That address.
+        address: Multiaddr,
+    },
     /// Something was asked of the network that it does not do, or does no more.
-    Missing {
+    Failed {
         /// What, and why.
         cause: Cause,
     },
+    /// This machine has another address than before: it moved from one network to another.
+    Changed {
+        /// One that it had is gone.
+        lost: bool,
+    },
 }
 
-/// Something the session wants done.
+/// Something the connector wants done.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Output {
+pub(crate) enum Output {
     /// Dial these addresses at once, take the first that answers.
     Dial {
         /// To be named in the answer.
@@ -227,20 +233,20 @@ pub enum Output {
         /// The relay.
         relay: RelayId,
     },
-    /// Register in the namespace, for the default time. The session repeats it in time.
+    /// Register in the namespace, for the default time. The connector repeats it in time.
     Register {
         /// The rendezvous point.
-        relay: PeerId,
+        point: PeerId,
     },
     /// Unregister from the namespace.
     Unregister {
         /// The rendezvous point.
-        relay: PeerId,
+        point: PeerId,
     },
     /// Ask who is in the namespace.
     Discover {
         /// The rendezvous point.
-        relay: PeerId,
+        point: PeerId,
         /// The cookie of the last answer.
         cookie: Option<Vec<u8>>,
     },
@@ -256,6 +262,6 @@ pub enum Output {
         /// The connection.
         conn: ConnId,
     },
-    /// Tell the application.
+    /// Report to the application.
     Emit(Event),
 }

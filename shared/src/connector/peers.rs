@@ -1,365 +1,278 @@
-//! Peers to talk to: who is known, and who is to be dialled where.
+//! Peers to talk to: who is known, who is dialled where, and which of several paths and connections stay.
+//!
+//! # How it is driven
+//!
+//! The [`super::Connector`] passes in an [`Input`] for whatever concerns peers: orders of the application,
+//! listings of rendezvous points, what is [known](Input::Known) of our relays, how dials ended, connections that came
+//! and went, and the path that msg chose. It calls [`Peers::handle_timeout`] at [`Peers::poll_timeout`], and takes the
+//! [outputs](Output) after each call. There is one [`Peer`] for each peer that is listed, ordered or connected, which
+//! is forgotten ten minutes after it was seen last. What it does about a path:
+//!
+//! ```text
+//!             listed, ordered, lost            due                       connected
+//!   Idle ───────────────────────► Waiting ─────────────► Dialling ───────────────────► Settling
+//!    ▲                               ▲                       │                            │
+//!    │                               └── failed: back-off ───┴── closed, no path in time ─┤
+//!    └──────────────────────────────── a path, or no wish for one ────────────────────────┘
+//! ```
+//!
+//! - [`listings`]: what rendezvous points and the own network say of peers.
+//! - [`dialling`]: orders, dials and their failures.
+//! - [`paths`]: paths that come, change and go.
+//! - [`upgrade`]: from a circuit to a direct path, by the [DCUtR specification].
+//! - [`surplus`]: which of several connections are closed, by whom and when.
+//! - [`targets`]: addresses to dial whose peer is not known beforehand.
+//!
+//! # Limits
+//!
+//! [`MAX_PEERS`] peers, with [`MAX_ADDRESSES_PER_PEER`](crate::config::MAX_ADDRESSES_PER_PEER) addresses in each
+//! list; [`MAX_RUNNING_DIALS`](dialling::MAX_RUNNING_DIALS) dials of listed peers at a time; 64 targets;
+//! four circuits to one peer.
+//!
+//! [DCUtR specification]: https://github.com/libp2p/specs/blob/master/relay/DCUtR.md
 
-use std::time::Duration;
+pub(super) mod dialling;
+mod io;
+mod listings;
+pub(super) mod paths;
+pub(super) mod peer;
+mod shared;
+pub(super) mod surplus;
+mod targets;
+#[cfg(test)]
+mod tests;
+pub(super) mod upgrade;
 
 use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
-use super::{
-    Connector, DialId, Purpose, addr,
-    backoff::Next,
-    conns::Conn,
-    peer::{Listing, Peer},
-    relay::MAX_RELAYS,
-};
-use crate::reason::{Cause, Reason};
+pub(super) use self::io::{Input, Output};
+use self::{peer::Peer, shared::Shared, targets::Targets};
+use super::{DialId, addresses, context::Context, purpose::Purpose};
 use crate::{
-    config::{MAX_ADDRESSES_PER_PEER, MAX_SESSION_PEERS},
-    event::Event,
-    path::Path,
+    config::NodeConfig,
+    path::ConnId,
+    reason::{Cause, Reason},
+    table::Table,
 };
 
-/// A connection has this long to become a path: msg's hello, and some time for a slow circuit.
-pub(super) const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
-/// Dials of discovered peers at a time. The swarm's own limit on pending connections is above it.
-pub(super) const MAX_RUNNING_DIALS: usize = 32;
-/// What found that limit reached asks again after this time.
-const TURN_WAIT: Duration = Duration::from_secs(1);
-impl Connector {
+/// Peers that are known: listed, ordered or connected.
+pub(super) const MAX_PEERS: usize = 1_024;
+
+/// The machine: all peers and targets, and what they share.
+#[derive(Debug)]
+pub(super) struct Peers {
+    peers: Table<PeerId, Peer>,
+    targets: Targets,
+    shared: Shared,
+}
+
+impl Peers {
+    pub(super) fn new(cx: &Context<'_>, config: &NodeConfig) -> Self {
+        Self {
+            peers: Table::new(),
+            targets: Targets::default(),
+            shared: Shared::new(cx.now, config.hole_punch),
+        }
+    }
+
+    pub(super) fn handle(&mut self, cx: &mut Context<'_>, input: Input) {
+        self.forget(cx.now);
+        match input {
+            Input::Order(address) => self.order(cx, address),
+            Input::Known { relay, known } => self.shared.know(relay, known),
+            Input::Listed {
+                point,
+                peers,
+                is_news,
+            } => {
+                for (peer, addresses) in peers {
+                    self.listed(cx, point, (peer, addresses), is_news);
+                }
+            }
+            Input::Connected { conn, dial } => self.connected(cx, conn, dial),
+            Input::DialFailed {
+                dial,
+                purpose,
+                cause,
+            } => self.dial_failed(cx, dial, purpose, &cause),
+            Input::Closed { peer, cause } => self.closed(cx, peer, &cause),
+            Input::Identified { conn, protocols } => self.identified(cx, conn, protocols),
+            Input::Path { peer, path, cause } => match path {
+                _ if peer == cx.local => {}
+                Some(path) => self.path_found(cx, peer, path),
+                None => self.path_lost(cx, peer, cause),
+            },
+            Input::Drained { peer } => self.with(peer, |peer, shared| {
+                peer.close_surplus(cx, shared);
+            }),
+            Input::Silent { peer, conn, dead } => self.silent(cx, peer, conn, dead),
+            Input::UpgradeFailed { peer, cause } => self.with(peer, |peer, shared| {
+                peer.upgrade_failed(cx, shared, cause);
+            }),
+            Input::Observed { relay } => {
+                for peer in self.peers.values_mut() {
+                    peer.upgrade.observed(cx.now, relay);
+                }
+            }
+            Input::NotObserved { relay } => {
+                for peer in self.peers.values_mut() {
+                    peer.upgrade.not_observed(cx, relay);
+                }
+            }
+            Input::NothingToObserve { peer } => self.with(peer, |peer, _| {
+                peer.upgrade.nothing_to_observe(cx);
+            }),
+            Input::Wake => self.hurry(cx.now),
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, cx: &mut Context<'_>) {
+        self.forget(cx.now);
+        let dialling = self.peers.values().filter(|peer| peer.next.is_dialling());
+        self.shared.running_dials = dialling.count();
+        for peer in self.peers.values_mut() {
+            if peer.timeout().is_some_and(|at| at <= cx.now) {
+                peer.run(cx, &mut self.shared);
+            }
+        }
+        self.targets.run(cx, &mut self.shared);
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let peers = self.peers.values().filter_map(Peer::timeout).min();
+        super::earliest([peers, self.targets.timeout()])
+    }
+
+    pub(super) fn take_outputs(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.shared.outputs)
+    }
+
+    /// Why the path to a peer is not direct: what the last attempt to punch a hole failed with.
+    pub(super) fn punch_failure(&self, peer: PeerId) -> Option<&Cause> {
+        self.peers.get(&peer)?.upgrade.failure()
+    }
+
+    /// A peer announces itself on our own network, or does so no more.
+    ///
+    /// This and [`Self::network_changed`] are no inputs, so that a browser's program can do without them.
+    pub(super) fn announced(
+        &mut self,
+        cx: &mut Context<'_>,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+    ) {
+        self.forget(cx.now);
+        if addresses.is_empty() {
+            self.with(peer, |peer, _| peer.is_not_near(cx.local));
+        } else {
+            self.is_near(cx, peer, addresses);
+        }
+    }
+
+    /// What began at another address of ours is tried again from the new one.
+    pub(super) fn network_changed(&mut self, cx: &Context<'_>) {
+        if cx.listening {
+            self.hurry(cx.now);
+        }
+    }
+
+    fn with(&mut self, peer: PeerId, act: impl FnOnce(&mut Peer, &mut Shared)) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            act(peer, &mut self.shared);
+        }
+    }
+
     /// Makes room for a peer, if need be at the cost of one that is only known by name.
-    pub(super) fn admit(&mut self, peer: PeerId, evict: bool) -> Option<&mut Peer> {
-        if !self.peers.contains_key(&peer) && self.peers.len() >= MAX_SESSION_PEERS {
-            let spare = |peer: &Peer| {
-                peer.active.is_none() && peer.explicit.is_empty() && !peer.next.is_dialling()
-            };
+    fn admit(&mut self, id: PeerId, evict: bool) -> Option<(&mut Peer, &mut Shared)> {
+        if !self.peers.contains_key(&id) && self.peers.len() >= MAX_PEERS {
             let mut peers = self.peers.iter().filter(|_| evict);
-            let victim = peers.find(|(_, p)| spare(p)).map(|(id, _)| *id)?;
+            let victim = peers.find(|(_, peer)| peer.is_spare()).map(|(id, _)| *id)?;
             self.peers.remove(&victim);
         }
-        Some(self.peers.get_or_insert_with(peer, Peer::new))
-    }
-
-    pub(super) fn forget_peers(&mut self) {
-        let now = self.now;
-        let targets = &self.targets;
-        self.peers.retain(|id, peer| {
-            peer.is_remembered(now) || targets.values().any(|target| target.wants(*id))
-        });
-    }
-
-    /// Whether the application asked for this very peer.
-    pub(super) fn is_explicit(&self, id: PeerId) -> bool {
-        let ordered = |peer: &Peer| !peer.explicit.is_empty();
-        self.peers.get(&id).is_some_and(ordered) || self.has_target(id)
-    }
-
-    pub(super) fn is_wanted(&self, id: PeerId) -> bool {
-        let Some(peer) = self.peers.get(&id) else {
-            return false;
-        };
-        let recent = peer.is_recent(self.now) && !self.is_relay(id);
-        peer.incompatible.is_none() && (recent || self.is_explicit(id))
-    }
-
-    /// The application wants a peer dialled at an address that names it.
-    pub(super) fn order_peer(&mut self, id: PeerId, address: Multiaddr) {
-        let Some(peer) = self.admit(id, true) else {
-            return self.error(
-                Reason::TooMany,
-                format!("cannot dial {address}: too many peers"),
-            );
-        };
-        if peer.incompatible.is_some() {
-            let why = "it speaks none of our protocols";
-            return self.error(
-                Reason::Incompatible,
-                format!("cannot dial {address}: {why}"),
-            );
-        }
-        if peer.explicit.len() >= MAX_ADDRESSES_PER_PEER {
-            peer.explicit.remove(0);
-        }
-        addr::push_new(&mut peer.explicit, address);
-        peer.reported = false;
-        peer.backoff.reset();
-        self.carry_out_order(id);
-        self.begin_greetings(id);
-    }
-
-    fn carry_out_order(&mut self, id: PeerId) {
-        let now = self.now;
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
-        peer.ordered = peer.next.is_dialling();
-        match peer.kind() {
-            _ if peer.ordered => {}
-            Some(Path::Direct) => {}
-            Some(Path::Relayed) => {
-                let addresses = peer.explicit.clone();
-                self.dial_peer_at(id, addresses);
-            }
-            None => peer.next = Next::Waiting(now),
-        }
-    }
-
-    /// A relay told of a peer. `news`: and would not have, had nothing changed.
-    pub(super) fn listed(
-        &mut self,
-        relay: PeerId,
-        id: PeerId,
-        claimed: Vec<Multiaddr>,
-        news: bool,
-    ) {
-        let now = self.now;
-        let Some(changed) = self.note_listing(relay, id, claimed) else {
-            return;
-        };
-        self.dial_listed(id, now, news || changed);
-        if changed {
-            self.tell_listed(id);
-        }
-    }
-
-    /// Keeps what a relay told of a peer. `None`: it is of no use; else whether it changes anything.
-    pub(super) fn note_listing(
-        &mut self,
-        relay: PeerId,
-        id: PeerId,
-        claimed: Vec<Multiaddr>,
-    ) -> Option<bool> {
-        let compatible = self.conns.of(id).any(|conn| conn.compatible == Some(true));
-        if id == self.local || (self.is_relay(id) && !compatible) {
-            return None;
-        }
-        let (now, local) = (self.now, self.local);
-        let peer = self.admit(id, false)?;
-        let addresses = addr::fit_for(id, claimed, local);
-        let is_first = peer.listings.is_empty();
-        if peer.listings.len() >= MAX_RELAYS {
-            peer.listings.remove_first();
-        }
-        peer.listings.insert(relay, Listing { at: now, addresses });
-        let addresses = peer.listed();
-        let changed = is_first || !addr::are_the_same(&addresses, &peer.announced);
-        peer.announced = addresses;
-        Some(changed)
-    }
-
-    /// Dials a peer that was listed, unless it is here already. `sooner` than was planned, if need be.
-    pub(super) fn dial_listed(&mut self, id: PeerId, at: Instant, sooner: bool) {
-        let unconnected = self.conns.of(id).next().is_none();
-        if let Some(peer) = self.peers.get_mut(&id)
-            && peer.active.is_none()
-            && unconnected
-        {
-            match peer.next {
-                Next::Idle => peer.next = Next::Waiting(at),
-                Next::Waiting(_) if sooner => peer.next.hurry(at),
-                _ => {}
-            }
-        }
-    }
-
-    pub(super) fn tell_listed(&mut self, id: PeerId) {
-        if let Some(peer) = self.peers.get(&id) {
-            let addresses = peer.announced.clone();
-            self.emit(Event::Discovered {
-                peer: id,
-                addresses,
-            });
-        }
-    }
-
-    pub(super) fn run_peers(&mut self) {
-        let now = self.now;
-        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        let all_due: Vec<_> = self
+        let is_targeted = self.targets.want(id);
+        let peer = self
             .peers
-            .iter()
-            .filter(|(_, peer)| due(peer.timeout()))
-            .map(|(id, peer)| (*id, peer.next))
-            .collect();
-        for (id, next) in all_due {
-            match next {
-                Next::Waiting(at) if at <= now => self.dial_peer(id),
-                Next::Settling(at) if at <= now => {
-                    self.close_silent(id);
-                    self.peer_failed(id, &does_not_answer());
+            .get_or_insert_with(id, || Peer::new(id, is_targeted));
+        Some((peer, &mut self.shared))
+    }
+
+    fn forget(&mut self, now: Instant) {
+        self.peers.retain(|_, peer| peer.is_remembered(now));
+    }
+
+    fn order(&mut self, cx: &mut Context<'_>, address: Multiaddr) {
+        match addresses::check(&address, cx.local) {
+            Err(e) => {
+                let message = format!("cannot dial {address}: {e}");
+                self.shared.error(Reason::InvalidAddress, message);
+            }
+            Ok(Some(id)) => match self.admit(id, true) {
+                Some((peer, shared)) => peer.order(cx, shared, address),
+                None => {
+                    let message = format!("cannot dial {address}: too many peers");
+                    self.shared.error(Reason::TooMany, message);
                 }
-                _ => {}
+            },
+            Ok(None) => self.targets.order(cx, &mut self.shared, address),
+        }
+    }
+
+    fn connected(&mut self, cx: &mut Context<'_>, id: ConnId, dial: Option<DialId>) {
+        let Some(conn) = cx.connections.get(id) else {
+            return;
+        };
+        if let (Some(dial), Some(purpose)) = (dial, conn.purpose) {
+            self.dialled(cx, dial, purpose, conn.peer);
+        }
+        self.with(conn.peer, |peer, _| peer.connected(cx.now));
+        let active = self.peers.get(&conn.peer).and_then(Peer::path);
+        let active = active.map(|path| path.conn);
+        surplus::close_spare_circuits(cx, &mut self.shared, conn.peer, active);
+    }
+
+    fn dialled(&mut self, cx: &mut Context<'_>, dial: DialId, purpose: Purpose, peer: PeerId) {
+        match purpose {
+            Purpose::Target(target) => self.target_dialled(cx, target, peer),
+            Purpose::Peer(wanted) if wanted == peer => self.with(peer, |peer, shared| {
+                peer.dialled(cx, shared, dial);
+            }),
+            Purpose::Upgrade(wanted) if wanted == peer => self.with(peer, |peer, shared| {
+                peer.upgrade_dialled(cx, shared, dial);
+            }),
+            Purpose::Peer(_) | Purpose::Upgrade(_) => {
+                let cause = Cause::new(Reason::WrongPeer, "another peer answered");
+                self.dial_failed(cx, dial, purpose, &cause);
             }
-            self.run_upgrade(id);
-            self.run_greetings(id);
-            self.run_review(id);
+            Purpose::Relay(_) | Purpose::Observation(_) => {}
         }
     }
 
-    fn dial_peer(&mut self, id: PeerId) {
-        let wanted = self.is_wanted(id);
-        let full = self.running_dials() >= MAX_RUNNING_DIALS;
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
-        if !wanted || peer.active.is_some() {
-            peer.next = Next::Idle;
-        } else if full && !self.is_explicit(id) {
-            self.wait_for_turn(id);
-        } else {
-            let mut addresses = self.addresses_of(id);
-            self.prefer_quic(id, &mut addresses);
-            self.dial_peer_at(id, addresses);
+    fn dial_failed(&mut self, cx: &mut Context<'_>, dial: DialId, purpose: Purpose, cause: &Cause) {
+        match purpose {
+            Purpose::Peer(peer) => self.with(peer, |peer, shared| {
+                peer.dial_failed(cx, shared, dial, cause);
+            }),
+            Purpose::Upgrade(peer) => self.with(peer, |peer, shared| {
+                peer.upgrade_dial_failed(cx, shared, dial);
+            }),
+            Purpose::Target(target) => self.targets.failed(cx, &mut self.shared, target, cause),
+            Purpose::Relay(_) | Purpose::Observation(_) => {}
         }
     }
 
-    /// All that wait do so until the same moment: a thousand must not mean a thousand timers.
-    fn wait_for_turn(&mut self, id: PeerId) {
-        if self.next_turn <= self.now {
-            self.next_turn = self.now + TURN_WAIT;
-        }
-        if let Some(peer) = self.peers.get_mut(&id) {
-            peer.next = Next::Waiting(self.next_turn);
+    fn closed(&mut self, cx: &mut Context<'_>, id: PeerId, cause: &Cause) {
+        if cx.connections.of(id).next().is_none() {
+            let cause = Cause::new(cause.code, format!("the connection was closed: {cause}"));
+            self.with(id, |peer, shared| peer.left_alone(cx, shared, &cause));
+            self.targets.left_alone(cx, &mut self.shared, id, &cause);
         }
     }
 
-    pub(super) fn dial_peer_at(&mut self, id: PeerId, addresses: Vec<Multiaddr>) {
-        let dial =
-            (!addresses.is_empty()).then(|| self.dial(Purpose::Peer(id), Some(id), addresses));
-        if let Some(peer) = self.peers.get_mut(&id) {
-            peer.next = match dial {
-                Some(dial) => Next::Dialling(dial),
-                None => Next::Waiting(self.now + peer.backoff.next(&mut self.rng)),
-            };
-        }
-    }
-
-    fn running_dials(&self) -> usize {
-        let of_peer = |purpose: Purpose| matches!(purpose, Purpose::Peer(_) | Purpose::Upgrade(_));
-        let dials = self.dials.values();
-        dials.filter(|dial| of_peer(dial.purpose)).count()
-    }
-
-    /// Everywhere a peer may be, the likeliest first.
-    fn addresses_of(&self, id: PeerId) -> Vec<Multiaddr> {
-        let Some(peer) = self.peers.get(&id) else {
-            return Vec::new();
-        };
-        let mut addresses = peer.explicit.clone();
-        // A target dials that address itself.
-        let direct = peer.last_direct.clone().filter(|_| !self.has_target(id));
-        let all = self.circuits_to(id).into_iter();
-        for address in all.chain(peer.listed()).chain(direct) {
-            addr::push_new(&mut addresses, address);
-        }
-        addresses
-    }
-
-    /// Circuits to a peer by the relays that we are connected to, the way we are.
-    pub(super) fn circuits_to(&self, id: PeerId) -> Vec<Multiaddr> {
-        let Some(peer) = self.peers.get(&id) else {
-            return Vec::new();
-        };
-        let leads_there =
-            |relay: PeerId| relay != id && (peer.by_circuit || peer.listings.contains_key(&relay));
-        let relays = self.relays.iter();
-        relays
-            .filter(|(_, relay)| relay.peer.is_some_and(leads_there))
-            .filter_map(|(relay, _)| self.way_to_relay(*relay))
-            .map(|circuit| addr::with_peer(&circuit, id))
-            .collect()
-    }
-
-    pub(super) fn peer_dialled(&mut self, id: PeerId, dial: DialId) {
-        if let Some(peer) = self.peers.get_mut(&id) {
-            peer.end_dial(dial);
-            if peer.ordered {
-                self.carry_out_order(id);
-            }
-        }
-    }
-
-    pub(super) fn peer_dial_failed(&mut self, id: PeerId, dial: DialId, cause: &Cause) {
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
-        peer.end_dial(dial);
-        if peer.ordered {
-            self.carry_out_order(id);
-        } else if !peer.next.is_dialling() {
-            self.peer_failed(id, cause);
-        }
-    }
-
-    /// A connection to a peer came up, on whosever initiative: it may become a path.
-    pub(super) fn peer_connected(&mut self, id: PeerId) {
-        let now = self.now;
-        if let Some(peer) = self.peers.get_mut(&id)
-            && peer.active.is_none()
-            && peer.incompatible.is_none()
-            && !peer.next.is_dialling()
-        {
-            peer.next = Next::Settling(now + SETTLE_TIMEOUT);
-        }
-        self.review_later(id);
-    }
-
-    pub(super) fn peer_conn_closed(&mut self, id: PeerId, cause: &Cause) {
-        let alone = self.conns.of(id).next().is_none();
-        let next = self.peers.get(&id).map(|peer| peer.next);
-        if alone && matches!(next, Some(Next::Settling(_))) {
-            self.peer_failed(id, &closed(cause));
-        }
-    }
-
-    /// Connections that came and never became a path. Others may come of the next attempt.
-    fn close_silent(&mut self, id: PeerId) {
-        let silent = |conn: &&Conn| conn.outbound && !self.relay_needs(conn.id);
-        let conns: Vec<_> = self.conns.of(id).filter(silent).map(|c| c.id).collect();
-        for conn in conns {
-            self.close(conn);
-        }
-    }
-
-    /// An attempt to get a path is over. If there is none, another follows while it is wanted.
-    fn peer_failed(&mut self, id: PeerId, cause: &Cause) {
-        let wanted = self.is_wanted(id);
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
-        peer.next = if wanted && peer.active.is_none() {
-            Next::Waiting(self.now + peer.backoff.next(&mut self.rng))
-        } else {
-            Next::Idle
-        };
-        let outcome = match peer.kind() {
-            None => "retrying",
-            Some(Path::Relayed) => "the relayed path stays",
-            Some(Path::Direct) => return,
-        };
-        let Some(address) = peer.explicit.first().cloned() else {
-            return;
-        };
-        if !std::mem::replace(&mut peer.reported, true) {
-            let message = format!("cannot reach {address}: {cause}; {outcome}");
-            self.error(cause.code, message);
-        }
-    }
-
-    pub(super) fn hurry_peers(&mut self) {
+    fn hurry(&mut self, now: Instant) {
         for peer in self.peers.values_mut() {
-            peer.backoff.reset();
-            peer.next.hurry(self.now);
-            peer.upgrade.hurry(self.now);
+            peer.hurry(now);
         }
+        self.targets.hurry(now);
     }
-}
-
-/// A connection did not become a path in time.
-pub(super) fn does_not_answer() -> Cause {
-    Cause::new(Reason::NoAnswer, "connected, but it does not answer")
-}
-
-/// A connection ended before it was of use.
-pub(super) fn closed(cause: &Cause) -> Cause {
-    Cause::new(cause.code, format!("the connection was closed: {cause}"))
 }

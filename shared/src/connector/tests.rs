@@ -1,4 +1,4 @@
-//! The session, driven by hand.
+//! The connector, driven by hand.
 
 mod faults;
 mod hostile;
@@ -8,11 +8,13 @@ mod random;
 mod relay_retries;
 mod relays;
 mod rendezvous;
-mod rig;
+pub(in crate::connector) mod rig;
 mod status;
 mod surplus;
 mod targets;
 mod upgrades;
+
+use std::time::Duration;
 
 use libp2p::{Multiaddr, multihash::Multihash};
 
@@ -20,7 +22,8 @@ use self::rig::*;
 use super::*;
 use crate::{
     config::RelayAddress,
-    path::{Path, Transport},
+    event::Event,
+    path::{ActivePath, ConnId, Path, Transport},
     reason::{Cause, Reason},
 };
 
@@ -60,7 +63,7 @@ fn shutdown_unregisters_gives_up_the_reservation_and_falls_silent() {
     assert_eq!(
         rig.take(),
         [
-            Output::Unregister { relay: id(RELAY) },
+            Output::Unregister { point: id(RELAY) },
             Output::Unreserve { relay: RelayId(0) }
         ]
     );
@@ -68,8 +71,8 @@ fn shutdown_unregisters_gives_up_the_reservation_and_falls_silent() {
     assert_eq!(rig.connector.poll_timeout(), None);
     rig.no_path(id(SMALL));
     assert!(matches!(rig.events()[..], [Event::Disconnected { .. }]));
-    rig.close(id(SMALL), peer);
-    rig.close(id(RELAY), conn);
+    rig.close(peer);
+    rig.close(conn);
     rig.input(Input::Wake);
     rig.input(Input::Dial(a(DIRECT)));
     rig.input(Input::Shutdown);
@@ -78,7 +81,7 @@ fn shutdown_unregisters_gives_up_the_reservation_and_falls_silent() {
 }
 
 #[test]
-fn messages_and_greetings_are_told_as_they_come() {
+fn messages_and_greetings_are_reported_as_they_come() {
     let mut rig = Rig::alone();
     rig.input(Input::Greeting {
         peer: id(SMALL),

@@ -208,6 +208,9 @@ impl EventLoop {
         match request {
             Request::Dial(address) => self.input(Input::Dial(address)),
             Request::AddRelay(relay) => self.input(Input::AddRelay(relay)),
+            Request::RelayFound(place, relay) => {
+                self.input(Input::RelayFound { place, relay });
+            }
             Request::DropRelay(relay) => self.input(Input::DropRelay(relay)),
             Request::Wake => self.input(Input::Wake),
             Request::Peers(reply) => {
@@ -229,13 +232,16 @@ impl EventLoop {
         room.into_iter()
             .map(|peer| {
                 let (path, rtt) = msg.active_path(&peer).unzip();
+                let failure = self.connector.punch_failure(peer);
                 PeerInfo {
                     peer,
-                    path: path.as_ref().map(|p| p.path),
+                    path: path.as_ref().map(|p| p.kind),
                     transport: path.as_ref().map(|p| p.transport),
                     address: path.map(|p| p.address),
                     rtt: rtt.flatten(),
                     unacked: self.messenger.unacked_by(&peer),
+                    code: failure.map(|cause| cause.code),
+                    reason: failure.map(|cause| cause.text.clone()),
                 }
             })
             .collect()

@@ -36,6 +36,8 @@ mod tests {
             address: None,
             rtt: None,
             unacked: 2,
+            code: None,
+            reason: None,
         };
         let without = format!(r#"{{"peer":"{peer}","unacked":2}}"#);
         assert_eq!(serde_json::to_string(&info).unwrap(), without);

@@ -7,7 +7,7 @@ use libp2p::{
     swarm::{ConnectionId, dummy},
 };
 
-use crate::{config::NodeConfig, connector::Input};
+use crate::{config::NodeConfig, connector::Connector};
 
 /// Does nothing.
 pub(crate) type Behaviour = dummy::Behaviour;
@@ -16,9 +16,11 @@ pub(super) const fn behaviour(_: PeerId, _: &NodeConfig) -> Behaviour {
     dummy::Behaviour
 }
 
-pub(super) const fn input_of(event: Infallible) -> Input {
+pub(super) const fn pass_on(event: Infallible, _: &mut Connector) {
     match event {}
 }
+
+pub(super) const fn network_changed(_: bool, _: &mut Connector) {}
 
 pub(super) const fn identified(
     _: &mut Behaviour,

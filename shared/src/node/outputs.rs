@@ -36,13 +36,13 @@ impl EventLoop {
             } => self.dial(dial, peer, addresses),
             Output::Reserve { relay, address } => self.reserve(relay, address),
             Output::Unreserve { relay } => self.unreserve(relay),
-            Output::Register { relay } => self.register(relay),
-            Output::Unregister { relay } => {
+            Output::Register { point } => self.register(point),
+            Output::Unregister { point } => {
                 self.unregistered = true;
-                behaviour.rendezvous.unregister(relay);
+                behaviour.rendezvous.unregister(point);
             }
-            Output::Discover { relay, cookie } => {
-                behaviour.rendezvous.discover(relay, cookie);
+            Output::Discover { point, cookie } => {
+                behaviour.rendezvous.discover(point, cookie);
             }
             Output::Greet { peer, message } => {
                 behaviour
@@ -81,10 +81,10 @@ impl EventLoop {
             .handle(Instant::now(), Input::DialFailed { dial, cause });
     }
 
-    fn register(&mut self, relay: PeerId) {
+    fn register(&mut self, point: PeerId) {
         let addresses: Vec<_> = self.swarm.external_addresses().cloned().collect();
         let rendezvous = &mut self.swarm.behaviour_mut().0.rendezvous;
-        rendezvous.register(relay, &addresses);
+        rendezvous.register(point, &addresses);
     }
 
     fn reserve(&mut self, relay: RelayId, address: Multiaddr) {

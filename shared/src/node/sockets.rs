@@ -8,11 +8,11 @@ use libp2p::{
     PeerId, identify,
     swarm::{ConnectionId, NetworkBehaviour, behaviour::toggle::Toggle},
 };
+use web_time::Instant;
 
 use crate::{
     config::NodeConfig,
-    connector::{Input, News},
-    platform::OwnNetwork,
+    connector::{Connector, Input, NetworkInput},
     protocols::{lan, port_mapping, punch},
     reason::{Cause, Reason},
 };
@@ -39,25 +39,31 @@ pub(super) fn behaviour(me: PeerId, config: &NodeConfig) -> Behaviour {
     }
 }
 
-/// Returns what an event means to the connector.
-pub(super) fn input_of(event: BehaviourEvent) -> Input {
-    let news = match event {
+/// Passes on what an event means to the connector.
+pub(super) fn pass_on(event: BehaviourEvent, connector: &mut Connector) {
+    let now = Instant::now();
+    let input = match event {
         BehaviourEvent::Punch(punch::Event { peer, reason }) => {
             let cause = Cause::of_error(Reason::HolePunchFailed, &reason);
-            return Input::UpgradeFailed { peer, cause };
+            return connector.handle(now, Input::UpgradeFailed { peer, cause });
         }
         BehaviourEvent::Lan(lan::Event::Announced { peer, addresses }) => {
-            News::Announced { peer, addresses }
+            NetworkInput::Announced { peer, addresses }
         }
         BehaviourEvent::PortMapping(port_mapping::Event::Mapped { address }) => {
-            News::Mapped(address)
+            NetworkInput::Mapped { address }
         }
         BehaviourEvent::Lan(lan::Event::Failed { cause })
         | BehaviourEvent::PortMapping(port_mapping::Event::Failed { cause }) => {
-            News::Missing { cause }
+            NetworkInput::Failed { cause }
         }
     };
-    Input::Network(news, OwnNetwork)
+    connector.handle_network(now, input);
+}
+
+/// Passes on that this machine has an address more, or (`lost`) less.
+pub(super) fn network_changed(lost: bool, connector: &mut Connector) {
+    connector.handle_network(Instant::now(), NetworkInput::Changed { lost });
 }
 
 /// Passes on what identify says that helps a hole punch: where one of our relays sees us, and where a peer at the

@@ -41,11 +41,10 @@ impl EventLoop {
                 ..
             } => self.on_connected(peer_id, connection_id, &endpoint),
             SwarmEvent::ConnectionClosed {
-                peer_id,
                 connection_id,
                 cause,
                 ..
-            } => self.on_closed(peer_id, connection_id, cause.as_ref()),
+            } => self.on_closed(connection_id, cause.as_ref()),
             SwarmEvent::OutgoingConnectionError {
                 connection_id,
                 error,
@@ -62,7 +61,10 @@ impl EventLoop {
             BehaviourEvent::Rendezvous(event) => self.on_rendezvous(event),
             BehaviourEvent::Greet(event) => self.on_greet(event),
             BehaviourEvent::Msg(event) => self.on_msg(event),
-            BehaviourEvent::Sockets(event) => self.input(sockets::input_of(event)),
+            BehaviourEvent::Sockets(event) => {
+                sockets::pass_on(event, &mut self.connector);
+                self.perform_outputs();
+            }
             BehaviourEvent::Ping(event) => self.on_ping(event),
             BehaviourEvent::Limits(never) => match never {},
         }
@@ -71,24 +73,18 @@ impl EventLoop {
     fn on_rendezvous(&mut self, event: rendezvous::Event) {
         use rendezvous::Event;
         self.input(match event {
-            Event::Registered { point, ttl } => Input::Registered { relay: point, ttl },
-            Event::RegisterFailed { point, cause } => Input::RegisterFailed {
-                relay: point,
-                cause,
-            },
+            Event::Registered { point, ttl } => Input::Registered { point, ttl },
+            Event::RegisterFailed { point, cause } => Input::RegisterFailed { point, cause },
             Event::Discovered {
                 point,
                 peers,
                 cookie,
             } => Input::Discovered {
-                relay: point,
+                point,
                 peers,
                 cookie,
             },
-            Event::DiscoverFailed { point, cause } => Input::DiscoverFailed {
-                relay: point,
-                cause,
-            },
+            Event::DiscoverFailed { point, cause } => Input::DiscoverFailed { point, cause },
         });
     }
 

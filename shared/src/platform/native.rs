@@ -19,10 +19,6 @@ pub const HOLE_PUNCH: bool = true;
 /// Whether the peer listens at addresses of its machine, which may change while it runs.
 pub(crate) const HAS_INTERFACES: bool = true;
 
-/// Comes with what our own network told.
-#[derive(Debug, Clone, Copy)]
-pub struct OwnNetwork;
-
 /// Returns the addresses that a peer listens on unless it is asked for others: QUIC and TCP on every interface, any port.
 ///
 /// QUIC comes first, as others dial the addresses in this order.

@@ -27,10 +27,6 @@ pub const HOLE_PUNCH: bool = false;
 /// Whether the peer listens at addresses of its machine: a tab does not know them.
 pub(crate) const HAS_INTERFACES: bool = false;
 
-/// There is none of these: a tab knows nothing of its network, and so needs no code for what it tells.
-#[derive(Debug, Clone, Copy)]
-pub enum OwnNetwork {}
-
 /// Returns no address: a tab can be reached through a relay only.
 #[must_use]
 pub const fn default_listen() -> Vec<Multiaddr> {

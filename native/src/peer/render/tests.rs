@@ -239,6 +239,8 @@ fn the_table_of_peers_is_aligned() {
         address: Some(address()),
         rtt: Some(Duration::from_micros(1_250)),
         unacked: 2,
+        code: None,
+        reason: None,
     };
     let away = PeerInfo {
         peer: PeerId::random(),
@@ -247,6 +249,8 @@ fn the_table_of_peers_is_aligned() {
         address: None,
         rtt: None,
         unacked: 1,
+        code: None,
+        reason: None,
     };
     let table = renderer.peers(&[here.clone(), away]);
     let lines: Vec<_> = table.lines().collect();

@@ -1,7 +1,7 @@
 //! What goes silent, moves or tells the wrong time.
 
 use super::*;
-use crate::connector::{
+use crate::connector::relays::{
     rendezvous::{ANSWER_TIMEOUT, DISCOVER_INTERVAL},
     reservation::RENEWAL,
 };
@@ -31,13 +31,13 @@ impl Rig {
                 peer: id(relay),
                 conn,
                 compatible: false,
-                relay: true,
+                is_relay: true,
                 protocols: Vec::new(),
                 listen_addresses: Vec::new(),
             });
             rig.input(Input::ReservationAccepted {
                 relay: RelayId(n),
-                address: addr::circuit(&a(address), id(relay)),
+                address: addresses::circuit(&a(address), id(relay)),
             });
             conns.push(conn);
         }
@@ -56,7 +56,7 @@ impl Rig {
 }
 
 fn other_circuit(peer: PeerId) -> Multiaddr {
-    addr::with_peer(&addr::circuit(&a(OTHER_QUIC), id(OTHER)), peer)
+    addresses::with_peer(&addresses::circuit(&a(OTHER_QUIC), id(OTHER)), peer)
 }
 
 const fn is_lost(output: &Output) -> bool {
@@ -69,7 +69,7 @@ fn while_a_direct_path_is_silent_a_circuit_is_made_ready() {
     let (mut rig, _) = Rig::with_relay();
     let old = rig.reach(peer);
     let direct = rig.go_direct(peer);
-    rig.close(peer, old);
+    rig.close(old);
     rig.take();
     rig.silent(peer, direct, false);
     assert_eq!(rig.dials().len(), 1);
@@ -137,10 +137,10 @@ fn one_of_two_relays_dies_and_the_other_carries_on() {
     let dial = rig.last_dial();
     let conn = rig.connect_as(peer, circuit(QUIC, peer), true, Some(dial));
     rig.path(peer, conn, &circuit(QUIC, peer));
-    rig.close(id(RELAY), first);
+    rig.close(first);
     rig.take();
     rig.no_path(peer);
-    rig.close(peer, conn);
+    rig.close(conn);
     let dials = rig.dials();
     let to_peer = dials.iter().find(|(_, who, _)| *who == Some(peer));
     let (_, _, addresses) = to_peer.expect("a dial by the other relay");
@@ -226,7 +226,7 @@ fn a_relay_that_answers_no_pings_is_dialled_afresh_unless_it_carries_messages() 
     rig.silent(id(RELAY), conn, true);
     assert_eq!(rig.take(), []);
     rig.no_path(id(SMALL));
-    rig.close(id(SMALL), circuit);
+    rig.close(circuit);
     rig.silent(id(RELAY), conn, true);
     assert_eq!(rig.count(is_lost), 1);
 }
@@ -254,17 +254,17 @@ fn who_moves_to_another_network_reserves_anew_at_once() {
     let (mut rig, conn) = Rig::with_relay();
     rig.advance(secs(60));
     rig.take();
-    let gone = Input::NetworkChanged { lost: true };
-    rig.input(gone.clone());
+    let gone = NetworkInput::Changed { lost: true };
+    rig.network(gone.clone());
     assert!(rig.out.contains(&Output::Close { conn }));
     assert_eq!(rig.count(is_lost), 1);
     assert_eq!(rig.count(is_dial), 1, "at once");
     // One address is several events.
-    rig.input(gone.clone());
+    rig.network(gone.clone());
     assert_eq!(rig.count(is_dial), 1);
     let again = rig.relay_up(QUIC);
     rig.take();
-    rig.input(gone);
+    rig.network(gone);
     assert_eq!(rig.take(), []);
     assert_ne!(conn, again);
 }
@@ -274,10 +274,10 @@ fn another_address_hurries_what_waits_and_harms_nothing() {
     let (mut rig, conn) = Rig::with_relay();
     rig.advance(secs(60));
     rig.take();
-    let more = Input::NetworkChanged { lost: false };
-    rig.input(more.clone());
+    let more = NetworkInput::Changed { lost: false };
+    rig.network(more.clone());
     assert_eq!(rig.take(), []);
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     for _ in 0..5 {
         rig.wait_for(secs(30), is_dial);
         let dial = rig.last_dial();
@@ -287,7 +287,7 @@ fn another_address_hurries_what_waits_and_harms_nothing() {
         rig.fail(next);
         rig.take();
     }
-    rig.input(more);
+    rig.network(more);
     assert_eq!(rig.count(is_dial), 1, "at once");
 }
 
@@ -297,7 +297,7 @@ fn before_the_listeners_are_up_every_address_is_new() {
         listen: vec![a(QUIC)],
         ..config(&[QUIC])
     });
-    rig.input(Input::NetworkChanged { lost: false });
+    rig.network(NetworkInput::Changed { lost: false });
     assert_eq!(rig.take(), []);
     rig.input(Input::ListenersReady);
     assert_eq!(rig.count(is_dial), 1);

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    config::{MAX_ADDRESSES_PER_PEER, MAX_CONNECTIONS, MAX_SESSION_PEERS},
-    connector::relay::MAX_RELAYS,
+    config::{MAX_ADDRESSES_PER_PEER, MAX_CONNECTIONS},
+    connector::{known_relay::MAX_RELAYS, peers::MAX_PEERS},
 };
 
 /// More peers than fit into one byte.
@@ -48,7 +48,7 @@ fn garbage_addresses_of_others_are_not_dialled() {
 #[test]
 fn garbage_addresses_from_the_application_are_reported() {
     for address in garbage() {
-        let dialable = addr::peer_of(&address) == Some(id(2));
+        let dialable = addresses::peer_of(&address) == Some(id(2));
         let mut rig = Rig::alone();
         rig.input(Input::Dial(address.clone()));
         assert_eq!(rig.dials().len(), usize::from(dialable), "{address}");
@@ -87,22 +87,22 @@ fn huge_answers_are_cut() {
         .collect();
     let peers = (0..5_000).map(|n| (many(n), addresses.clone())).collect();
     rig.input(Input::Discovered {
-        relay: id(RELAY),
+        point: id(RELAY),
         peers,
         cookie: vec![0; 1 << 20],
     });
-    assert_eq!(rig.connector.peers.len(), MAX_SESSION_PEERS);
-    let told = rig.out.iter().all(|output| match output {
+    assert_eq!(rig.connector.peers.len(), MAX_PEERS);
+    let reported = rig.out.iter().all(|output| match output {
         Output::Emit(Event::Discovered { addresses, .. }) | Output::Dial { addresses, .. } => {
             addresses.len() <= MAX_ADDRESSES_PER_PEER
         }
         _ => true,
     });
-    assert!(told);
-    assert!(rig.take().len() <= 2 * MAX_SESSION_PEERS);
+    assert!(reported);
+    assert!(rig.take().len() <= 2 * MAX_PEERS);
     rig.wait_for(secs(12), is_discover);
     let cookieless = Output::Discover {
-        relay: id(RELAY),
+        point: id(RELAY),
         cookie: None,
     };
     assert!(rig.out.contains(&cookieless));
@@ -119,7 +119,7 @@ fn a_full_table_still_has_room_for_who_is_really_there() {
     assert_eq!(rig.events().len(), 1);
     rig.input(Input::Dial(at(DIRECT, id(LARGE))));
     assert_eq!(rig.dials().len(), 1);
-    assert_eq!(rig.connector.peers.len(), MAX_SESSION_PEERS);
+    assert_eq!(rig.connector.peers.len(), MAX_PEERS);
 }
 
 #[test]
@@ -135,11 +135,11 @@ fn connections_relays_and_targets_are_bounded() {
             addresses: vec![a(QUIC)],
         }));
     }
-    assert_eq!(rig.connector.relays.len(), MAX_RELAYS);
+    assert_eq!(rig.connector.relays(rig.now).len(), MAX_RELAYS);
     for n in 0..200 {
         rig.input(Input::Dial(a(&format!("/ip4/10.2.0.{n}/tcp/1"))));
     }
-    assert!(rig.connector.targets.len() <= 64);
+    assert!(rig.connector.peers.targets() <= 64);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_connection_to_ourselves_is_closed() {
 }
 
 #[test]
-fn another_peer_than_the_relay_is_closed_and_told() {
+fn another_peer_than_the_relay_is_closed_and_reported() {
     let mut rig = Rig::new(&config(&[QUIC]));
     let dial = rig.last_dial();
     let conn = rig.connect(id(2), QUIC, Some(dial));
@@ -171,7 +171,7 @@ fn long_lists_of_protocols_are_cut() {
         peer: id(SMALL),
         conn,
         compatible: false,
-        relay: false,
+        is_relay: false,
         protocols: vec!["/é".repeat(10_000); 10_000],
         listen_addresses: garbage(),
     });
@@ -188,18 +188,21 @@ fn answers_to_nothing_are_ignored() {
     rig.take();
     rig.accept();
     rig.fail(DialId(99));
-    rig.close(id(SMALL), ConnId::new_unchecked(99));
+    rig.close(ConnId::new_unchecked(99));
     rig.identify(id(SMALL), ConnId::new_unchecked(99), false);
     rig.drain(id(SMALL), ConnId::new_unchecked(99));
     rig.no_path(id(SMALL));
     for relay in [id(RELAY), id(SMALL)] {
-        rig.input(Input::Registered { relay, ttl: 1 });
+        rig.input(Input::Registered {
+            point: relay,
+            ttl: 1,
+        });
         rig.input(Input::RegisterFailed {
-            relay,
+            point: relay,
             cause: cause(""),
         });
         rig.input(Input::DiscoverFailed {
-            relay,
+            point: relay,
             cause: cause(""),
         });
         rig.input(Input::UpgradeFailed {

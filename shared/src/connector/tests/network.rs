@@ -1,23 +1,16 @@
 //! Peers that announce themselves on our own network, and what its gateway does.
 
 use super::*;
-use crate::{
-    connector::{paths::POLITE_WAIT, peer::MEMORY},
-    platform::OwnNetwork,
-};
+use crate::connector::peers::{paths::POLITE_WAIT, peer::MEMORY};
 
 /// Where a peer on our network is.
 const NEAR: &str = "/ip4/192.168.1.7/udp/7000/quic-v1";
 const NEAR_TCP: &str = "/ip4/192.168.1.7/tcp/7000";
 
 impl Rig {
-    fn told(&mut self, news: News) {
-        self.input(Input::Network(news, OwnNetwork));
-    }
-
     fn announced(&mut self, peer: PeerId, addresses: &[&str]) {
         let addresses = addresses.iter().map(|address| a(address)).collect();
-        self.told(News::Announced { peer, addresses });
+        self.network(NetworkInput::Announced { peer, addresses });
     }
 }
 
@@ -27,7 +20,7 @@ fn discovered(peer: PeerId, addresses: &[&str]) -> Event {
 }
 
 #[test]
-fn who_announces_itself_is_told_of_and_dialled_once() {
+fn who_announces_itself_is_reported_and_dialled_once() {
     let mut rig = Rig::alone();
     let peer = id(LARGE);
     rig.announced(peer, &[NEAR]);
@@ -37,11 +30,11 @@ fn who_announces_itself_is_told_of_and_dialled_once() {
     assert_eq!(dials.len(), 1);
     assert_eq!(dials[0].1, Some(peer));
     assert_eq!(dials[0].2, [at(NEAR, peer)]);
-    let told = [
+    let reported = [
         discovered(peer, &[NEAR]),
         discovered(peer, &[NEAR, NEAR_TCP]),
     ];
-    assert_eq!(rig.events(), told);
+    assert_eq!(rig.events(), reported);
 }
 
 #[test]
@@ -89,7 +82,7 @@ fn a_lost_peer_is_dialled_as_long_as_it_announces_itself() {
     rig.path(peer, conn, &a(NEAR));
     rig.advance(2 * MEMORY);
     rig.take();
-    rig.close(peer, conn);
+    rig.close(conn);
     rig.no_path(peer);
     rig.advance(secs(1));
     let dial = rig.last_dial();
@@ -107,7 +100,7 @@ fn a_lost_peer_is_dialled_as_long_as_it_announces_itself() {
     rig.take();
     rig.advance(MEMORY);
     assert!(rig.dials().is_empty());
-    assert!(rig.connector.peers.is_empty());
+    assert!(rig.connector.peers.len() == 0);
 }
 
 #[test]
@@ -120,13 +113,13 @@ fn who_never_answered_is_forgotten_as_soon_as_it_is_silent() {
     rig.take();
     rig.advance(secs(60));
     assert!(rig.dials().is_empty());
-    assert!(rig.connector.peers.is_empty());
+    assert!(rig.connector.peers.len() == 0);
     rig.announced(id(LARGE), &[NEAR]);
     assert_eq!(rig.events(), [discovered(id(LARGE), &[NEAR])]);
 }
 
 #[test]
-fn who_speaks_something_else_is_told_of_once_and_left_alone() {
+fn who_speaks_something_else_is_reported_once_and_left_alone() {
     let mut rig = Rig::alone();
     let peer = id(LARGE);
     rig.announced(peer, &[NEAR]);
@@ -139,7 +132,7 @@ fn who_speaks_something_else_is_told_of_once_and_left_alone() {
         matches!(events[..], [Event::Incompatible { .. }]),
         "{events:?}"
     );
-    rig.close(peer, conn);
+    rig.close(conn);
     rig.announced(peer, &[NEAR, NEAR_TCP]);
     rig.advance(2 * MEMORY);
     assert!(rig.dials().is_empty());
@@ -152,7 +145,7 @@ fn announcements_of_ourselves_and_of_nonsense_come_to_nothing() {
     rig.announced(id(LARGE), &[]);
     rig.advance(secs(60));
     assert_eq!(rig.take(), []);
-    assert!(rig.connector.peers.is_empty());
+    assert!(rig.connector.peers.len() == 0);
 }
 
 #[test]
@@ -172,22 +165,26 @@ fn a_peer_behind_a_circuit_that_turns_out_to_be_near_is_dialled_there() {
 }
 
 #[test]
-fn a_mapped_address_is_told_of_and_registered_at_once() {
+fn a_mapped_address_is_reported_and_registered_at_once() {
     let (mut rig, _) = Rig::with_relay();
     let address = a("/ip4/5.1.1.1/udp/7000/quic-v1");
-    rig.told(News::Mapped(address.clone()));
+    rig.network(NetworkInput::Mapped {
+        address: address.clone(),
+    });
     let out = rig.take();
     assert_eq!(out[0], Output::Emit(Event::ExternalAddress { address }));
-    assert_eq!(out[1], Output::Register { relay: id(RELAY) });
+    assert_eq!(out[1], Output::Register { point: id(RELAY) });
 }
 
 #[test]
-fn without_a_relay_a_mapped_address_is_only_told_of() {
+fn without_a_relay_a_mapped_address_is_only_reported() {
     let mut rig = Rig::alone();
     let address = a("/ip4/5.1.1.1/udp/7000/quic-v1");
-    rig.told(News::Mapped(address.clone()));
+    rig.network(NetworkInput::Mapped {
+        address: address.clone(),
+    });
     assert_eq!(rig.events(), [Event::ExternalAddress { address }]);
     let cause = cause("no gateway");
-    rig.told(News::Missing { cause });
+    rig.network(NetworkInput::Failed { cause });
     assert!(matches!(rig.events()[..], [Event::Error { .. }]));
 }

@@ -1,10 +1,13 @@
-//! Discovered peers: told of, dialled, lost and dialled again.
+//! Discovered peers: reported, dialled, lost and dialled again.
 
 use super::*;
 use crate::connector::{
-    paths::POLITE_WAIT,
-    peer::MEMORY,
-    peers::{MAX_RUNNING_DIALS, SETTLE_TIMEOUT},
+    known_relay::MAX_RELAYS,
+    peers::{
+        dialling::{MAX_RUNNING_DIALS, SETTLE_TIMEOUT},
+        paths::POLITE_WAIT,
+        peer::MEMORY,
+    },
 };
 
 fn is_disconnected(event: &Event) -> bool {
@@ -12,18 +15,18 @@ fn is_disconnected(event: &Event) -> bool {
 }
 
 #[test]
-fn a_discovered_peer_is_told_of_and_dialled_by_circuit_first() {
+fn a_discovered_peer_is_reported_and_dialled_by_circuit_first() {
     let (mut rig, _) = Rig::with_relay();
     let peer = id(SMALL);
     let same = circuit(QUIC, peer).to_string();
     rig.list(peer, &[DIRECT, &same, DIRECT]);
-    let told = vec![at(DIRECT, peer), circuit(QUIC, peer)];
+    let reported = vec![at(DIRECT, peer), circuit(QUIC, peer)];
     let dialled = vec![circuit(QUIC, peer), at(DIRECT, peer)];
     assert_eq!(
         rig.events(),
         [Event::Discovered {
             peer,
-            addresses: told
+            addresses: reported
         }]
     );
     rig.input(Input::Shutdown);
@@ -59,7 +62,7 @@ fn only_configured_relays_are_believed() {
 }
 
 #[test]
-fn a_known_peer_is_not_told_of_again_unless_its_addresses_change() {
+fn a_known_peer_is_not_reported_again_unless_its_addresses_change() {
     let (mut rig, _) = Rig::with_relay();
     rig.list(id(SMALL), &[DIRECT, TCP]);
     assert_eq!(rig.events().len(), 1);
@@ -70,14 +73,14 @@ fn a_known_peer_is_not_told_of_again_unless_its_addresses_change() {
 }
 
 #[test]
-fn a_peer_that_was_gone_for_long_is_told_of_again() {
+fn a_peer_that_was_gone_for_long_is_reported_again() {
     let (mut rig, _) = Rig::with_relay();
     rig.list(id(SMALL), &[]);
     let dial = rig.last_dial();
     rig.fail(dial);
     rig.advance(MEMORY + secs(61));
     rig.take();
-    assert!(rig.connector.peers.is_empty());
+    assert!(rig.connector.peers.len() == 0);
     rig.list(id(SMALL), &[]);
     assert_eq!(rig.events().len(), 1);
 }
@@ -137,12 +140,12 @@ fn two_peers_that_dial_each_other_at_once_get_along() {
     let ours = rig.connect_as(peer, circuit(QUIC, peer), true, Some(dial));
     rig.path(peer, ours, &circuit(QUIC, peer));
     assert_eq!(rig.take(), [], "the other circuit is no other place");
-    rig.close(peer, theirs);
+    rig.close(theirs);
     assert_eq!(rig.take(), []);
 }
 
 #[test]
-fn paths_are_told_when_they_come_change_and_go() {
+fn paths_are_reported_when_they_come_change_and_go() {
     let (mut rig, _) = Rig::with_relay();
     let peer = id(SMALL);
     rig.reach(peer);
@@ -207,11 +210,11 @@ fn closed_and_path_may_come_in_any_order() {
         let peer = id(LARGE);
         let conn = rig.reach(peer);
         if closed_first {
-            rig.close(peer, conn);
+            rig.close(conn);
             rig.no_path(peer);
         } else {
             rig.no_path(peer);
-            rig.close(peer, conn);
+            rig.close(conn);
         }
         assert_eq!(rig.dials().len(), 1);
         assert_eq!(
@@ -228,7 +231,7 @@ fn a_peer_that_flaps_is_not_hammered() {
     let mut address = rig.reach(peer);
     let mut waits = Vec::new();
     for _ in 0..5 {
-        rig.close(peer, address);
+        rig.close(address);
         rig.no_path(peer);
         waits.push(rig.wait_for(secs(40), is_dial));
         let dial = rig.last_dial();
@@ -246,13 +249,13 @@ fn a_peer_that_dialled_us_directly_is_wanted_for_a_while_after_it_left() {
     let peer = id(SMALL);
     let conn = rig.inbound(peer, DIRECT);
     rig.path(peer, conn, &a(DIRECT));
-    rig.close(peer, conn);
+    rig.close(conn);
     rig.no_path(peer);
     rig.advance(secs(60));
     assert_eq!(rig.dials(), [], "we know no way to it");
     rig.advance(MEMORY);
     rig.input(Input::Wake);
-    assert!(rig.connector.peers.is_empty());
+    assert!(rig.connector.peers.len() == 0);
 }
 
 #[test]
@@ -260,7 +263,7 @@ fn a_direct_peer_that_we_dialled_is_dialled_there_again() {
     let (mut rig, _) = Rig::with_relay();
     let peer = id(LARGE);
     let conn = rig.go_direct(peer);
-    rig.close(peer, conn);
+    rig.close(conn);
     rig.no_path(peer);
     assert_eq!(rig.dials()[0].2, [at(DIRECT, peer)]);
 }
@@ -276,7 +279,7 @@ fn a_connection_that_becomes_no_path_is_closed_and_dialled_again() {
     rig.advance(SETTLE_TIMEOUT);
     assert_eq!(rig.dials(), []);
     assert_eq!(rig.closes(), [conn]);
-    rig.close(peer, conn);
+    rig.close(conn);
     rig.wait_for(secs(2), is_dial);
 }
 
@@ -288,12 +291,12 @@ fn a_connection_that_closes_before_it_is_a_path_is_a_failure() {
     let dial = rig.last_dial();
     let conn = rig.connect_as(peer, circuit(QUIC, peer), true, Some(dial));
     rig.take();
-    rig.close(peer, conn);
+    rig.close(conn);
     assert!(rig.wait_for(secs(2), is_dial) >= secs(1));
 }
 
 #[test]
-fn an_incompatible_peer_is_told_once_closed_and_left_alone() {
+fn an_incompatible_peer_is_reported_once_closed_and_left_alone() {
     let (mut rig, _) = Rig::with_relay();
     let peer = id(SMALL);
     rig.list(peer, &[]);
@@ -312,7 +315,7 @@ fn an_incompatible_peer_is_told_once_closed_and_left_alone() {
             Output::Close { conn }
         ]
     );
-    rig.close(peer, conn);
+    rig.close(conn);
     rig.list(peer, &[DIRECT]);
     rig.input(Input::Wake);
     rig.advance(secs(300));
@@ -367,10 +370,41 @@ fn the_circuit_goes_by_the_address_we_are_connected_to_the_relay_by() {
     let (mut rig, conn) = Rig::with_relay();
     let tcp = rig.connect_as(id(RELAY), at(TCP, id(RELAY)), true, None);
     rig.identify_relay(tcp);
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     rig.advance(secs(1));
     rig.accept();
     rig.take();
     rig.list(id(SMALL), &[]);
     assert_eq!(rig.dials()[0].2, [circuit(TCP, id(SMALL))]);
+}
+
+#[test]
+fn a_listing_that_is_renewed_takes_no_others_place() {
+    // As many relays as there may be, and the peer's own word.
+    let relays = 1..=u8::try_from(MAX_RELAYS).unwrap();
+    let mut rig = Rig::new(&NodeConfig {
+        relays: relays.clone().map(relay_at).collect(),
+        ..NodeConfig::default()
+    });
+    let peer = id(LARGE);
+    let listed = |n: u8| vec![(peer, vec![a(&format!("/ip4/10.4.0.{n}/tcp/1"))])];
+    for n in relays.clone() {
+        rig.discovered(id(n), listed(n));
+    }
+    rig.network(NetworkInput::Announced {
+        peer,
+        addresses: vec![a(DIRECT)],
+    });
+    rig.take();
+    for n in relays {
+        rig.discovered(id(n), listed(n));
+    }
+    assert_eq!(rig.events(), [], "nothing is new");
+}
+
+fn relay_at(n: u8) -> RelayAddress {
+    RelayAddress {
+        peer: Some(id(n)),
+        addresses: vec![a(&format!("/ip4/10.5.0.{n}/tcp/1"))],
+    }
 }

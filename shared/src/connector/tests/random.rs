@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::connector::backoff::Next;
+use crate::connector::{backoff::Next, purpose::Purpose};
 
 #[derive(Debug, Clone)]
 enum Step {
     Input(Input),
+    Network(NetworkInput),
     /// Lets time pass, in milliseconds, with every timer in between.
     Advance(u64),
     /// Lets the first timer fire.
@@ -38,7 +39,7 @@ fn address() -> impl Strategy<Value = Multiaddr> {
         a("/p2p-circuit"),
         circuit(QUIC, id(SMALL)),
         circuit(TCP, id(LARGE)),
-        addr::circuit(&circuit(QUIC, id(2)), id(2)),
+        addresses::circuit(&circuit(QUIC, id(2)), id(2)),
     ]);
     (any, prop::option::of(peer())).prop_map(|(address, peer)| match peer {
         Some(peer) => address.with(libp2p::multiaddr::Protocol::P2p(peer)),
@@ -80,7 +81,7 @@ fn identified() -> impl Strategy<Value = Input> {
             peer,
             conn,
             compatible,
-            relay,
+            is_relay: relay,
             protocols: vec!["/x".into()],
             listen_addresses,
         },
@@ -93,7 +94,7 @@ fn path() -> impl Strategy<Value = Input> {
         peer,
         path: path.map(|(conn, transport, address)| ActivePath {
             conn,
-            path: transport.path(),
+            kind: transport.path(),
             transport,
             address,
         }),
@@ -111,20 +112,20 @@ fn from_a_relay() -> impl Strategy<Value = Input> {
             relay,
             cause: cause(&reason())
         }),
-        (peer(), any::<u64>()).prop_map(|(relay, ttl)| Input::Registered { relay, ttl }),
-        peer().prop_map(move |relay| Input::RegisterFailed {
-            relay,
+        (peer(), any::<u64>()).prop_map(|(point, ttl)| Input::Registered { point, ttl }),
+        peer().prop_map(move |point| Input::RegisterFailed {
+            point,
             cause: cause(&reason())
         }),
         (peer(), found, prop::collection::vec(any::<u8>(), 0..9)).prop_map(
-            |(relay, peers, cookie)| Input::Discovered {
-                relay,
+            |(point, peers, cookie)| Input::Discovered {
+                point,
                 peers,
                 cookie
             }
         ),
-        peer().prop_map(move |relay| Input::DiscoverFailed {
-            relay,
+        peer().prop_map(move |point| Input::DiscoverFailed {
+            point,
             cause: cause(&reason())
         }),
     ]
@@ -133,8 +134,7 @@ fn from_a_relay() -> impl Strategy<Value = Input> {
 fn from_a_peer() -> impl Strategy<Value = Input> {
     let reason = String::new;
     prop_oneof![
-        (peer(), conn()).prop_map(move |(peer, conn)| Input::Closed {
-            peer,
+        conn().prop_map(move |conn| Input::Closed {
             conn,
             cause: cause(&reason())
         }),
@@ -144,7 +144,6 @@ fn from_a_peer() -> impl Strategy<Value = Input> {
             conn,
             dead
         }),
-        any::<bool>().prop_map(|lost| Input::NetworkChanged { lost }),
         peer().prop_map(move |peer| Input::UpgradeFailed {
             peer,
             cause: cause(&reason())
@@ -161,9 +160,23 @@ fn from_the_application() -> impl Strategy<Value = Input> {
     prop_oneof![
         (prop::option::of(peer()), addresses())
             .prop_map(|(peer, addresses)| Input::AddRelay(RelayAddress { peer, addresses })),
+        (0..3usize, prop::option::of(peer()), addresses()).prop_map(|(place, peer, addresses)| {
+            let relay = RelayAddress { peer, addresses };
+            Input::RelayFound { place, relay }
+        }),
+        peer().prop_map(Input::DropRelay),
         address().prop_map(Input::Dial),
         Just(Input::ListenersReady),
         Just(Input::Wake),
+    ]
+}
+
+fn from_the_network() -> impl Strategy<Value = NetworkInput> {
+    prop_oneof![
+        any::<bool>().prop_map(|lost| NetworkInput::Changed { lost }),
+        (peer(), addresses())
+            .prop_map(|(peer, addresses)| NetworkInput::Announced { peer, addresses }),
+        address().prop_map(|address| NetworkInput::Mapped { address }),
     ]
 }
 
@@ -179,6 +192,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => from_a_relay().prop_map(Step::Input),
         3 => from_a_peer().prop_map(Step::Input),
         2 => from_the_application().prop_map(Step::Input),
+        1 => from_the_network().prop_map(Step::Network),
         2 => dial_failed.prop_map(Step::Input),
         2 => (0..100_000u64).prop_map(Step::Advance),
         4 => Just(Step::Timer),
@@ -187,17 +201,17 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// At most one dial runs for each peer and target, and it is the one that is waited for. A relay
 /// has at most one for each group of transports, and one each of the other kinds.
-fn check_dials(session: &Connector) {
+fn check_dials(connector: &Connector) {
     let mut running: BTreeMap<String, usize> = BTreeMap::new();
-    for (dial, Dial { purpose, .. }) in session.dials.iter() {
+    for (dial, purpose) in connector.dials.running() {
         let (key, limit) = match purpose {
             Purpose::Peer(peer) | Purpose::Upgrade(peer) => {
-                let next = session.peers.get(peer).map(|peer| peer.next);
-                assert_eq!(next, Some(Next::Dialling(*dial)));
+                let next = connector.peers.get(peer).map(|peer| peer.next);
+                assert_eq!(next, Some(Next::Dialling(dial)));
                 (format!("{peer}"), 1)
             }
             Purpose::Target(target) => (format!("{target:?}"), 1),
-            Purpose::OtherKind(relay) => (format!("other {relay:?}"), 2),
+            Purpose::Observation(relay) => (format!("other {relay:?}"), 2),
             // Those of the last attempt may still run when the next one starts.
             Purpose::Relay(relay) => (format!("{relay:?}"), usize::MAX),
         };
@@ -207,9 +221,30 @@ fn check_dials(session: &Connector) {
     }
 }
 
+/// What one machine learnt of another is what that one holds.
+fn check_agreement(connector: &Connector) {
+    for peer in [id(LOCAL), id(RELAY), id(2), id(SMALL), id(LARGE)] {
+        let facts = connector.peers.facts(peer);
+        let connected = facts.path.is_some();
+        assert_eq!(
+            connector.greetings.knows(peer),
+            (facts.is_ordered, connected)
+        );
+        assert_eq!(connector.relays.path(peer), facts.path);
+        assert_eq!(facts.is_targeted, facts.target_leads_there);
+    }
+    for relay in (0..8).map(RelayId) {
+        assert_eq!(
+            connector.relays.known(relay),
+            connector.peers.known(relay).cloned()
+        );
+    }
+}
+
 fn run(steps: Vec<Step>, from_scratch: bool) {
     let mut config = config(&[QUIC, TCP, WS]);
     config.dial = vec![a(DIRECT)];
+    config.pending_relays = 2;
     let mut rig = Rig::new(&config);
     if !from_scratch {
         (rig, _) = Rig::with_relay();
@@ -220,6 +255,7 @@ fn run(steps: Vec<Step>, from_scratch: bool) {
         rig.take();
         match step {
             Step::Input(input) => rig.input(input),
+            Step::Network(input) => rig.network(input),
             Step::Advance(by) => rig.advance(millis(by)),
             Step::Timer => {
                 if let Some(at) = rig.connector.poll_timeout() {
@@ -228,6 +264,7 @@ fn run(steps: Vec<Step>, from_scratch: bool) {
             }
         }
         check_dials(&rig.connector);
+        check_agreement(&rig.connector);
         assert!(rig.out.len() < 500, "{} outputs", rig.out.len());
     }
     rig.input(Input::Shutdown);

@@ -4,7 +4,7 @@ use super::{
     relays::{lost, reserve},
     *,
 };
-use crate::connector::reservation::{IDENTIFY_TIMEOUT, RESERVE_TIMEOUT};
+use crate::connector::relays::reservation::{IDENTIFY_TIMEOUT, RESERVE_TIMEOUT};
 
 #[test]
 fn a_relay_that_does_not_identify_itself_is_dropped() {
@@ -15,7 +15,7 @@ fn a_relay_that_does_not_identify_itself_is_dropped() {
     rig.advance(IDENTIFY_TIMEOUT);
     assert!(rig.out.contains(&Output::Close { conn }));
     assert_eq!(rig.errors().len(), 1);
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     rig.wait_for(millis(500), is_dial);
 }
 
@@ -34,7 +34,7 @@ fn a_reservation_that_is_not_answered_is_asked_for_on_a_new_connection() {
 }
 
 #[test]
-fn a_refused_reservation_is_told_once_and_retried_on_the_same_connection() {
+fn a_refused_reservation_is_reported_once_and_retried_on_the_same_connection() {
     let mut rig = Rig::new(&config(&[QUIC]));
     let dial = rig.last_dial();
     let conn = rig.connect(id(RELAY), QUIC, Some(dial));
@@ -64,9 +64,9 @@ fn one_loss_is_handled_once_in_whatever_order_it_shows() {
         let (mut rig, conn) = Rig::with_relay();
         if reservation_first {
             reservation(&mut rig);
-            rig.close(id(RELAY), conn);
+            rig.close(conn);
         } else {
-            rig.close(id(RELAY), conn);
+            rig.close(conn);
             reservation(&mut rig);
         }
         reservation(&mut rig);
@@ -86,7 +86,7 @@ fn retries_start_fast_and_slow_down_to_half_a_minute_for_ever() {
     let (mut rig, conn) = Rig::with_relay_at(&[QUIC]);
     rig.advance(secs(60));
     rig.take();
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     let mut waits = Vec::new();
     for _ in 0..40 {
         waits.push(rig.wait_for(secs(30), is_dial));
@@ -103,7 +103,7 @@ fn retries_start_fast_and_slow_down_to_half_a_minute_for_ever() {
 }
 
 #[test]
-fn an_unreachable_relay_is_told_once_until_it_was_reached_again() {
+fn an_unreachable_relay_is_reported_once_until_it_was_reached_again() {
     let mut rig = Rig::new(&config(&[QUIC]));
     for round in 0..5 {
         let dial = rig.last_dial();
@@ -121,7 +121,7 @@ fn an_unreachable_relay_is_told_once_until_it_was_reached_again() {
         rig.wait_for(secs(30), is_dial);
     }
     let conn = rig.relay_up(QUIC);
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     assert_eq!(rig.errors(), Vec::<String>::new());
     rig.wait_for(secs(30), is_dial);
     let dial = rig.last_dial();
@@ -135,7 +135,7 @@ fn a_relay_that_hangs_up_at_once_is_said_to_be_full() {
     for round in 0..3 {
         let dial = rig.last_dial();
         let conn = rig.connect(id(RELAY), QUIC, Some(dial));
-        rig.close(id(RELAY), conn);
+        rig.close(conn);
         let errors = rig.errors();
         assert_eq!(errors.len(), usize::from(round == 0));
         assert!(
@@ -152,7 +152,7 @@ fn flapping_reservations_do_not_retry_fast_for_ever() {
     let (mut rig, mut conn) = Rig::with_relay();
     let mut waits = Vec::new();
     for _ in 0..5 {
-        rig.close(id(RELAY), conn);
+        rig.close(conn);
         rig.take();
         waits.push(rig.wait_for(secs(30), is_dial));
         conn = rig.relay_up(QUIC);

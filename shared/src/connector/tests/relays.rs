@@ -1,12 +1,14 @@
 //! Dialling relays and reserving there; and everything that ends it.
 
 use super::*;
-use crate::connector::{relay::LISTEN_WAIT, relay_dial::HEAD_START, reservation::NO_RELAY_RETRY};
+use crate::connector::relays::{
+    dialling::HEAD_START, relay::LISTEN_WAIT, reservation::NO_RELAY_RETRY,
+};
 
 pub(super) fn reserve(address: &str) -> Output {
     Output::Reserve {
         relay: RelayId(0),
-        address: addr::circuit(&a(address), id(RELAY)),
+        address: addresses::circuit(&a(address), id(RELAY)),
     }
 }
 
@@ -38,11 +40,11 @@ fn a_relay_is_dialled_identified_reserved_registered_and_asked() {
                 relay: id(RELAY),
                 address: circuit(QUIC, id(LOCAL))
             }),
-            Output::Register { relay: id(RELAY) }
+            Output::Register { point: id(RELAY) }
         ]
     );
     rig.input(Input::Registered {
-        relay: id(RELAY),
+        point: id(RELAY),
         ttl: 7_200,
     });
     assert_eq!(
@@ -54,7 +56,7 @@ fn a_relay_is_dialled_identified_reserved_registered_and_asked() {
                 ttl: 7_200
             }),
             Output::Discover {
-                relay: id(RELAY),
+                point: id(RELAY),
                 cookie: None
             },
             Output::Emit(Event::Ready {})
@@ -76,19 +78,117 @@ fn relays_wait_for_the_listeners_but_not_for_ever() {
 }
 
 #[test]
-fn ready_is_told_once_and_only_when_every_first_relay_stands() {
+fn ready_is_reported_once_and_only_when_every_first_relay_stands() {
     let (mut rig, conn) = Rig::with_relay();
     rig.input(Input::AddRelay(RelayAddress {
         peer: Some(id(2)),
         addresses: vec![a("/ip4/10.0.0.2/tcp/1")],
     }));
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     rig.wait_for(
         secs(1),
         |out| matches!(out, Output::Dial { peer, .. } if *peer == Some(id(1))),
     );
     rig.relay_up(QUIC);
     rig.input(Input::ListenersReady);
+    assert!(!rig.events().contains(&Event::Ready {}));
+}
+
+/// Two relays of the configuration that have yet to be found.
+fn two_pending() -> Rig {
+    let mut rig = Rig::new(&NodeConfig {
+        pending_relays: 2,
+        ..NodeConfig::default()
+    });
+    rig.input(Input::ListenersReady);
+    assert_eq!(rig.events(), []);
+    rig
+}
+
+fn found(place: usize, relay: u8, address: &str) -> Input {
+    let relay = RelayAddress {
+        peer: Some(id(relay)),
+        addresses: vec![a(address)],
+    };
+    Input::RelayFound { place, relay }
+}
+
+/// The relay that was dialled comes online.
+fn stands(rig: &mut Rig, dial: DialId, n: u32, (relay, address): (u8, &str)) {
+    let conn = rig.connect(id(relay), address, Some(dial));
+    rig.input(Input::Identified {
+        peer: id(relay),
+        conn,
+        compatible: false,
+        is_relay: true,
+        protocols: Vec::new(),
+        listen_addresses: Vec::new(),
+    });
+    rig.input(Input::ReservationAccepted {
+        relay: RelayId(n),
+        address: addresses::circuit(&a(address), id(relay)),
+    });
+    rig.input(Input::Registered {
+        point: id(relay),
+        ttl: 7_200,
+    });
+}
+
+const OTHER_QUIC: &str = "/ip4/10.0.0.2/udp/4000/quic-v1";
+
+#[test]
+fn ready_waits_for_each_pending_relay_though_one_is_found_twice() {
+    for drops in [true, false] {
+        let mut rig = two_pending();
+        rig.input(found(0, 110, QUIC));
+        // It restarted with another key before it stood.
+        if drops {
+            rig.input(Input::DropRelay(id(110)));
+        }
+        rig.input(found(0, 111, QUIC));
+        let dial = rig.last_dial();
+        stands(&mut rig, dial, 1, (111, QUIC));
+        assert!(!rig.events().contains(&Event::Ready {}), "one is missing");
+        rig.input(found(1, 2, OTHER_QUIC));
+        let dial = rig.last_dial();
+        assert!(!rig.events().contains(&Event::Ready {}), "it has to stand");
+        stands(&mut rig, dial, 2, (2, OTHER_QUIC));
+        assert!(rig.events().contains(&Event::Ready {}));
+    }
+}
+
+#[test]
+fn two_pending_relays_may_be_one() {
+    let mut rig = two_pending();
+    rig.input(found(0, RELAY, QUIC));
+    let dial = rig.last_dial();
+    stands(&mut rig, dial, 0, (RELAY, QUIC));
+    assert!(!rig.events().contains(&Event::Ready {}));
+    rig.input(found(1, RELAY, TCP));
+    assert!(rig.events().contains(&Event::Ready {}));
+}
+
+#[test]
+fn a_pending_relay_that_cannot_be_used_is_not_waited_for() {
+    let mut rig = two_pending();
+    rig.input(found(0, RELAY, QUIC));
+    let dial = rig.last_dial();
+    stands(&mut rig, dial, 0, (RELAY, QUIC));
+    rig.input(found(1, LOCAL, TCP));
+    let events = rig.events();
+    assert!(matches!(events.last(), Some(Event::Ready {})), "{events:?}");
+}
+
+#[test]
+fn a_relay_that_is_added_is_not_taken_for_a_pending_one() {
+    let mut rig = Rig::new(&NodeConfig {
+        pending_relays: 1,
+        ..NodeConfig::default()
+    });
+    rig.input(Input::ListenersReady);
+    rig.input(Input::AddRelay(relay(&[QUIC])));
+    let dial = rig.last_dial();
+    stands(&mut rig, dial, 0, (RELAY, QUIC));
     assert!(!rig.events().contains(&Event::Ready {}));
 }
 
@@ -101,7 +201,7 @@ fn a_relay_that_has_become_another_one_is_forgotten() {
     };
     rig.input(Input::DropRelay(id(RELAY)));
     assert_eq!(now(&rig), [Some(id(RELAY))], "it stands");
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     // More often than there may be relays.
     let mut last = id(RELAY);
     for key in 110..130 {
@@ -198,7 +298,7 @@ fn a_relay_observes_us_over_what_it_is_not_connected_by() {
 }
 
 #[test]
-fn what_is_no_relay_is_told_once_and_tried_slowly() {
+fn what_is_no_relay_is_reported_once_and_tried_slowly() {
     let mut rig = Rig::new(&config(&[QUIC]));
     for round in 0..3 {
         let dial = rig.last_dial();
@@ -207,11 +307,11 @@ fn what_is_no_relay_is_told_once_and_tried_slowly() {
         rig.identify(id(RELAY), conn, false);
         let out = rig.take();
         assert!(out.contains(&Output::Close { conn }));
-        let told = out.iter().any(|o| {
+        let reported = out.iter().any(|o| {
             matches!(o, Output::Emit(Event::Error { message, .. }) if message.contains("is no relay; check the address"))
         });
-        assert_eq!(told, round == 0);
-        rig.close(id(RELAY), conn);
+        assert_eq!(reported, round == 0);
+        rig.close(conn);
         assert_eq!(rig.wait_for(secs(40), is_dial), NO_RELAY_RETRY);
     }
 }
@@ -230,7 +330,7 @@ fn another_standing_connection_is_used_again() {
     let other = rig.connect_as(id(RELAY), a(TCP), true, None);
     assert_eq!(rig.take(), []);
     rig.identify_relay(other);
-    rig.close(id(RELAY), first);
+    rig.close(first);
     assert!(rig.out.contains(&Output::Unreserve { relay: RelayId(0) }));
     rig.wait_for(secs(1), |out| *out == reserve(TCP));
     assert_eq!(rig.dials(), []);
@@ -258,7 +358,7 @@ fn a_relay_without_peer_id_learns_it_and_may_change_it() {
     assert!(rig.out.contains(&reserve(QUIC)));
     assert!(rig.connector.is_relay(id(RELAY)));
 
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     rig.take();
     rig.wait_for(secs(1), is_dial);
     assert_eq!(rig.dials()[0].1, None);

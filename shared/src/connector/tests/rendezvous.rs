@@ -1,7 +1,7 @@
 //! Registering and discovering.
 
 use super::*;
-use crate::connector::rendezvous::{ANSWER_TIMEOUT, DISCOVER_INTERVAL, MAX_TTL, MIN_TTL};
+use crate::connector::relays::rendezvous::{ANSWER_TIMEOUT, DISCOVER_INTERVAL, MAX_TTL, MIN_TTL};
 
 #[test]
 fn the_registration_is_refreshed_silently_at_half_its_time() {
@@ -23,7 +23,7 @@ fn a_hostile_ttl_is_clamped() {
         rig.accept();
         rig.take();
         rig.input(Input::Registered {
-            relay: id(RELAY),
+            point: id(RELAY),
             ttl,
         });
         assert!(
@@ -50,11 +50,11 @@ fn without_rendezvous() -> Rig {
 }
 
 #[test]
-fn a_refused_registration_is_told_once_and_others_are_still_discovered() {
+fn a_refused_registration_is_reported_once_and_others_are_still_discovered() {
     let mut rig = without_rendezvous();
     for round in 0..4 {
         rig.input(Input::RegisterFailed {
-            relay: id(RELAY),
+            point: id(RELAY),
             cause: cause("not now"),
         });
         let discovers = rig.out.iter().any(is_discover);
@@ -66,7 +66,7 @@ fn a_refused_registration_is_told_once_and_others_are_still_discovered() {
         rig.take();
     }
     rig.input(Input::Registered {
-        relay: id(RELAY),
+        point: id(RELAY),
         ttl: 7_200,
     });
     assert!(matches!(rig.events()[..], [Event::Registered { .. }]));
@@ -79,7 +79,7 @@ fn a_registration_that_is_not_answered_counts_as_refused() {
     assert_eq!(rig.errors().len(), 1);
     // The late answer of the event loop's own timer changes nothing.
     rig.input(Input::RegisterFailed {
-        relay: id(RELAY),
+        point: id(RELAY),
         cause: cause("timeout"),
     });
     assert_eq!(rig.take(), []);
@@ -94,7 +94,7 @@ fn a_relay_that_answers_nothing_any_more_is_dialled_afresh() {
     assert!(out.contains(&Output::Close { conn }));
     let lost = |o: &&Output| matches!(o, Output::Emit(Event::ReservationLost { .. }));
     assert_eq!(out.iter().filter(lost).count(), 1);
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     assert!(out.iter().any(is_dial));
 }
 
@@ -105,7 +105,7 @@ fn discovery_goes_on_with_the_cookie() {
         let wait = rig.wait_for(secs(12), is_discover);
         assert!((DISCOVER_INTERVAL..=secs(11)).contains(&wait), "{wait:?}");
         assert!(rig.out.contains(&Output::Discover {
-            relay: id(RELAY),
+            point: id(RELAY),
             cookie: Some(b"cookie".to_vec())
         }));
         rig.take();
@@ -121,12 +121,12 @@ fn a_failed_discovery_drops_the_cookie_and_backs_off() {
     for _ in 0..6 {
         rig.take();
         rig.input(Input::DiscoverFailed {
-            relay: id(RELAY),
+            point: id(RELAY),
             cause: cause("bad cookie"),
         });
         waits.push(rig.wait_for(secs(30), is_discover));
         assert!(rig.out.contains(&Output::Discover {
-            relay: id(RELAY),
+            point: id(RELAY),
             cookie: None
         }));
     }
@@ -138,9 +138,9 @@ fn a_failed_discovery_drops_the_cookie_and_backs_off() {
 }
 
 #[test]
-fn after_a_loss_the_registration_is_told_again() {
+fn after_a_loss_the_registration_is_reported_again() {
     let (mut rig, conn) = Rig::with_relay();
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     rig.take();
     rig.wait_for(secs(1), is_dial);
     rig.relay_up(QUIC);

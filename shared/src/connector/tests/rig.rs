@@ -1,43 +1,73 @@
-//! A session, a clock that stands still until told, and the words to drive both.
+//! A connector, a clock that stands still until it is moved, and the words to drive both.
 
 use super::*;
 
 /// Ordered by their number.
-pub(super) fn id(n: u8) -> PeerId {
+pub(in crate::connector) fn id(n: u8) -> PeerId {
     PeerId::from_multihash(Multihash::wrap(0, &[n; 32]).unwrap()).unwrap()
 }
 
-pub(super) const LOCAL: u8 = 100;
-pub(super) const RELAY: u8 = 1;
+pub(in crate::connector) const LOCAL: u8 = 100;
+pub(in crate::connector) const RELAY: u8 = 1;
 /// A peer with a smaller id than ours, and one with a larger.
-pub(super) const SMALL: u8 = 50;
-pub(super) const LARGE: u8 = 200;
+pub(in crate::connector) const SMALL: u8 = 50;
+pub(in crate::connector) const LARGE: u8 = 200;
 
-pub(super) const QUIC: &str = "/ip4/10.0.0.1/udp/4000/quic-v1";
-pub(super) const TCP: &str = "/ip4/10.0.0.1/tcp/4000";
+pub(in crate::connector) const QUIC: &str = "/ip4/10.0.0.1/udp/4000/quic-v1";
+pub(in crate::connector) const TCP: &str = "/ip4/10.0.0.1/tcp/4000";
 pub(super) const WS: &str = "/ip4/10.0.0.1/tcp/4001/ws";
 /// Where a peer that is dialled directly is.
-pub(super) const DIRECT: &str = "/ip4/192.168.0.9/udp/7000/quic-v1";
+pub(in crate::connector) const DIRECT: &str = "/ip4/192.168.0.9/udp/7000/quic-v1";
 
-pub(super) fn a(address: &str) -> Multiaddr {
+pub(in crate::connector) fn a(address: &str) -> Multiaddr {
     address.parse().unwrap()
 }
 
-pub(super) fn at(address: &str, peer: PeerId) -> Multiaddr {
-    addr::with_peer(&a(address), peer)
+pub(in crate::connector) fn at(address: &str, peer: PeerId) -> Multiaddr {
+    addresses::with_peer(&a(address), peer)
 }
 
 /// The circuit to a peer through the relay, by the way we are connected to that.
-pub(super) fn circuit(relay_address: &str, peer: PeerId) -> Multiaddr {
-    addr::with_peer(&addr::circuit(&a(relay_address), id(RELAY)), peer)
+pub(in crate::connector) fn circuit(relay_address: &str, peer: PeerId) -> Multiaddr {
+    addresses::with_peer(&addresses::circuit(&a(relay_address), id(RELAY)), peer)
 }
 
-pub(super) const fn secs(n: u64) -> Duration {
+pub(in crate::connector) const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-pub(super) const fn millis(n: u64) -> Duration {
+pub(in crate::connector) const fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
+}
+
+/// What a machine that is driven alone is surrounded by.
+pub(in crate::connector) struct Alone {
+    pub(in crate::connector) now: Instant,
+    pub(in crate::connector) connections: Connections,
+    rng: StdRng,
+    dial_count: u64,
+}
+
+impl Alone {
+    pub(in crate::connector) fn new() -> Self {
+        Self {
+            now: Instant::now(),
+            connections: Connections::default(),
+            rng: StdRng::seed_from_u64(7),
+            dial_count: 0,
+        }
+    }
+
+    pub(in crate::connector) fn context(&mut self) -> Context<'_> {
+        Context {
+            now: self.now,
+            local: id(LOCAL),
+            listening: true,
+            rng: &mut self.rng,
+            connections: &self.connections,
+            dial_count: &mut self.dial_count,
+        }
+    }
 }
 
 pub(super) struct Rig {
@@ -57,7 +87,7 @@ pub(super) fn relay(addresses: &[&str]) -> RelayAddress {
     }
 }
 
-pub(super) fn config(relays: &[&str]) -> NodeConfig {
+pub(in crate::connector) fn config(relays: &[&str]) -> NodeConfig {
     NodeConfig {
         relays: vec![relay(relays)],
         ..NodeConfig::default()
@@ -111,12 +141,17 @@ impl Rig {
         self.collect();
     }
 
+    pub(super) fn network(&mut self, input: NetworkInput) {
+        self.connector.handle_network(self.now, input);
+        self.collect();
+    }
+
     pub(super) fn collect(&mut self) {
         while let Some(output) = self.connector.poll_output() {
             self.out.push(output);
         }
         if let Some(at) = self.connector.poll_timeout() {
-            assert!(at > self.now, "the session would spin");
+            assert!(at > self.now, "the connector would spin");
         }
     }
 
@@ -144,16 +179,16 @@ impl Rig {
         while let Some(output) = self.out.get(seen).cloned() {
             seen += 1;
             match output {
-                Output::Register { relay } => self.input(Input::Registered { relay, ttl: 7_200 }),
-                Output::Discover { relay, .. } => self.discovered(relay, Vec::new()),
+                Output::Register { point } => self.input(Input::Registered { point, ttl: 7_200 }),
+                Output::Discover { point, .. } => self.discovered(point, Vec::new()),
                 _ => {}
             }
         }
     }
 
-    pub(super) fn discovered(&mut self, relay: PeerId, peers: Vec<(PeerId, Vec<Multiaddr>)>) {
+    pub(super) fn discovered(&mut self, point: PeerId, peers: Vec<(PeerId, Vec<Multiaddr>)>) {
         self.input(Input::Discovered {
-            relay,
+            point,
             peers,
             cookie: b"cookie".to_vec(),
         });
@@ -182,7 +217,7 @@ impl Rig {
     ) -> ConnId {
         self.conns += 1;
         let conn = ConnId::new_unchecked(self.conns);
-        let bare = addr::without_peer(&address).is_empty();
+        let bare = addresses::without_peer(&address).is_empty();
         let transport = if bare {
             Transport::Circuit
         } else {
@@ -199,35 +234,34 @@ impl Rig {
         conn
     }
 
-    pub(super) fn close(&mut self, peer: PeerId, conn: ConnId) {
+    pub(super) fn close(&mut self, conn: ConnId) {
         self.input(Input::Closed {
-            peer,
             conn,
             cause: cause("reset"),
         });
     }
 
-    pub(super) fn identify(&mut self, peer: PeerId, conn: ConnId, compatible: bool) {
+    pub(in crate::connector) fn identify(&mut self, peer: PeerId, conn: ConnId, compatible: bool) {
         self.input(Input::Identified {
             peer,
             conn,
             compatible,
-            relay: false,
+            is_relay: false,
             protocols: vec!["/x/1".into()],
             listen_addresses: Vec::new(),
         });
     }
 
-    pub(super) fn identify_relay(&mut self, conn: ConnId) {
+    pub(in crate::connector) fn identify_relay(&mut self, conn: ConnId) {
         self.identify_relay_at(conn, &[]);
     }
 
-    pub(super) fn identify_relay_at(&mut self, conn: ConnId, claimed: &[&str]) {
+    pub(in crate::connector) fn identify_relay_at(&mut self, conn: ConnId, claimed: &[&str]) {
         self.input(Input::Identified {
             peer: id(RELAY),
             conn,
             compatible: false,
-            relay: true,
+            is_relay: true,
             protocols: Vec::new(),
             listen_addresses: claimed.iter().map(|address| a(address)).collect(),
         });
@@ -248,7 +282,7 @@ impl Rig {
     }
 
     pub(super) fn path(&mut self, peer: PeerId, conn: ConnId, address: &Multiaddr) {
-        let bare = addr::without_peer(address).is_empty();
+        let bare = addresses::without_peer(address).is_empty();
         let transport = if bare {
             Transport::Circuit
         } else {
@@ -258,7 +292,7 @@ impl Rig {
             peer,
             path: Some(ActivePath {
                 conn,
-                path: transport.path(),
+                kind: transport.path(),
                 transport,
                 address: address.clone(),
             }),
@@ -388,6 +422,6 @@ pub(super) const fn is_register(output: &Output) -> bool {
 }
 
 /// Why something failed; which code it has makes no difference to the connector.
-pub(super) fn cause(text: &str) -> Cause {
+pub(in crate::connector) fn cause(text: &str) -> Cause {
     Cause::new(Reason::Other, text)
 }

@@ -1,4 +1,4 @@
-//! What is told of relays.
+//! How relays are, for who asks.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn a_relay_is_online_when_reservation_and_registration_stand() {
     rig.accept();
     assert_eq!(state(&rig), CONNECTING);
     rig.input(Input::Registered {
-        relay: id(RELAY),
+        point: id(RELAY),
         ttl: 7_200,
     });
     assert_eq!(state(&rig), (RelayState::Online, None, None));
@@ -31,7 +31,7 @@ fn a_relay_is_online_when_reservation_and_registration_stand() {
 #[test]
 fn a_relay_that_was_lost_tells_why_and_when_it_is_tried_again() {
     let (mut rig, conn) = Rig::with_relay_at(&[QUIC]);
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     let (waiting, retry, reason) = state(&rig);
     assert_eq!(waiting, RelayState::Waiting);
     let retry = millis(retry.unwrap());
@@ -58,13 +58,57 @@ fn a_relay_without_registration_is_not_online() {
     rig.identify_relay(conn);
     rig.accept();
     rig.input(Input::RegisterFailed {
-        relay: id(RELAY),
+        point: id(RELAY),
         cause: cause("full"),
     });
     let (waiting, retry, reason) = state(&rig);
     assert_eq!(waiting, RelayState::Waiting);
     assert!(retry.is_some());
     assert_eq!(reason.as_deref(), Some("cannot register: full"));
+}
+
+#[test]
+fn a_refused_discovery_is_reported_once_and_shown_until_it_works_again() {
+    let (mut rig, _) = Rig::with_relay_at(&[QUIC]);
+    rig.answering = false;
+    let name = at(QUIC, id(RELAY));
+    let shown = "cannot discover: no such namespace";
+    for round in 0..4 {
+        rig.wait_for(secs(40), is_discover);
+        rig.take();
+        rig.input(Input::DiscoverFailed {
+            point: id(RELAY),
+            cause: Cause::new(Reason::NamespaceRefused, "no such namespace"),
+        });
+        let reported = [format!(
+            "cannot discover at {name}: no such namespace; retrying"
+        )];
+        let expected = &reported[..usize::from(round == 0)];
+        assert_eq!(rig.errors(), expected);
+        assert_eq!(
+            state(&rig),
+            (RelayState::Online, None, Some(shown.to_owned()))
+        );
+    }
+    rig.wait_for(secs(40), is_discover);
+    rig.discovered(id(RELAY), Vec::new());
+    assert_eq!(state(&rig), (RelayState::Online, None, None));
+}
+
+#[test]
+fn a_late_answer_to_a_discovery_is_no_refusal() {
+    let (mut rig, _) = Rig::with_relay_at(&[QUIC]);
+    rig.answering = false;
+    for code in [Reason::NoAnswer, Reason::ConnectionClosed] {
+        rig.wait_for(secs(40), is_discover);
+        rig.take();
+        rig.input(Input::DiscoverFailed {
+            point: id(RELAY),
+            cause: Cause::new(code, "nothing"),
+        });
+        assert_eq!(rig.errors(), Vec::<String>::new());
+        assert_eq!(state(&rig), (RelayState::Online, None, None));
+    }
 }
 
 #[test]

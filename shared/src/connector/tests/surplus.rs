@@ -1,7 +1,7 @@
 //! Which connections are closed once better or newer ones have proven themselves.
 
 use super::*;
-use crate::connector::surplus::PROOF_TIME;
+use crate::connector::peers::surplus::PROOF_TIME;
 
 #[test]
 fn a_drained_circuit_is_closed_once_the_direct_path_has_lasted() {
@@ -48,7 +48,7 @@ fn only_the_smaller_side_closes_surplus_direct_connections() {
 #[test]
 fn the_relays_own_connections_are_not_surplus() {
     let (mut rig, first) = Rig::with_relay();
-    rig.connector.local = id(0);
+    rig.connector.facts.local = id(0);
     let chat = rig.connect_as(id(RELAY), a(TCP), true, None);
     rig.path(id(RELAY), chat, &a(TCP));
     rig.advance(secs(10));
@@ -82,10 +82,11 @@ fn a_peer_has_at_most_four_circuits() {
     assert_eq!(rig.closes(), []);
     rig.connect_as(peer, circuit(QUIC, peer), false, None);
     assert_eq!(rig.closes(), [second]);
-    rig.close(peer, second);
+    rig.close(second);
     assert!(
         rig.connector
-            .conns
+            .facts
+            .connections
             .get(active)
             .is_some_and(|conn| !conn.closing)
     );

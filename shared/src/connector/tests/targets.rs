@@ -1,6 +1,7 @@
 //! Peers that the application asked for: dialled for ever, and greeted.
 
 use super::*;
+use crate::config::MAX_ADDRESSES_PER_PEER;
 
 fn direct(peer: PeerId) -> Multiaddr {
     at(DIRECT, peer)
@@ -35,7 +36,7 @@ fn peers_of_the_configuration_are_dialled_at_once() {
 }
 
 #[test]
-fn an_address_that_fails_is_told_once_and_tried_for_ever() {
+fn an_address_that_fails_is_reported_once_and_tried_for_ever() {
     for address in [a(DIRECT), direct(id(SMALL))] {
         let mut rig = Rig::alone();
         rig.input(Input::Dial(address.clone()));
@@ -44,10 +45,14 @@ fn an_address_that_fails_is_told_once_and_tried_for_ever() {
             let dial = rig.last_dial();
             rig.take();
             rig.fail(dial);
-            let told = rig.out.clone();
+            let reported = rig.out.clone();
             let wait = rig.wait_for(secs(30), is_dial);
             assert!(wait >= secs(1));
-            errors.extend(told.into_iter().filter(|o| matches!(o, Output::Emit(_))));
+            errors.extend(
+                reported
+                    .into_iter()
+                    .filter(|o| matches!(o, Output::Emit(_))),
+            );
         }
         let message = format!("cannot reach {address}: refused; retrying");
         assert_eq!(
@@ -110,7 +115,7 @@ fn a_peer_that_was_asked_for_is_dialled_again_where_it_was() {
         let (mut rig, conn) = dialled(peer, &NodeConfig::default());
         rig.advance(secs(3_600));
         rig.take();
-        rig.close(peer, conn);
+        rig.close(conn);
         rig.no_path(peer);
         assert_eq!(rig.dials()[0].2, [direct(peer)]);
         let dial = rig.last_dial();
@@ -129,7 +134,7 @@ fn whoever_is_at_an_address_is_learned_greeted_and_dialled_again() {
     assert_eq!(rig.greetings(), ["Hello from"]);
     rig.advance(secs(60));
     rig.take();
-    rig.close(id(SMALL), conn);
+    rig.close(conn);
     rig.no_path(id(SMALL));
     let (dial, peer, addresses) = rig.dials().remove(0);
     assert_eq!((peer, addresses), (None, vec![a(DIRECT)]));
@@ -139,7 +144,7 @@ fn whoever_is_at_an_address_is_learned_greeted_and_dialled_again() {
     let conn = rig.connect(id(LARGE), DIRECT, Some(dial));
     rig.path(id(LARGE), conn, &a(DIRECT));
     assert_eq!(rig.greetings(), ["Hello from"]);
-    assert!(!rig.connector.is_explicit(id(SMALL)));
+    assert!(!rig.connector.peers.is_ordered(id(SMALL)));
 }
 
 #[test]
@@ -153,7 +158,7 @@ fn an_incompatible_target_is_dialled_no_more() {
     let out = rig.take();
     assert!(matches!(out[0], Output::Emit(Event::Incompatible { .. })));
     assert_eq!(out[1], Output::Close { conn });
-    rig.close(id(SMALL), conn);
+    rig.close(conn);
     rig.input(Input::Wake);
     rig.advance(secs(300));
     rig.input(Input::Dial(a(DIRECT)));
@@ -216,4 +221,25 @@ fn wake_dials_addresses_that_wait() {
     rig.take();
     rig.input(Input::Wake);
     assert_eq!(rig.dials().len(), 1);
+}
+
+#[test]
+fn an_address_that_is_ordered_again_takes_no_others_place() {
+    let mut rig = Rig::alone();
+    let peer = id(SMALL);
+    let address = |n: usize| at(&format!("/ip4/10.3.0.{n}/tcp/1"), peer);
+    let all: Vec<_> = (0..MAX_ADDRESSES_PER_PEER).map(address).collect();
+    for known in all.iter().chain(&all[5..6]) {
+        rig.input(Input::Dial(known.clone()));
+    }
+    let dial = rig.last_dial();
+    rig.take();
+    rig.fail(dial);
+    assert_eq!(rig.dials()[0].2, all);
+    // A new one does, so that the last word counts.
+    rig.input(Input::Dial(address(99)));
+    let dial = rig.last_dial();
+    rig.take();
+    rig.fail(dial);
+    assert_eq!(rig.dials()[0].2, [&all[1..], &[address(99)]].concat());
 }

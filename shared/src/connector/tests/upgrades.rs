@@ -1,7 +1,7 @@
 //! From a circuit to a direct path, again and again.
 
 use super::*;
-use crate::connector::upgrade::{
+use crate::connector::peers::upgrade::{
     PUNCH_TIMEOUT, UPGRADE_AGAIN_MIN, UPGRADE_RETRY_MAX, UPGRADE_RETRY_MIN, UPGRADE_SOON,
 };
 
@@ -139,14 +139,31 @@ fn who_was_direct_before_is_punched_again_sooner() {
     assert!(wait >= UPGRADE_AGAIN_MIN, "{wait:?}");
 }
 
+#[test]
+fn why_a_path_is_not_direct_is_known_until_it_is() {
+    let peer = id(SMALL);
+    let (mut rig, _) = relayed(peer);
+    assert_eq!(rig.connector.punch_failure(peer), None);
+    punch_failed(&mut rig, peer);
+    assert_eq!(rig.connector.punch_failure(peer), Some(&cause("no luck")));
+    let dial = {
+        rig.wait_for(UPGRADE_RETRY_MAX, is_dial);
+        rig.last_dial()
+    };
+    rig.connect_as(peer, circuit(QUIC, peer), true, Some(dial));
+    rig.advance(PUNCH_TIMEOUT);
+    let silence = rig.connector.punch_failure(peer).map(|cause| cause.code);
+    assert_eq!(silence, Some(Reason::HolePunchFailed));
+    rig.go_direct(peer);
+    assert_eq!(rig.connector.punch_failure(peer), None);
+}
+
 /// The dial of a relay over one kind, after the first failure over the other.
 fn other_kind(first: &str, addresses: &[&str], claimed: &[&str]) -> (Rig, ConnId) {
     let (mut rig, conn) = Rig::with_relay_at(&[first]);
-    rig.connector.relays.values_mut().for_each(|relay| {
-        relay
-            .addresses
-            .extend(addresses.iter().map(|address| a(address)))
-    });
+    rig.connector
+        .relays
+        .know(addresses.iter().map(|address| a(address)));
     rig.identify_relay_at(conn, claimed);
     rig.list(id(SMALL), &[]);
     let dial = rig.last_dial();

@@ -55,13 +55,11 @@ impl EventLoop {
 
     pub(in crate::node) fn on_closed(
         &mut self,
-        peer: PeerId,
         conn: ConnectionId,
         error: Option<&ConnectionError>,
     ) {
         self.connections.remove(&conn);
         self.input(Input::Closed {
-            peer,
             conn,
             cause: Cause::of_close(error),
         });
@@ -108,7 +106,7 @@ impl EventLoop {
                 self.answer_greeting(connection_id, channel);
             }
         }
-        let relay = is_relay(&info.protocols);
+        let is_relay = is_relay(&info.protocols);
         let ours = self.connector.is_relay(peer_id);
         sockets::identified(
             &mut self.swarm.behaviour_mut().0.sockets,
@@ -125,7 +123,7 @@ impl EventLoop {
             peer: peer_id,
             conn: connection_id,
             compatible,
-            relay,
+            is_relay,
             protocols: protocols.map(ToString::to_string).collect(),
             listen_addresses: info.listen_addrs,
         });

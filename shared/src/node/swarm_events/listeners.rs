@@ -9,7 +9,7 @@ use crate::{
     connector::Input,
     error::StartError,
     event::Event,
-    node::{behaviour::Behaviour, event_loop::EventLoop, poll_on_wake::PollOnWake},
+    node::{behaviour::Behaviour, event_loop::EventLoop, poll_on_wake::PollOnWake, sockets},
     platform,
     reason::{Cause, Reason},
 };
@@ -110,7 +110,8 @@ impl EventLoop {
     /// Passes on that this machine has an address more or less.
     fn network_changed(&mut self, address: &Multiaddr, lost: bool) {
         if platform::HAS_INTERFACES && address::leads_beyond(address) {
-            self.input(Input::NetworkChanged { lost });
+            sockets::network_changed(lost, &mut self.connector);
+            self.perform_outputs();
             self.messenger.probe();
             self.push_addresses();
         }

@@ -207,7 +207,7 @@ impl Candidate {
     fn path(&self) -> ActivePath {
         ActivePath {
             conn: self.conn,
-            path: self.transport.path(),
+            kind: self.transport.path(),
             transport: self.transport,
             address: self.address.clone(),
         }

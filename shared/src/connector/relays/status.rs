@@ -1,16 +1,11 @@
 //! How the relays are, for whoever asks.
 
-use std::time::Duration;
-
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 use web_time::Instant;
 
-use super::{
-    Connector,
-    relay::{Relay, Stage},
-};
-use crate::reason::Reason;
+use super::relay::{Progress, Relay};
+use crate::{connector::milliseconds, reason::Reason};
 
 /// A relay, and how it is with us.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +21,7 @@ pub struct RelayInfo {
     /// Milliseconds until the next try, while waiting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_in_ms: Option<u64>,
-    /// What ended the last try, for programs, unless all is well.
+    /// What ended the last try, or keeps others from being found, for programs, unless all is well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Reason>,
     /// The same, for people.
@@ -47,18 +42,11 @@ pub enum RelayState {
     Waiting,
 }
 
-impl Connector {
-    /// The relays, in the order in which they were added.
-    #[must_use]
-    pub fn relays(&self, now: Instant) -> Vec<RelayInfo> {
-        self.relays.values().map(|relay| relay.info(now)).collect()
-    }
-}
-
 impl Relay {
-    fn info(&self, now: Instant) -> RelayInfo {
+    pub(super) fn info(&self, now: Instant) -> RelayInfo {
         let (state, retry) = self.state();
         let cause = self.cause.as_ref().filter(|_| state != RelayState::Online);
+        let cause = cause.or(self.rendezvous.refusal());
         RelayInfo {
             peer: self.peer,
             addresses: self.addresses.clone(),
@@ -71,12 +59,12 @@ impl Relay {
 
     /// The state, and when the next try is.
     fn state(&self) -> (RelayState, Option<Instant>) {
-        let retry = match &self.stage {
-            Stage::Waiting(at) => Some(*at),
-            Stage::Standing { .. } if self.rendezvous.is_registered() => {
+        let retry = match &self.progress {
+            Progress::Waiting(at) => Some(*at),
+            Progress::Standing { .. } if self.rendezvous.is_registered() => {
                 return (RelayState::Online, None);
             }
-            Stage::Standing { .. } => self.rendezvous.registers_at(),
+            Progress::Standing { .. } => self.rendezvous.registers_at(),
             _ => None,
         };
         match retry {
@@ -84,8 +72,4 @@ impl Relay {
             None => (RelayState::Connecting, None),
         }
     }
-}
-
-pub(super) fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

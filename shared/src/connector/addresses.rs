@@ -1,4 +1,4 @@
-//! Multiaddrs as the session needs them: whose they are, through whom, and whether to touch them.
+//! Multiaddrs as the connector needs them: whose they are, through whom, and whether to dial them.
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
@@ -83,7 +83,7 @@ pub(super) fn check(address: &Multiaddr, local: PeerId) -> Result<Option<PeerId>
     }
 }
 
-/// What of a remote's word about `peer` is worth dialling, `/p2p/…` at each end.
+/// What of a remote's claims about `peer` is worth dialling, `/p2p/…` at each end.
 pub(super) fn fit_for(peer: PeerId, claimed: Vec<Multiaddr>, local: PeerId) -> Vec<Multiaddr> {
     let mut fit = Vec::new();
     for address in claimed.into_iter().take(MAX_LOOKED_AT) {

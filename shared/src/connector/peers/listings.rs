@@ -1,0 +1,134 @@
+//! Peers that somebody lists: a rendezvous point of ours, or they themselves, by announcements on our own
+//! network. Each new word about a peer is reported, and the peer is dialled.
+
+use libp2p::{Multiaddr, PeerId};
+use web_time::Instant;
+
+use super::{
+    Peers,
+    paths::POLITE_WAIT,
+    peer::{Listing, Peer},
+    shared::Shared,
+};
+use crate::{
+    connector::{addresses, backoff::Next, context::Context, known_relay::MAX_RELAYS},
+    event::Event,
+    path::{Path, Transport},
+};
+
+/// Listings of one peer: by each relay that there may be, and by itself.
+const MAX_LISTINGS: usize = MAX_RELAYS + 1;
+
+impl Peers {
+    /// A rendezvous point lists a peer.
+    pub(super) fn listed(
+        &mut self,
+        cx: &Context<'_>,
+        point: PeerId,
+        (id, claimed): (PeerId, Vec<Multiaddr>),
+        is_news: bool,
+    ) {
+        if let Some((peer, shared)) = self.admit_listed(cx, id) {
+            let changed = peer.note_listing(cx, point, claimed);
+            peer.dial_listed(cx, cx.now, is_news || changed);
+            if changed {
+                peer.report_listing(shared);
+            }
+        }
+    }
+
+    /// A peer announces itself: that is a listing of its own, which stands under our id.
+    pub(super) fn is_near(&mut self, cx: &mut Context<'_>, id: PeerId, claimed: Vec<Multiaddr>) {
+        let Some((peer, shared)) = self.admit_listed(cx, id) else {
+            return;
+        };
+        let changed = peer.note_listing(cx, cx.local, claimed);
+        // It hears of us as we do of it. One dial is enough, but a firewall may stop either.
+        let is_first = cx.local < id;
+        let at = if is_first {
+            cx.now
+        } else {
+            cx.now + POLITE_WAIT
+        };
+        peer.dial_listed(cx, at, changed);
+        if changed {
+            peer.report_listing(shared);
+        }
+        peer.is_near = true;
+        let is_relayed = peer.path_kind() == Some(Path::Relayed);
+        if is_first && changed && is_relayed && !peer.next.is_dialling() {
+            let addresses = peer.listing_of(cx.local);
+            peer.dial_at(cx, shared, addresses);
+        }
+    }
+
+    /// Makes room for a peer that is listed, unless there is nobody to talk to: it is we, or one of our
+    /// relays that does not speak msg.
+    fn admit_listed(&mut self, cx: &Context<'_>, id: PeerId) -> Option<(&mut Peer, &mut Shared)> {
+        let mut connections = cx.connections.of(id);
+        let compatible = connections.any(|conn| conn.compatible == Some(true));
+        if id == cx.local || (self.shared.is_relay(id) && !compatible) {
+            return None;
+        }
+        self.admit(id, false)
+    }
+}
+
+impl Peer {
+    /// Keeps what is listed of it. Returns whether that changes anything.
+    fn note_listing(&mut self, cx: &Context<'_>, by: PeerId, claimed: Vec<Multiaddr>) -> bool {
+        let addresses = addresses::fit_for(self.id, claimed, cx.local);
+        let is_first = self.listings.is_empty();
+        if !self.listings.contains_key(&by) && self.listings.len() >= MAX_LISTINGS {
+            self.listings.remove_first();
+        }
+        let at = cx.now;
+        self.listings.insert(by, Listing { at, addresses });
+        let addresses = self.listed_addresses();
+        let changed = is_first || !addresses::are_the_same(&addresses, &self.reported_addresses);
+        self.reported_addresses = addresses;
+        changed
+    }
+
+    /// Has it dialled, unless it is here already. `sooner` than was planned, if need be.
+    fn dial_listed(&mut self, cx: &Context<'_>, at: Instant, sooner: bool) {
+        if self.is_connected() || cx.connections.of(self.id).next().is_some() {
+            return;
+        }
+        match self.next {
+            Next::Idle => self.next = Next::Waiting(at),
+            Next::Waiting(_) if sooner => self.next.hurry(at),
+            _ => {}
+        }
+    }
+
+    fn report_listing(&self, shared: &mut Shared) {
+        shared.emit(Event::Discovered {
+            peer: self.id,
+            addresses: self.reported_addresses.clone(),
+        });
+    }
+
+    fn listing_of(&self, by: PeerId) -> Vec<Multiaddr> {
+        let listing = self.listings.get(&by);
+        listing.map_or_else(Vec::new, |listing| listing.addresses.clone())
+    }
+
+    pub(super) fn is_listed_by(&self, point: PeerId) -> bool {
+        self.listings.contains_key(&point)
+    }
+
+    /// On our own network we first dial by QUIC alone: of two dials at once TCP may win.
+    pub(super) fn prefer_quic(&self, addresses: &mut Vec<Multiaddr>) {
+        let quic = |address: &Multiaddr| addresses::is_plain(address, Transport::Quic);
+        let first = self.is_near && self.backoff.is_fresh() && self.explicit.is_empty();
+        if first && addresses.iter().any(quic) && !addresses.iter().any(addresses::has_circuit) {
+            addresses.retain(quic);
+        }
+    }
+
+    pub(super) fn is_not_near(&mut self, local: PeerId) {
+        self.is_near = false;
+        self.listings.remove(&local);
+    }
+}

@@ -1,0 +1,229 @@
+//! The path that messages to a peer take: reported when it comes, changes or goes, and got back.
+
+use std::time::Duration;
+
+use libp2p::PeerId;
+
+use super::{
+    Output, Peers,
+    peer::{Active, Peer},
+    shared::Shared,
+};
+use crate::{
+    connector::{
+        addresses,
+        backoff::{Next, STABLE},
+        connections::Conn,
+        context::Context,
+        milliseconds,
+        purpose::Purpose,
+    },
+    event::Event,
+    path::{ActivePath, ConnId, Path},
+    reason::Cause,
+};
+
+/// After a loss the larger peer id lets the smaller one dial first.
+pub(in crate::connector) const POLITE_WAIT: Duration = Duration::from_secs(1);
+/// Protocols of a remote's list that are worth reporting, and their length.
+const MAX_PROTOCOLS: usize = 64;
+const MAX_PROTOCOL_CHARS: usize = 128;
+
+impl Peers {
+    pub(super) fn path_found(&mut self, cx: &mut Context<'_>, id: PeerId, path: ActivePath) {
+        if let Some((peer, shared)) = self.admit(id, true) {
+            peer.path_found(cx, shared, path);
+            self.targets.reached(id);
+        }
+    }
+
+    pub(super) fn path_lost(&mut self, cx: &mut Context<'_>, id: PeerId, cause: Cause) {
+        let shared = &mut self.shared;
+        if let Some(peer) = self.peers.get_mut(&id)
+            && let Some(delay) = peer.path_lost(cx, shared, cause)
+        {
+            self.targets.lost(id, cx.now + delay.unwrap_or_default());
+        }
+    }
+
+    /// A remote does not answer on a connection. If messages take that, a way around it is made
+    /// ready before it is given up: what works then is better than what is silent.
+    pub(super) fn silent(&mut self, cx: &mut Context<'_>, id: PeerId, conn: ConnId, dead: bool) {
+        if !dead {
+            self.with(id, |peer, shared| peer.way_around(cx, shared, conn));
+        } else if !self.shared.is_relays(conn) {
+            self.shared.close(conn);
+        }
+    }
+
+    pub(super) fn identified(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: ConnId,
+        protocols: Vec<String>,
+    ) {
+        let Some(conn) = cx.connections.get(conn) else {
+            return;
+        };
+        let dialled_for_msg = matches!(
+            conn.purpose,
+            Some(Purpose::Peer(_) | Purpose::Upgrade(_) | Purpose::Target(_))
+        );
+        if dialled_for_msg && conn.compatible == Some(false) {
+            self.incompatible(cx, conn, protocols);
+        }
+    }
+
+    /// Somebody we dialled speaks none of our protocols.
+    fn incompatible(&mut self, cx: &Context<'_>, conn: &Conn, protocols: Vec<String>) {
+        let Some((peer, _)) = self.admit(conn.peer, true) else {
+            return;
+        };
+        // msg itself knows better than a list.
+        if peer.is_connected() {
+            return;
+        }
+        peer.is_targeted = false;
+        self.targets.give_up(cx.now, conn.peer);
+        self.with(conn.peer, |peer, shared| {
+            peer.incompatible(cx, shared, protocols);
+        });
+    }
+}
+
+impl Peer {
+    fn path_found(&mut self, cx: &mut Context<'_>, shared: &mut Shared, path: ActivePath) {
+        let dialled = cx.connections.get(path.conn);
+        match path.kind {
+            Path::Relayed => self.by_circuit = true,
+            Path::Direct if dialled.is_some_and(|conn| conn.outbound) => {
+                self.last_direct = Some(addresses::with_peer(&path.address, self.id));
+            }
+            Path::Direct => {}
+        }
+        self.incompatible = None;
+        self.failure_reported = false;
+        self.rest();
+        let old = self.active.take();
+        let same_conn = old.as_ref().filter(|old| old.path.conn == path.conn);
+        let same_kind = old.as_ref().filter(|old| old.path.kind == path.kind);
+        self.active = Some(Active {
+            since: same_conn.map_or(cx.now, |old| old.since),
+            kind_since: same_kind.map_or(cx.now, |old| old.kind_since),
+            connected_since: old.as_ref().map_or(cx.now, |old| old.connected_since),
+            path: path.clone(),
+        });
+        self.report_path(cx, shared, old.as_ref().map(|old| &old.path), &path);
+        self.upgrade_path(cx, shared, old.as_ref());
+        shared.outputs.push(Output::Path {
+            peer: self.id,
+            conn: path.conn,
+            relayed: path.kind == Path::Relayed,
+            via: addresses::relay_of(&path.address),
+        });
+        self.review_later(cx.now);
+    }
+
+    fn report_path(
+        &self,
+        cx: &Context<'_>,
+        shared: &mut Shared,
+        old: Option<&ActivePath>,
+        new: &ActivePath,
+    ) {
+        let (peer, transport, address) = (self.id, new.transport, new.address.clone());
+        let Some(old) = old else {
+            let after = cx.now.saturating_duration_since(shared.started);
+            return shared.emit(Event::Connected {
+                peer,
+                path: new.kind,
+                transport,
+                address,
+                after_ms: milliseconds(after),
+            });
+        };
+        let same = old.kind == new.kind && old.transport == transport;
+        if !same || !addresses::same_place(&old.address, &address) {
+            shared.emit(Event::PathChanged {
+                peer,
+                from: old.kind,
+                to: new.kind,
+                transport,
+                address,
+            });
+        }
+    }
+
+    /// `None`: there was no path. Otherwise how long to wait before it is dialled again, if it should be
+    /// left in peace for a while.
+    fn path_lost(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &mut Shared,
+        cause: Cause,
+    ) -> Option<Option<Duration>> {
+        let old = self.active.take()?;
+        self.last_connected = Some(cx.now);
+        self.upgrade.end(old.path.kind);
+        let stable = cx.now.saturating_duration_since(old.connected_since) >= STABLE;
+        if stable {
+            self.backoff.reset();
+        }
+        let again = std::mem::replace(&mut self.flapped, !stable) && !stable;
+        let delay = again.then(|| self.backoff.next(cx.rng));
+        shared.emit(Event::Disconnected {
+            peer: self.id,
+            code: cause.code,
+            reason: cause.text,
+        });
+        shared.outputs.push(Output::PathLost { peer: self.id });
+        self.redial(cx, shared, delay);
+        Some(delay)
+    }
+
+    fn redial(&mut self, cx: &Context<'_>, shared: &Shared, delay: Option<Duration>) {
+        let polite = cx.local > self.id && !self.is_ordered();
+        let wait = if polite { POLITE_WAIT } else { Duration::ZERO };
+        if self.is_wanted(cx.now, shared) && !self.next.is_dialling() {
+            self.next = Next::Waiting(cx.now + delay.unwrap_or(wait));
+        }
+    }
+
+    /// Dials a circuit around a connection that is silent, if messages take it.
+    fn way_around(&mut self, cx: &mut Context<'_>, shared: &mut Shared, conn: ConnId) {
+        let Some(path) = self.path().filter(|path| path.conn == conn) else {
+            return;
+        };
+        let through = match path.kind {
+            Path::Relayed => addresses::relay_of(&path.address),
+            Path::Direct => None,
+        };
+        let mut ways = self.circuits(shared);
+        ways.retain(|way| addresses::relay_of(way) != through);
+        if self.next == Next::Idle && !ways.is_empty() {
+            self.dial_at(cx, shared, ways);
+        }
+    }
+
+    /// It is not dialled any more. If it is one of our relays, that is no fault of it.
+    fn incompatible(&mut self, cx: &Context<'_>, shared: &mut Shared, protocols: Vec<String>) {
+        self.explicit.clear();
+        self.order_waits = false;
+        self.rest();
+        self.report_order(shared);
+        if shared.is_relay(self.id) {
+            return;
+        }
+        if self.incompatible.replace(cx.now).is_none() {
+            let protocols = protocols.into_iter().take(MAX_PROTOCOLS);
+            let protocols = protocols.map(|p| p.chars().take(MAX_PROTOCOL_CHARS).collect());
+            shared.emit(Event::Incompatible {
+                peer: self.id,
+                protocols: protocols.collect(),
+            });
+        }
+        for conn in cx.connections.of(self.id) {
+            shared.close(conn.id);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What is known of one peer.
+
+use std::time::Duration;
+
+use libp2p::{Multiaddr, PeerId};
+use web_time::Instant;
+
+use super::{shared::Shared, upgrade::Upgrade};
+use crate::{
+    connector::{
+        DialId, addresses,
+        backoff::{Backoff, Next},
+        context::Context,
+        earliest,
+    },
+    path::{ActivePath, Path},
+    table::Table,
+};
+
+/// A peer that was neither listed nor connected for this long is forgotten.
+pub(in crate::connector) const MEMORY: Duration = Duration::from_secs(600);
+
+#[derive(Debug)]
+pub(in crate::connector) struct Peer {
+    pub(super) id: PeerId,
+    /// Where the application wants it dialled.
+    pub(super) explicit: Vec<Multiaddr>,
+    /// A target leads to it, so the application wants it too.
+    pub(super) is_targeted: bool,
+    /// The application asked while another dial was running.
+    pub(super) order_waits: bool,
+    /// What each rendezvous point said last of it; what it announces on our own network stands under our id.
+    pub(super) listings: Table<PeerId, Listing>,
+    /// The addresses of the last event about that.
+    pub(super) reported_addresses: Vec<Multiaddr>,
+    /// It announces itself on our own network.
+    pub(super) is_near: bool,
+    pub(super) last_connected: Option<Instant>,
+    pub(super) active: Option<Active>,
+    /// It was reached through a relay, so it may be again.
+    pub(super) by_circuit: bool,
+    /// Where we last reached it without one.
+    pub(super) last_direct: Option<Multiaddr>,
+    pub(in crate::connector) next: Next,
+    pub(super) backoff: Backoff,
+    /// The last path was lost soon after it came.
+    pub(super) flapped: bool,
+    pub(super) failure_reported: bool,
+    pub(super) incompatible: Option<Instant>,
+    pub(super) upgrade: Upgrade,
+    /// When to look for connections to close.
+    pub(super) review: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(super) struct Listing {
+    pub(super) at: Instant,
+    pub(super) addresses: Vec<Multiaddr>,
+}
+
+/// The path that messages take.
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) path: ActivePath,
+    /// Since when it has been this connection.
+    pub(super) since: Instant,
+    /// Since when it has been this kind of path, direct or relayed.
+    pub(super) kind_since: Instant,
+    /// Since when there has been any.
+    pub(super) connected_since: Instant,
+}
+
+impl Peer {
+    pub(super) fn new(id: PeerId, is_targeted: bool) -> Self {
+        Self {
+            id,
+            explicit: Vec::new(),
+            is_targeted,
+            order_waits: false,
+            listings: Table::new(),
+            reported_addresses: Vec::new(),
+            is_near: false,
+            last_connected: None,
+            active: None,
+            by_circuit: false,
+            last_direct: None,
+            next: Next::Idle,
+            backoff: Backoff::retry(),
+            flapped: false,
+            failure_reported: false,
+            incompatible: None,
+            upgrade: Upgrade::new(),
+            review: None,
+        }
+    }
+
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        earliest([self.next.timeout(), self.upgrade.timeout(), self.review])
+    }
+
+    /// Does what is due.
+    pub(super) fn run(&mut self, cx: &mut Context<'_>, shared: &mut Shared) {
+        match self.next {
+            Next::Waiting(at) if at <= cx.now => self.dial(cx, shared),
+            Next::Settling(at) if at <= cx.now => self.did_not_settle(cx, shared),
+            _ => {}
+        }
+        self.run_upgrade(cx, shared);
+        self.run_review(cx, shared);
+    }
+
+    pub(super) fn path(&self) -> Option<&ActivePath> {
+        self.active.as_ref().map(|active| &active.path)
+    }
+
+    pub(super) fn path_kind(&self) -> Option<Path> {
+        self.path().map(|path| path.kind)
+    }
+
+    pub(in crate::connector) const fn is_connected(&self) -> bool {
+        self.active.is_some()
+    }
+
+    /// Whether the application asked for this very peer.
+    pub(super) const fn is_ordered(&self) -> bool {
+        !self.explicit.is_empty() || self.is_targeted
+    }
+
+    /// Whether a path to it is worth dialling for.
+    pub(super) fn is_wanted(&self, now: Instant, shared: &Shared) -> bool {
+        let recent = self.is_recent(now) && !shared.is_relay(self.id);
+        self.incompatible.is_none() && (recent || self.is_ordered())
+    }
+
+    /// Whether it is known by name only, so that another one may have its place.
+    pub(super) const fn is_spare(&self) -> bool {
+        self.active.is_none() && self.explicit.is_empty() && !self.next.is_dialling()
+    }
+
+    /// Near, or listed or connected not long ago.
+    fn is_recent(&self, now: Instant) -> bool {
+        let listed = self.listings.values().map(|listing| listing.at).max();
+        let last = self.last_connected.max(listed);
+        self.is_near || self.is_connected() || last.is_some_and(|last| is_fresh(last, now))
+    }
+
+    pub(super) fn is_remembered(&self, now: Instant) -> bool {
+        self.is_recent(now)
+            || self.next.is_dialling()
+            || self.is_ordered()
+            || self.incompatible.is_some_and(|at| is_fresh(at, now))
+    }
+
+    /// Everything that is listed of it, each address once.
+    pub(super) fn listed_addresses(&self) -> Vec<Multiaddr> {
+        let mut listed = Vec::new();
+        for address in self.listings.values().flat_map(|l| &l.addresses) {
+            addresses::push_new(&mut listed, address.clone());
+        }
+        listed
+    }
+
+    pub(super) fn end_dial(&mut self, dial: DialId) {
+        if self.next == Next::Dialling(dial) {
+            self.next = Next::Idle;
+        }
+    }
+
+    /// There is nothing to wait for, but for a dial that runs.
+    pub(super) const fn rest(&mut self) {
+        if !self.next.is_dialling() {
+            self.next = Next::Idle;
+        }
+    }
+
+    pub(super) fn hurry(&mut self, now: Instant) {
+        self.backoff.reset();
+        self.next.hurry(now);
+        self.upgrade.hurry(now);
+    }
+}
+
+fn is_fresh(at: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(at) <= MEMORY
+}

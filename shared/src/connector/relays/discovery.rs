@@ -1,0 +1,104 @@
+//! Asking a rendezvous point who is there, by the [rendezvous specification]; [`super::rendezvous`] says when.
+//!
+//! [rendezvous specification]: https://github.com/libp2p/specs/blob/master/rendezvous/README.md
+
+use std::time::Duration;
+
+use libp2p::{Multiaddr, PeerId};
+use rand::RngExt;
+use web_time::Instant;
+
+use super::{
+    MAX_FOUND, Output,
+    relay::Relay,
+    rendezvous::{ANSWER_TIMEOUT, Ask, DISCOVER_INTERVAL},
+    shared::Shared,
+};
+use crate::{
+    connector::context::Context,
+    reason::{Cause, Reason},
+};
+
+/// So that peers that started together do not ask together for ever.
+const DISCOVER_JITTER: Duration = Duration::from_secs(1);
+/// The real ones have some 16 bytes and the namespace.
+const MAX_COOKIE_BYTES: usize = 1_024;
+
+impl Relay {
+    /// Others can be found whether or not they can find us.
+    pub(super) fn begin_discovery(&mut self, cx: &Context<'_>, shared: &mut Shared) {
+        if matches!(self.rendezvous.discover, Ask::Off) {
+            self.discover(shared, cx.now);
+        }
+    }
+
+    pub(super) fn discover(&mut self, shared: &mut Shared, now: Instant) {
+        if let Some(point) = self.peer {
+            let until = now + ANSWER_TIMEOUT;
+            self.rendezvous.discover = Ask::Asked { until };
+            let cookie = self.rendezvous.cookie.clone();
+            self.rendezvous.asked_for_changes = cookie.is_some();
+            shared.outputs.push(Output::Discover { point, cookie });
+        }
+    }
+
+    pub(super) fn discovered(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &mut Shared,
+        mut peers: Vec<(PeerId, Vec<Multiaddr>)>,
+        cookie: Vec<u8>,
+    ) {
+        let Some(point) = self.peer else {
+            return;
+        };
+        let jitter = cx.rng.random_range(Duration::ZERO..=DISCOVER_JITTER);
+        let rendezvous = &mut self.rendezvous;
+        rendezvous.cookie = (cookie.len() <= MAX_COOKIE_BYTES).then_some(cookie);
+        rendezvous.answered();
+        rendezvous.refusal = None;
+        if let Ask::Asked { .. } = rendezvous.discover {
+            rendezvous.discover = Ask::At(cx.now + DISCOVER_INTERVAL + jitter);
+            rendezvous.discover_backoff.reset();
+        }
+        peers.truncate(MAX_FOUND);
+        shared.outputs.push(Output::Listed {
+            point,
+            peers,
+            is_news: rendezvous.asked_for_changes,
+        });
+    }
+
+    pub(super) fn discover_failed(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &mut Shared,
+        cause: &Cause,
+    ) {
+        if self.is_standing() && matches!(self.rendezvous.discover, Ask::Asked { .. }) {
+            self.discover_later(cx);
+            self.report_refusal(shared, cause);
+        }
+    }
+
+    /// Nobody is found while the point refuses to say who is there, though all else is well: a person has to
+    /// know. A connection that ended or is silent is reported by itself.
+    fn report_refusal(&mut self, shared: &mut Shared, cause: &Cause) {
+        if let Reason::NoAnswer | Reason::ConnectionClosed = cause.code {
+            return;
+        }
+        let text = format!("cannot discover: {cause}");
+        let refusal = Cause::new(cause.code, text);
+        if self.rendezvous.refusal.replace(refusal).is_none() {
+            let message = format!("cannot discover at {}: {cause}; retrying", self.name());
+            shared.error(cause.code, message);
+        }
+    }
+
+    /// The cookie may be of the relay's earlier life, so the next question goes without.
+    pub(super) fn discover_later(&mut self, cx: &mut Context<'_>) {
+        let rendezvous = &mut self.rendezvous;
+        rendezvous.cookie = None;
+        rendezvous.discover = Ask::At(cx.now + rendezvous.discover_backoff.next(cx.rng));
+    }
+}

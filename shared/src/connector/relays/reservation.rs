@@ -1,0 +1,157 @@
+//! From a connection to a relay to a reservation there, by the [circuit relay specification].
+//!
+//! [circuit relay specification]: https://github.com/libp2p/specs/blob/master/relay/circuit-v2.md
+
+use std::time::Duration;
+
+use libp2p::Multiaddr;
+
+use super::{
+    Output, Relays,
+    relay::{Failure, Progress, Relay},
+    rendezvous::ANSWER_TIMEOUT,
+    shared::Shared,
+};
+use crate::{
+    connector::{addresses, context::Context, purpose::Purpose},
+    event::Event,
+    path::ConnId,
+    reason::{Cause, Reason},
+};
+
+pub(in crate::connector) const IDENTIFY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(in crate::connector) const RESERVE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Something at the address is no relay: it may become one, but hardly soon.
+pub(in crate::connector) const NO_RELAY_RETRY: Duration = Duration::from_secs(30);
+/// A reservation says when it ends by the relay's clock, which is not ours: libp2p's own renewal comes
+/// too late where ours is behind. This one needs no clock to be right.
+pub(in crate::connector) const RENEWAL: Duration = Duration::from_secs(600);
+
+impl Relays {
+    pub(super) fn identified(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: ConnId,
+        listen_addresses: Vec<Multiaddr>,
+    ) {
+        let Some(conn) = cx.connections.get(id) else {
+            return;
+        };
+        if let Some(relay) = self.of(conn.peer)
+            && let Some(relay) = self.relays.get_mut(&relay)
+        {
+            relay.claimed = addresses::fit_for(conn.peer, listen_addresses, cx.local);
+            if matches!(relay.progress, Progress::Identifying { conn, .. } if conn == id) {
+                relay.adopt_identified(cx, &mut self.shared, id, conn.is_relay == Some(true));
+            }
+        }
+        if let Some(Purpose::Observation(relay)) = conn.purpose {
+            self.shared.outputs.push(Output::Observed { relay });
+        }
+    }
+}
+
+impl Relay {
+    /// Takes a connection, whoever asked for it.
+    pub(super) fn adopt(&mut self, cx: &mut Context<'_>, shared: &mut Shared, conn: ConnId) {
+        let until = cx.now + IDENTIFY_TIMEOUT;
+        self.progress = Progress::Identifying { conn, until };
+        if let Some(is_relay) = cx.connections.get(conn).and_then(|conn| conn.is_relay) {
+            self.adopt_identified(cx, shared, conn, is_relay);
+        }
+    }
+
+    fn adopt_identified(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &mut Shared,
+        conn: ConnId,
+        is_relay: bool,
+    ) {
+        if is_relay {
+            self.reserve(cx, shared, conn);
+            self.observe(cx, shared);
+        } else {
+            self.is_no_relay(cx, shared, conn);
+        }
+    }
+
+    fn reserve(&mut self, cx: &Context<'_>, shared: &mut Shared, conn: ConnId) {
+        // A connection that was there before may be as dead as the one that it shall replace.
+        let purpose = cx.connections.get(conn).and_then(|conn| conn.purpose);
+        let patience = match purpose {
+            Some(Purpose::Observation(_)) => ANSWER_TIMEOUT,
+            _ => RESERVE_TIMEOUT,
+        };
+        let until = cx.now + patience;
+        self.reported.unreachable = false;
+        self.reported.no_relay = false;
+        self.progress = Progress::Reserving { conn, until };
+        self.ask_for_reservation(cx, shared, conn);
+    }
+
+    pub(super) fn renew(&mut self, cx: &Context<'_>, shared: &mut Shared) {
+        if let Progress::Standing { conn, renew, .. } = &mut self.progress {
+            *renew = cx.now + RENEWAL;
+            let conn = *conn;
+            self.ask_for_reservation(cx, shared, conn);
+        }
+    }
+
+    fn ask_for_reservation(&self, cx: &Context<'_>, shared: &mut Shared, conn: ConnId) {
+        if let Some(address) = circuit_by(cx, conn) {
+            let relay = self.id;
+            shared.outputs.push(Output::Reserve { relay, address });
+        }
+    }
+
+    fn is_no_relay(&mut self, cx: &Context<'_>, shared: &mut Shared, conn: ConnId) {
+        self.progress = Progress::Waiting(cx.now + NO_RELAY_RETRY);
+        self.cause = Some(Cause::new(Reason::NotARelay, "it is no relay"));
+        if !std::mem::replace(&mut self.reported.no_relay, true) {
+            let message = format!("{} is no relay; check the address", self.name());
+            shared.error(Reason::NotARelay, message);
+        }
+        shared.close_unless_in_use(cx, conn);
+    }
+
+    pub(super) fn reservation_accepted(
+        &mut self,
+        cx: &Context<'_>,
+        shared: &mut Shared,
+        address: Multiaddr,
+    ) {
+        let (Progress::Reserving { conn, .. }, Some(peer)) = (&self.progress, self.peer) else {
+            return;
+        };
+        self.progress = Progress::Standing {
+            conn: *conn,
+            circuit: circuit_by(cx, *conn),
+            since: cx.now,
+            renew: cx.now + RENEWAL,
+        };
+        self.reported.refused = false;
+        shared.emit(Event::Reserved {
+            relay: peer,
+            address,
+        });
+        self.register(cx, shared);
+    }
+
+    pub(super) fn reservation_lost(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &mut Shared,
+        cause: &Cause,
+    ) {
+        if let Progress::Reserving { .. } | Progress::Standing { .. } = self.progress {
+            self.failed(cx, shared, cause, Failure::Refused);
+        }
+    }
+}
+
+/// The address of circuits through the relay at the other end of a connection.
+fn circuit_by(cx: &Context<'_>, conn: ConnId) -> Option<Multiaddr> {
+    let conn = cx.connections.get(conn)?;
+    Some(addresses::circuit(&conn.address, conn.peer))
+}
