@@ -9,9 +9,11 @@ use std::{
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::unix::fs::PermissionsExt,
+    path::Path,
     process::{Command, Stdio},
 };
 
+use libp2p::identity::Keypair;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -362,6 +364,58 @@ fn wrong_arguments_start_nothing() {
         let complaint = one_complaint(&finished, 2);
         assert!(complaint.contains(expected), "{args:?}: {complaint}");
     }
+}
+
+/// The names in a directory that exists.
+fn entries(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+#[test]
+fn an_announced_address_of_another_peer_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let refused = || {
+        let finished = run(&[
+            "relay",
+            "--port",
+            "0",
+            "--data-dir",
+            data.to_str().unwrap(),
+            "--announce",
+            &format!("/ip4/192.0.2.1/tcp/1/p2p/{SEED_0}"),
+        ]);
+        let complaint = one_complaint(&finished, 2);
+        assert!(complaint.contains("names another peer"), "{complaint}");
+    };
+    refused();
+    assert!(!data.exists());
+
+    fs::create_dir(&data).unwrap();
+    refused();
+    assert!(entries(&data).is_empty(), "{:?}", entries(&data));
+
+    let key = Keypair::generate_ed25519();
+    let file = data.join("key");
+    fs::write(&file, key.to_protobuf_encoding().unwrap()).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    refused();
+    assert_eq!(entries(&data), ["key"]);
+    let mode = fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o640);
+
+    let own = key.public().to_peer_id();
+    let mut relay = Relay::start(&[
+        "--data-dir",
+        data.to_str().unwrap(),
+        "--announce",
+        &format!("/ip4/192.0.2.1/tcp/1/p2p/{own}"),
+    ]);
+    let announced = relay.proc.wait_event("external_address");
+    assert_eq!(announced["address"], "/ip4/192.0.2.1/tcp/1");
 }
 
 #[test]

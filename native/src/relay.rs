@@ -129,6 +129,7 @@ impl Relay {
         let limits = &settings.limits;
         warn_of_few_files(limits.open_files());
         let page = Page::find(settings.www.as_deref())?;
+        announce::check(&settings)?;
         let credentials = Credentials::load(&settings.key, settings.port)?;
         let peer_id = credentials.key.public().to_peer_id();
         let announced = announce::resolve(

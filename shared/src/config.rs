@@ -129,3 +129,34 @@ pub struct Bootstrap {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stun_ports: Vec<u16>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// tests/cases/limits.json, which the page's figures are compared with, too.
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Limits {
+        max_body_bytes: usize,
+        max_namespace_bytes: usize,
+        default_namespace: String,
+    }
+
+    #[test]
+    fn the_limits_shared_with_the_page() {
+        const LIMITS: &str = include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/cases/limits.json"
+        ));
+        let limits: Limits = serde_json::from_str(LIMITS).unwrap();
+        assert_eq!(
+            limits,
+            Limits {
+                max_body_bytes: MAX_BODY_BYTES,
+                max_namespace_bytes: MAX_NAMESPACE_BYTES,
+                default_namespace: DEFAULT_NAMESPACE.into(),
+            }
+        );
+    }
+}

@@ -34,7 +34,7 @@ mod tests;
 
 #[cfg(test)]
 pub(crate) use self::inbox::MAX_REMEMBERED_SESSIONS;
-pub use self::{
+pub(crate) use self::{
     inbox::{Acceptance, Inbox, OutOfPlace},
     outbox::{BogusAck, Outbox, Refused},
 };

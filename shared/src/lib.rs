@@ -61,8 +61,9 @@
 pub mod address;
 pub mod command;
 pub mod config;
-pub mod connector;
-pub mod delivery;
+mod connector;
+pub mod counts;
+mod delivery;
 pub mod error;
 pub mod event;
 pub mod node;
@@ -72,7 +73,6 @@ pub mod protocols;
 mod queue;
 pub mod reason;
 mod table;
-pub mod tally;
 
 /// The examples in README.md compile.
 #[cfg(doctest)]

@@ -21,10 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 use web_time::Instant;
 
 pub use self::event_loop::EventLoop;
-pub use crate::queue::Events;
 use crate::{
     config::{MAX_NAMESPACE_BYTES, NodeConfig, RelayAddress},
-    connector::RelayInfo,
     error::{SendError, StartError, Stopped},
     node::behaviour::Behaviour,
     node::poll_on_wake::PollOnWake,
@@ -33,6 +31,10 @@ use crate::{
     protocols::msg::messenger::Messenger,
     queue,
     reason::Reason,
+};
+pub use crate::{
+    connector::{RelayInfo, RelayState},
+    queue::Events,
 };
 
 /// Commands that wait for the event loop.

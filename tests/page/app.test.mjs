@@ -193,13 +193,17 @@ test("nobody here: the line is not sent, and stays", async () => {
 
 test("Shift+Enter and a composing input method do not send", async () => {
   await open();
+  peer().join(A);
+  await until(() => byId("peers").children.length === 1);
   type("one", { shift: true });
   const field = byId("message");
   const composing = new window.KeyboardEvent("keydown", { key: "Enter", bubbles: true });
   Object.defineProperty(composing, "isComposing", { value: true });
   field.dispatchEvent(composing);
   assert.equal(field.value, "one");
-  assert.deepEqual(peer().calls, []);
+  type("two");
+  await until(() => peer().calls.some((call) => call.join() === "broadcast,two"));
+  assert.deepEqual(peer().calls, [["broadcast", "two"]], "lines leave in the order they were typed in");
 });
 
 test("slash commands", async () => {

@@ -36,4 +36,6 @@ test("figures and colours", () => {
   assert.deepEqual([0.42, 12.4, 25_000].map(milliseconds), ["0.4 ms", "12 ms", "25 s"]);
   const hues = new Set(Array.from({ length: 100 }, (_, at) => hue(`peer ${at}`)));
   assert.deepEqual([...hues].toSorted((a, b) => a - b), Array.from({ length: HUES }, (_, at) => at), "each is used");
+  const peers = ["12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN", "12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X"];
+  assert.deepEqual(peers.map(hue), [1, 8], "the same in every tab");
 });

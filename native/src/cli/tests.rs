@@ -79,6 +79,8 @@ fn a_peer_takes_every_option() {
         args.relay[..],
         [RelaySpec::Url(_), RelaySpec::Address(_)]
     ));
+    assert_eq!(args.namespace, "room");
+    assert_eq!(args.listen, ["/ip6/::/udp/0/quic-v1".parse().unwrap()]);
     assert_eq!(args.greet_interval, Period(None));
     assert_eq!(args.identity, Some("key".into()));
     assert!(args.json);

@@ -37,20 +37,33 @@ pub(crate) fn load(file: Option<&Path>, seed: Option<u8>) -> anyhow::Result<Keyp
 
 /// The key in a file, which is created with a fresh key if it does not exist.
 pub(crate) fn from_file(path: &Path) -> anyhow::Result<Keypair> {
-    let parse = |bytes: &[u8]| {
-        Keypair::from_protobuf_encoding(bytes).ok().with_context(|| {
-            format!(
-                "{} holds no ed25519 key in libp2p's protobuf form (it has {} bytes, a key has 68); \
-                 name another file to have one created",
-                path.display(),
-                bytes.len()
-            )
-        })
+    read_or_create(
+        path,
+        |bytes| parse_key(path, bytes),
+        || {
+            let key = Keypair::generate_ed25519();
+            key.to_protobuf_encoding()
+                .context("cannot encode a fresh key")
+        },
+    )
+}
+
+/// The key in a file, which stays as it is; `None` if there is no such file.
+pub(crate) fn look_at(path: &Path) -> anyhow::Result<Option<Keypair>> {
+    let Some(file) = open(path)? else {
+        return Ok(None);
     };
-    read_or_create(path, parse, || {
-        let key = Keypair::generate_ed25519();
-        key.to_protobuf_encoding()
-            .context("cannot encode a fresh key")
+    parse_key(path, &read_all(path, &file)?).map(Some)
+}
+
+fn parse_key(path: &Path, bytes: &[u8]) -> anyhow::Result<Keypair> {
+    Keypair::from_protobuf_encoding(bytes).ok().with_context(|| {
+        format!(
+            "{} holds no ed25519 key in libp2p's protobuf form (it has {} bytes, a key has 68); \
+             name another file to have one created",
+            path.display(),
+            bytes.len()
+        )
     })
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use punchline::{address::internet_network_of, tally::Tally};
+use punchline::{address::internet_network_of, counts::Counts};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A limit on connections, shared by all listeners.
@@ -14,7 +14,7 @@ pub(crate) struct ConnectionLimit {
     free: Arc<Semaphore>,
     /// Connections that one network may have.
     max_of_network: u32,
-    of_networks: Mutex<Tally<IpAddr>>,
+    of_networks: Mutex<Counts<IpAddr>>,
 }
 
 /// Permits one connection, until it is dropped.

@@ -22,6 +22,13 @@ struct Server {
     task: JoinHandle<()>,
 }
 
+/// Exchanges by which a client on a kept connection outruns one that has asked already: enough for the
+/// server to accept the other and to answer it, were it allowed to.
+const EXCHANGES: usize = 10;
+
+/// A client that keeps its connection.
+struct Client(TcpStream);
+
 /// An answer, taken apart.
 #[derive(Debug)]
 struct Answer {
@@ -121,6 +128,46 @@ impl Server {
     }
 }
 
+impl Client {
+    async fn connect(address: SocketAddr) -> Self {
+        Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    async fn ask(&mut self) {
+        let request = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+        self.0.write_all(request).await.unwrap();
+    }
+
+    async fn hear(&mut self) {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\nok") {
+            let read = self.0.read_buf(&mut answer).await.unwrap();
+            assert!(read > 0, "cut off after {}", answer.escape_ascii());
+        }
+    }
+
+    async fn exchange(&mut self) {
+        self.ask().await;
+        self.hear().await;
+    }
+}
+
+/// Checks that `other` is not served while a client holds the only permit with `held`, and is served then.
+async fn assert_waits(other: SocketAddr, held: SocketAddr) {
+    let mut holder = Client::connect(held).await;
+    holder.exchange().await;
+    let mut other = Client::connect(other).await;
+    other.ask().await;
+    let heard = other.hear();
+    tokio::pin!(heard);
+    for _ in 0..EXCHANGES {
+        holder.exchange().await;
+        assert!(futures::poll!(&mut heard).is_pending());
+    }
+    drop(holder);
+    heard.await;
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
@@ -183,12 +230,7 @@ async fn garbage_is_refused_and_the_next_client_served() {
 #[tokio::test]
 async fn more_clients_than_there_may_be_wait_their_turn() {
     let server = Server::start(1).await;
-    let silent = TcpStream::connect(server.address).await.unwrap();
-    let waiting = server.get("/healthz");
-    tokio::pin!(waiting);
-    assert!(futures::poll!(&mut waiting).is_pending());
-    drop(silent);
-    assert_eq!(waiting.await.text(), "ok");
+    assert_waits(server.address, server.address).await;
 }
 
 #[tokio::test]
@@ -203,6 +245,8 @@ async fn listeners_share_one_limit() {
         tasks.spawn(serve(listener, router.clone(), limit.clone()));
         address
     });
+    assert_waits(addresses[1], addresses[0]).await;
+    assert_waits(addresses[0], addresses[1]).await;
     for address in [addresses[0], addresses[0], addresses[1], addresses[0]] {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";

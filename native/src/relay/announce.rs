@@ -4,7 +4,18 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use libp2p_webrtc::tokio::Fingerprint;
 use punchline::address::{host_of, is_loopback};
 
+use super::{credentials, settings::Settings};
 use crate::common::UsageError;
+
+/// Refuses announced addresses that name another peer, before the relay creates its credentials: a wrong
+/// argument leaves no files behind.
+pub(crate) fn check(settings: &Settings) -> anyhow::Result<()> {
+    if settings.announce.iter().any(|a| peer_of(a).is_some()) {
+        let own = credentials::existing_peer_id(&settings.key, settings.port)?;
+        refuse_others(&settings.announce, own)?;
+    }
+    Ok(())
+}
 
 /// Returns the announced addresses without the relay's peer id. A WebRTC address gets the certificate's
 /// hash if it lacks one.
@@ -13,29 +24,44 @@ pub(crate) fn resolve(
     own: PeerId,
     certificate: &Fingerprint,
 ) -> Result<Vec<Multiaddr>, UsageError> {
-    announced
-        .iter()
-        .map(|address| resolve_one(address.clone(), own, certificate))
-        .collect()
+    refuse_others(announced, Some(own))?;
+    let completed = |address: &Multiaddr| {
+        let mut address = address.clone();
+        if peer_of(&address).is_some() {
+            address.pop();
+        }
+        if address.iter().last() == Some(Protocol::WebRTCDirect) {
+            address.push(Protocol::Certhash(certificate.to_multihash()));
+        }
+        address
+    };
+    Ok(announced.iter().map(completed).collect())
 }
 
-fn resolve_one(
-    mut address: Multiaddr,
-    own: PeerId,
-    certificate: &Fingerprint,
-) -> Result<Multiaddr, UsageError> {
-    if let Some(Protocol::P2p(peer)) = address.iter().last() {
-        if peer != own {
+/// Refuses addresses that name another peer. `own` is `None` if the relay has no key yet, for nobody can
+/// name the peer id of a key that is still to be made.
+fn refuse_others(announced: &[Multiaddr], own: Option<PeerId>) -> Result<(), UsageError> {
+    for address in announced {
+        let named = peer_of(address);
+        if named.is_some() && named != own {
+            let relay = match own {
+                Some(own) => format!("this relay is {own}"),
+                None => "this relay has no key yet".into(),
+            };
             return Err(UsageError(format!(
-                "--announce {address} names another peer; this relay is {own}"
+                "--announce {address} names another peer; {relay}"
             )));
         }
-        address.pop();
     }
-    if address.iter().last() == Some(Protocol::WebRTCDirect) {
-        address.push(Protocol::Certhash(certificate.to_multihash()));
+    Ok(())
+}
+
+/// Returns the peer that an address ends with.
+fn peer_of(address: &Multiaddr) -> Option<PeerId> {
+    match address.iter().last() {
+        Some(Protocol::P2p(peer)) => Some(peer),
+        _ => None,
     }
-    Ok(address)
 }
 
 /// Returns the host of the URL that peers join by: that of the first address that others can reach.
@@ -83,6 +109,15 @@ mod tests {
         let other = address(&format!("/ip4/203.0.113.5/tcp/1/p2p/{}", PeerId::random()));
         let refused = resolve(&[other], PeerId::random(), &certificate).unwrap_err();
         assert!(refused.to_string().contains("names another peer"));
+    }
+
+    #[test]
+    fn a_relay_without_a_key_is_no_peer_that_an_address_could_name() {
+        let plain = address("/ip4/203.0.113.5/tcp/1");
+        let named = address(&format!("/ip4/203.0.113.5/tcp/1/p2p/{}", PeerId::random()));
+        assert!(refuse_others(std::slice::from_ref(&plain), None).is_ok());
+        let refused = refuse_others(&[plain, named], None).unwrap_err();
+        assert!(refused.to_string().contains("has no key yet"));
     }
 
     #[test]

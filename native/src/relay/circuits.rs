@@ -19,7 +19,7 @@ use std::{
 };
 
 use libp2p::PeerId;
-use punchline::tally::Tally;
+use punchline::counts::Counts;
 
 /// The longest that a request can take: it has two steps, of a minute each. libp2p does not report the
 /// end of every request.
@@ -91,7 +91,7 @@ struct Requests {
     /// Oldest first.
     under_way: VecDeque<Request>,
     /// Requests and circuits of each network.
-    counts: Tally<IpAddr>,
+    counts: Counts<IpAddr>,
 }
 
 #[derive(Debug)]

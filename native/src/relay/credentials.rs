@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use libp2p::identity::Keypair;
+use libp2p::{PeerId, identity::Keypair};
 use libp2p_webrtc::tokio::Certificate;
 
 use super::settings::KeySource;
@@ -27,27 +27,31 @@ pub(crate) struct Credentials {
     _lock: Option<File>,
 }
 
+/// Returns the peer id of the relay, and creates and changes nothing; `None` if [`Credentials::load`] will
+/// make a fresh key.
+pub(crate) fn existing_peer_id(source: &KeySource, port: u16) -> anyhow::Result<Option<PeerId>> {
+    let key = match source {
+        KeySource::Seed(seed) => Some(identity::from_seed(*seed)?),
+        _ => match directory_of(source, port) {
+            Some(directory) => identity::look_at(&directory.join(KEY_FILE))?,
+            None => None,
+        },
+    };
+    Ok(key.map(|key| key.public().to_peer_id()))
+}
+
 impl Credentials {
     /// Reads what the directory has, and creates what is missing.
     pub(crate) fn load(source: &KeySource, port: u16) -> anyhow::Result<Self> {
-        let directory = match source {
-            KeySource::Fresh => None,
-            KeySource::Seed(seed) => return Self::temporary(identity::load(None, Some(*seed))?),
-            KeySource::Directory(directory) => Some(directory.clone()),
-            KeySource::Default => {
-                let directory = default_directory(
-                    port,
-                    env::var_os("XDG_DATA_HOME").map(PathBuf::from),
-                    env::var_os("HOME").map(PathBuf::from),
-                );
-                if directory.is_none() {
-                    output::complain(
-                        "warning: neither HOME nor --data-dir: the peer id will change with each start",
-                    );
-                }
-                directory
-            }
-        };
+        if let KeySource::Seed(seed) = source {
+            return Self::temporary(identity::load(None, Some(*seed))?);
+        }
+        let directory = directory_of(source, port);
+        if directory.is_none() && *source == KeySource::Default {
+            output::complain(
+                "warning: neither HOME nor --data-dir: the peer id will change with each start",
+            );
+        }
         match directory {
             Some(directory) => Self::in_directory(&directory),
             None => Self::temporary(Keypair::generate_ed25519()),
@@ -91,6 +95,19 @@ impl Credentials {
 
 fn fresh_certificate() -> anyhow::Result<Certificate> {
     Certificate::generate(&mut rand::rng()).context("cannot create a WebRTC certificate")
+}
+
+/// Returns the directory that key and certificate are kept in, if they are kept.
+fn directory_of(source: &KeySource, port: u16) -> Option<PathBuf> {
+    match source {
+        KeySource::Fresh | KeySource::Seed(_) => None,
+        KeySource::Directory(directory) => Some(directory.clone()),
+        KeySource::Default => default_directory(
+            port,
+            env::var_os("XDG_DATA_HOME").map(PathBuf::from),
+            env::var_os("HOME").map(PathBuf::from),
+        ),
+    }
 }
 
 /// By the XDG base directory specification,
@@ -161,6 +178,21 @@ mod tests {
         let again = Credentials::load(&source, 0).unwrap();
         assert_eq!(again.key.public(), key);
         assert_eq!(again.certificate.fingerprint(), certificate);
+    }
+
+    #[test]
+    fn the_peer_id_is_known_before_anything_is_created() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("data");
+        let kept = KeySource::Directory(directory.clone());
+        assert_eq!(existing_peer_id(&kept, 0).unwrap(), None);
+        assert!(!directory.exists());
+        for source in [&kept, &KeySource::Seed(1)] {
+            let key = Credentials::load(source, 0).unwrap().key;
+            let expected = key.public().to_peer_id();
+            assert_eq!(existing_peer_id(source, 0).unwrap(), Some(expected));
+        }
+        assert_eq!(existing_peer_id(&KeySource::Fresh, 0).unwrap(), None);
     }
 
     #[test]

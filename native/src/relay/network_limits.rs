@@ -31,7 +31,7 @@ use libp2p::{
 };
 use punchline::{
     address::{internet_network_of, ip_of},
-    tally::Tally,
+    counts::Counts,
 };
 
 /// The bounds of one network.
@@ -57,8 +57,8 @@ pub(crate) struct Behaviour {
     limits: Limits,
     /// The origins of handshakes and connections that count.
     origins: HashMap<ConnectionId, Origin>,
-    handshakes: Tally<IpAddr>,
-    connections: Tally<IpAddr>,
+    handshakes: Counts<IpAddr>,
+    connections: Counts<IpAddr>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -72,8 +72,8 @@ impl Behaviour {
         Self {
             limits,
             origins: HashMap::new(),
-            handshakes: Tally::default(),
-            connections: Tally::default(),
+            handshakes: Counts::default(),
+            connections: Counts::default(),
         }
     }
 
@@ -109,7 +109,7 @@ impl Behaviour {
         }
     }
 
-    const fn counts(&mut self, established: bool) -> &mut Tally<IpAddr> {
+    const fn counts(&mut self, established: bool) -> &mut Counts<IpAddr> {
         if established {
             &mut self.connections
         } else {

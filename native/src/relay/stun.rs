@@ -127,17 +127,23 @@ mod tests {
     #[test]
     fn no_datagram_makes_it_panic_or_amplify() {
         let from: SocketAddr = "[2001:db8::9]:4711".parse().unwrap();
-        let mut bytes = request().raw;
-        bytes.extend([0x80, 0x22, 0, 4, 1, 2, 3, 4]);
-        bytes[3] = 8;
-        for position in 0..bytes.len() {
-            for value in 0..=u8::MAX {
-                let mut changed = bytes.clone();
-                changed[position] = value;
-                if let Some(answer) = answer(&changed, from) {
-                    assert!(answer.len() <= changed.len() + 24);
+        let shortest = request().raw;
+        let mut with_attribute = shortest.clone();
+        with_attribute.extend([0x80, 0x22, 0, 4, 1, 2, 3, 4]);
+        with_attribute[3] = 8;
+        for bytes in [shortest, with_attribute] {
+            let mut answers = 0;
+            for position in 0..bytes.len() {
+                for value in 0..=u8::MAX {
+                    let mut changed = bytes.clone();
+                    changed[position] = value;
+                    if let Some(answer) = answer(&changed, from) {
+                        assert!(answer.len() <= changed.len() + 24);
+                        answers += 1;
+                    }
                 }
             }
+            assert!(answers > 0, "of {} bytes", bytes.len());
         }
     }
 

@@ -39,7 +39,7 @@ impl Connector {
                 outbound,
                 dial,
             })),
-            Input::Closed { conn, cause, .. } => self.closed(conn, cause),
+            Input::Closed { conn, cause } => self.closed(conn, cause),
             Input::Identified { .. } => self.identified(input),
             Input::ReservationAccepted { relay, address } => {
                 self.pass_to_relays(relays::Input::ReservationAccepted { relay, address });

@@ -71,8 +71,8 @@ fn shutdown_unregisters_gives_up_the_reservation_and_falls_silent() {
     assert_eq!(rig.connector.poll_timeout(), None);
     rig.no_path(id(SMALL));
     assert!(matches!(rig.events()[..], [Event::Disconnected { .. }]));
-    rig.close(id(SMALL), peer);
-    rig.close(id(RELAY), conn);
+    rig.close(peer);
+    rig.close(conn);
     rig.input(Input::Wake);
     rig.input(Input::Dial(a(DIRECT)));
     rig.input(Input::Shutdown);

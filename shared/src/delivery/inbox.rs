@@ -11,7 +11,7 @@ pub(crate) const MAX_REMEMBERED_SESSIONS: usize = 4;
 /// A peer that restarts counts from 1 in a session of its own; one whose old stream still has something to
 /// say goes on in the old session. The last `MAX_REMEMBERED_SESSIONS` are remembered.
 #[derive(Debug, Default)]
-pub struct Inbox {
+pub(crate) struct Inbox {
     /// The session that said hello last is at the back.
     sessions: VecDeque<RemoteSession>,
 }
@@ -25,7 +25,7 @@ struct RemoteSession {
 
 /// What to do with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Acceptance {
+pub(crate) enum Acceptance {
     /// Show it.
     New,
     /// It has been shown already.
@@ -34,7 +34,7 @@ pub enum Acceptance {
 
 /// A message that does not belong where it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum OutOfPlace {
+pub(crate) enum OutOfPlace {
     /// No hello announced this session.
     #[error("unknown session {0:016x}")]
     UnknownSession(u64),
@@ -51,7 +51,7 @@ pub enum OutOfPlace {
 impl Inbox {
     /// Takes in a hello: the peer's process `session` is going to send, and `base` is its first unacked
     /// message. Returns where it is to go on.
-    pub fn hello(&mut self, session: u64, base: u64) -> u64 {
+    pub(crate) fn hello(&mut self, session: u64, base: u64) -> u64 {
         let known = self.sessions.iter().position(|known| known.id == session);
         let mut known = known
             .and_then(|at| self.sessions.remove(at))
@@ -70,7 +70,7 @@ impl Inbox {
     }
 
     /// Takes in a message, and says whether it is to be shown.
-    pub fn accept(&mut self, session: u64, seq: u64) -> Result<Acceptance, OutOfPlace> {
+    pub(crate) fn accept(&mut self, session: u64, seq: u64) -> Result<Acceptance, OutOfPlace> {
         let mut known = self.sessions.iter_mut().rev();
         let known = known
             .find(|known| known.id == session)
@@ -96,7 +96,7 @@ impl Inbox {
 
     /// Returns the cumulative ack for a session: everything before this message has been shown.
     #[must_use]
-    pub fn next(&self, session: u64) -> Option<u64> {
+    pub(crate) fn next(&self, session: u64) -> Option<u64> {
         let mut known = self.sessions.iter().rev();
         known
             .find(|known| known.id == session)

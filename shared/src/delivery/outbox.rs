@@ -26,7 +26,7 @@ use crate::config::{MAX_OUTBOX_BYTES, MAX_OUTBOX_MESSAGES};
 /// [`Outbox::rewind`] sets it back for another path, which begins with [`Outbox::resume`].
 /// At most [`MAX_OUTBOX_MESSAGES`] messages and [`MAX_OUTBOX_BYTES`] of bodies are kept.
 #[derive(Debug)]
-pub struct Outbox {
+pub(crate) struct Outbox {
     entries: VecDeque<Entry>,
     bytes: usize,
     /// The sequence number of the first entry, or of the next message if there is none.
@@ -52,7 +52,7 @@ struct Entry {
 
 /// Why an outbox does not take a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// It has no room until some are acked.
     Full,
     /// It takes none any more.
@@ -62,7 +62,7 @@ pub enum Refused {
 /// A remote acked or resumed at a message that we have not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("acked up to message {claimed}, though {sent} is the last one sent")]
-pub struct BogusAck {
+pub(crate) struct BogusAck {
     claimed: u64,
     sent: u64,
 }
@@ -85,7 +85,7 @@ impl Default for Outbox {
 impl Outbox {
     /// Makes an outbox whose first message has this sequence number.
     #[must_use]
-    pub fn starting_at(seq: u64) -> Self {
+    pub(crate) fn starting_at(seq: u64) -> Self {
         Self {
             base: seq,
             ..Self::default()
@@ -93,7 +93,7 @@ impl Outbox {
     }
 
     /// Checks whether a message with a body of this many bytes would be taken.
-    pub fn check(&self, body_len: usize) -> Result<(), Refused> {
+    pub(crate) fn check(&self, body_len: usize) -> Result<(), Refused> {
         if self.closed {
             return Err(Refused::Closed);
         }
@@ -105,12 +105,12 @@ impl Outbox {
 
     /// Returns the sequence number of the next message.
     #[must_use]
-    pub fn next_seq(&self) -> u64 {
+    pub(crate) fn next_seq(&self) -> u64 {
         self.base + self.entries.len() as u64
     }
 
     /// Appends the frame of message [`Self::next_seq`].
-    pub fn push(&mut self, frame: Bytes, body_len: usize) -> Result<(), Refused> {
+    pub(crate) fn push(&mut self, frame: Bytes, body_len: usize) -> Result<(), Refused> {
         self.check(body_len)?;
         self.bytes += body_len;
         self.entries.push_back(Entry { frame, body_len });
@@ -119,30 +119,30 @@ impl Outbox {
 
     /// Counts the messages that are not acked.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether every message is acked.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Returns the first message that is not acked, or the next one if all are: what a hello says.
     #[must_use]
-    pub const fn base(&self) -> u64 {
+    pub(crate) const fn base(&self) -> u64 {
         self.base
     }
 
     /// Whether the present path has more to write.
-    #[must_use]
-    pub fn has_unwritten(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn has_unwritten(&self) -> bool {
         self.cursor < self.entries.len()
     }
 
     /// Takes the next message to write to the present path.
-    pub fn next_to_write(&mut self) -> Option<&Bytes> {
+    pub(crate) fn next_to_write(&mut self) -> Option<&Bytes> {
         let entry = self.entries.get(self.cursor)?;
         self.cursor += 1;
         Some(&entry.frame)
@@ -150,19 +150,19 @@ impl Outbox {
 
     /// Whether some message has been written to a path and may have arrived.
     #[must_use]
-    pub const fn has_unacked_writes(&self) -> bool {
+    pub(crate) const fn has_unacked_writes(&self) -> bool {
         self.cursor > 0 || self.written > 0
     }
 
     /// Returns the messages that were written for the first time since the last call.
-    pub fn newly_sent(&mut self) -> Range<u64> {
+    pub(crate) fn newly_sent(&mut self) -> Range<u64> {
         let from = self.base + self.reported as u64;
         self.reported = self.reported.max(self.cursor);
         from..self.base + self.reported as u64
     }
 
     /// Takes in an ack: the other side has everything before `next`. Returns the messages that this acks.
-    pub fn ack(&mut self, next: u64) -> Result<Range<u64>, BogusAck> {
+    pub(crate) fn ack(&mut self, next: u64) -> Result<Range<u64>, BogusAck> {
         let sent = self.base + self.cursor.max(self.written) as u64;
         if next > sent {
             return Err(BogusAck {
@@ -179,21 +179,21 @@ impl Outbox {
 
     /// Takes in where the other side wants to go on, on a path that has just begun. Returns the messages that this
     /// acks.
-    pub fn resume(&mut self, next: u64) -> Result<Range<u64>, BogusAck> {
+    pub(crate) fn resume(&mut self, next: u64) -> Result<Range<u64>, BogusAck> {
         let acked = self.ack(next)?;
         self.rewind();
         Ok(acked)
     }
 
     /// Begins anew for another path, to which nothing is written yet.
-    pub fn rewind(&mut self) {
+    pub(crate) fn rewind(&mut self) {
         self.written = self.written.max(self.cursor);
         self.cursor = 0;
     }
 
     /// Drops the messages that were there `timeout` or longer ago, and returns them. To be called
     /// now and then: a message's age counts from the first of these calls after it was queued.
-    pub fn expire(&mut self, now: Instant, timeout: Duration) -> Range<u64> {
+    pub(crate) fn expire(&mut self, now: Instant, timeout: Duration) -> Range<u64> {
         let from = self.base;
         let next = self.next_seq();
         self.queued_by.retain(|(before, _)| *before > from);
@@ -212,7 +212,7 @@ impl Outbox {
     }
 
     /// Drops everything, and takes nothing more. Returns what was dropped.
-    pub fn close(&mut self) -> Range<u64> {
+    pub(crate) fn close(&mut self) -> Range<u64> {
         self.closed = true;
         let from = self.base;
         while !self.entries.is_empty() {

@@ -41,11 +41,10 @@ impl EventLoop {
                 ..
             } => self.on_connected(peer_id, connection_id, &endpoint),
             SwarmEvent::ConnectionClosed {
-                peer_id,
                 connection_id,
                 cause,
                 ..
-            } => self.on_closed(peer_id, connection_id, cause.as_ref()),
+            } => self.on_closed(connection_id, cause.as_ref()),
             SwarmEvent::OutgoingConnectionError {
                 connection_id,
                 error,

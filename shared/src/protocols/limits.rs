@@ -27,7 +27,7 @@ use libp2p::{
     },
 };
 
-use crate::tally::Tally;
+use crate::counts::Counts;
 
 /// The bounds.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +83,7 @@ pub struct Behaviour {
     dials: u32,
     incoming: u32,
     all: u32,
-    peers: Tally<PeerId>,
+    peers: Counts<PeerId>,
 }
 
 impl Behaviour {
@@ -97,7 +97,7 @@ impl Behaviour {
             dials: 0,
             incoming: 0,
             all: 0,
-            peers: Tally::default(),
+            peers: Counts::default(),
         }
     }
 

@@ -51,7 +51,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const GROUND: &str = "ground";
 /// The modules of the ground.
 const GROUND_MODULES: &[&str] = &[
-    "address", "command", "config", "error", "event", "path", "queue", "reason", "table", "tally",
+    "address", "command", "config", "error", "event", "path", "queue", "reason", "table", "counts",
 ];
 /// The root of the crate.
 const LIB: &str = "lib.rs";

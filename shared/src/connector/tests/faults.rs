@@ -69,7 +69,7 @@ fn while_a_direct_path_is_silent_a_circuit_is_made_ready() {
     let (mut rig, _) = Rig::with_relay();
     let old = rig.reach(peer);
     let direct = rig.go_direct(peer);
-    rig.close(peer, old);
+    rig.close(old);
     rig.take();
     rig.silent(peer, direct, false);
     assert_eq!(rig.dials().len(), 1);
@@ -137,10 +137,10 @@ fn one_of_two_relays_dies_and_the_other_carries_on() {
     let dial = rig.last_dial();
     let conn = rig.connect_as(peer, circuit(QUIC, peer), true, Some(dial));
     rig.path(peer, conn, &circuit(QUIC, peer));
-    rig.close(id(RELAY), first);
+    rig.close(first);
     rig.take();
     rig.no_path(peer);
-    rig.close(peer, conn);
+    rig.close(conn);
     let dials = rig.dials();
     let to_peer = dials.iter().find(|(_, who, _)| *who == Some(peer));
     let (_, _, addresses) = to_peer.expect("a dial by the other relay");
@@ -226,7 +226,7 @@ fn a_relay_that_answers_no_pings_is_dialled_afresh_unless_it_carries_messages() 
     rig.silent(id(RELAY), conn, true);
     assert_eq!(rig.take(), []);
     rig.no_path(id(SMALL));
-    rig.close(id(SMALL), circuit);
+    rig.close(circuit);
     rig.silent(id(RELAY), conn, true);
     assert_eq!(rig.count(is_lost), 1);
 }
@@ -277,7 +277,7 @@ fn another_address_hurries_what_waits_and_harms_nothing() {
     let more = NetworkInput::Changed { lost: false };
     rig.network(more.clone());
     assert_eq!(rig.take(), []);
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     for _ in 0..5 {
         rig.wait_for(secs(30), is_dial);
         let dial = rig.last_dial();

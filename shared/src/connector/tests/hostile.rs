@@ -188,7 +188,7 @@ fn answers_to_nothing_are_ignored() {
     rig.take();
     rig.accept();
     rig.fail(DialId(99));
-    rig.close(id(SMALL), ConnId::new_unchecked(99));
+    rig.close(ConnId::new_unchecked(99));
     rig.identify(id(SMALL), ConnId::new_unchecked(99), false);
     rig.drain(id(SMALL), ConnId::new_unchecked(99));
     rig.no_path(id(SMALL));

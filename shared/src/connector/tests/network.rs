@@ -82,7 +82,7 @@ fn a_lost_peer_is_dialled_as_long_as_it_announces_itself() {
     rig.path(peer, conn, &a(NEAR));
     rig.advance(2 * MEMORY);
     rig.take();
-    rig.close(peer, conn);
+    rig.close(conn);
     rig.no_path(peer);
     rig.advance(secs(1));
     let dial = rig.last_dial();
@@ -132,7 +132,7 @@ fn who_speaks_something_else_is_reported_once_and_left_alone() {
         matches!(events[..], [Event::Incompatible { .. }]),
         "{events:?}"
     );
-    rig.close(peer, conn);
+    rig.close(conn);
     rig.announced(peer, &[NEAR, NEAR_TCP]);
     rig.advance(2 * MEMORY);
     assert!(rig.dials().is_empty());

@@ -140,7 +140,7 @@ fn two_peers_that_dial_each_other_at_once_get_along() {
     let ours = rig.connect_as(peer, circuit(QUIC, peer), true, Some(dial));
     rig.path(peer, ours, &circuit(QUIC, peer));
     assert_eq!(rig.take(), [], "the other circuit is no other place");
-    rig.close(peer, theirs);
+    rig.close(theirs);
     assert_eq!(rig.take(), []);
 }
 
@@ -210,11 +210,11 @@ fn closed_and_path_may_come_in_any_order() {
         let peer = id(LARGE);
         let conn = rig.reach(peer);
         if closed_first {
-            rig.close(peer, conn);
+            rig.close(conn);
             rig.no_path(peer);
         } else {
             rig.no_path(peer);
-            rig.close(peer, conn);
+            rig.close(conn);
         }
         assert_eq!(rig.dials().len(), 1);
         assert_eq!(
@@ -231,7 +231,7 @@ fn a_peer_that_flaps_is_not_hammered() {
     let mut address = rig.reach(peer);
     let mut waits = Vec::new();
     for _ in 0..5 {
-        rig.close(peer, address);
+        rig.close(address);
         rig.no_path(peer);
         waits.push(rig.wait_for(secs(40), is_dial));
         let dial = rig.last_dial();
@@ -249,7 +249,7 @@ fn a_peer_that_dialled_us_directly_is_wanted_for_a_while_after_it_left() {
     let peer = id(SMALL);
     let conn = rig.inbound(peer, DIRECT);
     rig.path(peer, conn, &a(DIRECT));
-    rig.close(peer, conn);
+    rig.close(conn);
     rig.no_path(peer);
     rig.advance(secs(60));
     assert_eq!(rig.dials(), [], "we know no way to it");
@@ -263,7 +263,7 @@ fn a_direct_peer_that_we_dialled_is_dialled_there_again() {
     let (mut rig, _) = Rig::with_relay();
     let peer = id(LARGE);
     let conn = rig.go_direct(peer);
-    rig.close(peer, conn);
+    rig.close(conn);
     rig.no_path(peer);
     assert_eq!(rig.dials()[0].2, [at(DIRECT, peer)]);
 }
@@ -279,7 +279,7 @@ fn a_connection_that_becomes_no_path_is_closed_and_dialled_again() {
     rig.advance(SETTLE_TIMEOUT);
     assert_eq!(rig.dials(), []);
     assert_eq!(rig.closes(), [conn]);
-    rig.close(peer, conn);
+    rig.close(conn);
     rig.wait_for(secs(2), is_dial);
 }
 
@@ -291,7 +291,7 @@ fn a_connection_that_closes_before_it_is_a_path_is_a_failure() {
     let dial = rig.last_dial();
     let conn = rig.connect_as(peer, circuit(QUIC, peer), true, Some(dial));
     rig.take();
-    rig.close(peer, conn);
+    rig.close(conn);
     assert!(rig.wait_for(secs(2), is_dial) >= secs(1));
 }
 
@@ -315,7 +315,7 @@ fn an_incompatible_peer_is_reported_once_closed_and_left_alone() {
             Output::Close { conn }
         ]
     );
-    rig.close(peer, conn);
+    rig.close(conn);
     rig.list(peer, &[DIRECT]);
     rig.input(Input::Wake);
     rig.advance(secs(300));
@@ -370,7 +370,7 @@ fn the_circuit_goes_by_the_address_we_are_connected_to_the_relay_by() {
     let (mut rig, conn) = Rig::with_relay();
     let tcp = rig.connect_as(id(RELAY), at(TCP, id(RELAY)), true, None);
     rig.identify_relay(tcp);
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     rig.advance(secs(1));
     rig.accept();
     rig.take();

@@ -134,8 +134,7 @@ fn from_a_relay() -> impl Strategy<Value = Input> {
 fn from_a_peer() -> impl Strategy<Value = Input> {
     let reason = String::new;
     prop_oneof![
-        (peer(), conn()).prop_map(move |(peer, conn)| Input::Closed {
-            peer,
+        conn().prop_map(move |conn| Input::Closed {
             conn,
             cause: cause(&reason())
         }),

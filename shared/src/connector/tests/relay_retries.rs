@@ -15,7 +15,7 @@ fn a_relay_that_does_not_identify_itself_is_dropped() {
     rig.advance(IDENTIFY_TIMEOUT);
     assert!(rig.out.contains(&Output::Close { conn }));
     assert_eq!(rig.errors().len(), 1);
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     rig.wait_for(millis(500), is_dial);
 }
 
@@ -64,9 +64,9 @@ fn one_loss_is_handled_once_in_whatever_order_it_shows() {
         let (mut rig, conn) = Rig::with_relay();
         if reservation_first {
             reservation(&mut rig);
-            rig.close(id(RELAY), conn);
+            rig.close(conn);
         } else {
-            rig.close(id(RELAY), conn);
+            rig.close(conn);
             reservation(&mut rig);
         }
         reservation(&mut rig);
@@ -86,7 +86,7 @@ fn retries_start_fast_and_slow_down_to_half_a_minute_for_ever() {
     let (mut rig, conn) = Rig::with_relay_at(&[QUIC]);
     rig.advance(secs(60));
     rig.take();
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     let mut waits = Vec::new();
     for _ in 0..40 {
         waits.push(rig.wait_for(secs(30), is_dial));
@@ -121,7 +121,7 @@ fn an_unreachable_relay_is_reported_once_until_it_was_reached_again() {
         rig.wait_for(secs(30), is_dial);
     }
     let conn = rig.relay_up(QUIC);
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     assert_eq!(rig.errors(), Vec::<String>::new());
     rig.wait_for(secs(30), is_dial);
     let dial = rig.last_dial();
@@ -135,7 +135,7 @@ fn a_relay_that_hangs_up_at_once_is_said_to_be_full() {
     for round in 0..3 {
         let dial = rig.last_dial();
         let conn = rig.connect(id(RELAY), QUIC, Some(dial));
-        rig.close(id(RELAY), conn);
+        rig.close(conn);
         let errors = rig.errors();
         assert_eq!(errors.len(), usize::from(round == 0));
         assert!(
@@ -152,7 +152,7 @@ fn flapping_reservations_do_not_retry_fast_for_ever() {
     let (mut rig, mut conn) = Rig::with_relay();
     let mut waits = Vec::new();
     for _ in 0..5 {
-        rig.close(id(RELAY), conn);
+        rig.close(conn);
         rig.take();
         waits.push(rig.wait_for(secs(30), is_dial));
         conn = rig.relay_up(QUIC);

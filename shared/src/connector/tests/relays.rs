@@ -84,7 +84,7 @@ fn ready_is_reported_once_and_only_when_every_first_relay_stands() {
         peer: Some(id(2)),
         addresses: vec![a("/ip4/10.0.0.2/tcp/1")],
     }));
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     rig.wait_for(
         secs(1),
         |out| matches!(out, Output::Dial { peer, .. } if *peer == Some(id(1))),
@@ -201,7 +201,7 @@ fn a_relay_that_has_become_another_one_is_forgotten() {
     };
     rig.input(Input::DropRelay(id(RELAY)));
     assert_eq!(now(&rig), [Some(id(RELAY))], "it stands");
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     // More often than there may be relays.
     let mut last = id(RELAY);
     for key in 110..130 {
@@ -311,7 +311,7 @@ fn what_is_no_relay_is_reported_once_and_tried_slowly() {
             matches!(o, Output::Emit(Event::Error { message, .. }) if message.contains("is no relay; check the address"))
         });
         assert_eq!(reported, round == 0);
-        rig.close(id(RELAY), conn);
+        rig.close(conn);
         assert_eq!(rig.wait_for(secs(40), is_dial), NO_RELAY_RETRY);
     }
 }
@@ -330,7 +330,7 @@ fn another_standing_connection_is_used_again() {
     let other = rig.connect_as(id(RELAY), a(TCP), true, None);
     assert_eq!(rig.take(), []);
     rig.identify_relay(other);
-    rig.close(id(RELAY), first);
+    rig.close(first);
     assert!(rig.out.contains(&Output::Unreserve { relay: RelayId(0) }));
     rig.wait_for(secs(1), |out| *out == reserve(TCP));
     assert_eq!(rig.dials(), []);
@@ -358,7 +358,7 @@ fn a_relay_without_peer_id_learns_it_and_may_change_it() {
     assert!(rig.out.contains(&reserve(QUIC)));
     assert!(rig.connector.is_relay(id(RELAY)));
 
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     rig.take();
     rig.wait_for(secs(1), is_dial);
     assert_eq!(rig.dials()[0].1, None);

@@ -94,7 +94,7 @@ fn a_relay_that_answers_nothing_any_more_is_dialled_afresh() {
     assert!(out.contains(&Output::Close { conn }));
     let lost = |o: &&Output| matches!(o, Output::Emit(Event::ReservationLost { .. }));
     assert_eq!(out.iter().filter(lost).count(), 1);
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     assert!(out.iter().any(is_dial));
 }
 
@@ -140,7 +140,7 @@ fn a_failed_discovery_drops_the_cookie_and_backs_off() {
 #[test]
 fn after_a_loss_the_registration_is_reported_again() {
     let (mut rig, conn) = Rig::with_relay();
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     rig.take();
     rig.wait_for(secs(1), is_dial);
     rig.relay_up(QUIC);

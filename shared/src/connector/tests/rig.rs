@@ -238,9 +238,8 @@ impl Rig {
         conn
     }
 
-    pub(super) fn close(&mut self, peer: PeerId, conn: ConnId) {
+    pub(super) fn close(&mut self, conn: ConnId) {
         self.input(Input::Closed {
-            peer,
             conn,
             cause: cause("reset"),
         });

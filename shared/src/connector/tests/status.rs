@@ -31,7 +31,7 @@ fn a_relay_is_online_when_reservation_and_registration_stand() {
 #[test]
 fn a_relay_that_was_lost_tells_why_and_when_it_is_tried_again() {
     let (mut rig, conn) = Rig::with_relay_at(&[QUIC]);
-    rig.close(id(RELAY), conn);
+    rig.close(conn);
     let (waiting, retry, reason) = state(&rig);
     assert_eq!(waiting, RelayState::Waiting);
     let retry = millis(retry.unwrap());

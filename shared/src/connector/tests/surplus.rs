@@ -82,7 +82,7 @@ fn a_peer_has_at_most_four_circuits() {
     assert_eq!(rig.closes(), []);
     rig.connect_as(peer, circuit(QUIC, peer), false, None);
     assert_eq!(rig.closes(), [second]);
-    rig.close(peer, second);
+    rig.close(second);
     assert!(
         rig.connector
             .facts

@@ -115,7 +115,7 @@ fn a_peer_that_was_asked_for_is_dialled_again_where_it_was() {
         let (mut rig, conn) = dialled(peer, &NodeConfig::default());
         rig.advance(secs(3_600));
         rig.take();
-        rig.close(peer, conn);
+        rig.close(conn);
         rig.no_path(peer);
         assert_eq!(rig.dials()[0].2, [direct(peer)]);
         let dial = rig.last_dial();
@@ -134,7 +134,7 @@ fn whoever_is_at_an_address_is_learned_greeted_and_dialled_again() {
     assert_eq!(rig.greetings(), ["Hello from"]);
     rig.advance(secs(60));
     rig.take();
-    rig.close(id(SMALL), conn);
+    rig.close(conn);
     rig.no_path(id(SMALL));
     let (dial, peer, addresses) = rig.dials().remove(0);
     assert_eq!((peer, addresses), (None, vec![a(DIRECT)]));
@@ -158,7 +158,7 @@ fn an_incompatible_target_is_dialled_no_more() {
     let out = rig.take();
     assert!(matches!(out[0], Output::Emit(Event::Incompatible { .. })));
     assert_eq!(out[1], Output::Close { conn });
-    rig.close(id(SMALL), conn);
+    rig.close(conn);
     rig.input(Input::Wake);
     rig.advance(secs(300));
     rig.input(Input::Dial(a(DIRECT)));

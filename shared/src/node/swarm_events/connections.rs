@@ -55,13 +55,11 @@ impl EventLoop {
 
     pub(in crate::node) fn on_closed(
         &mut self,
-        peer: PeerId,
         conn: ConnectionId,
         error: Option<&ConnectionError>,
     ) {
         self.connections.remove(&conn);
         self.input(Input::Closed {
-            peer,
             conn,
             cause: Cause::of_close(error),
         });

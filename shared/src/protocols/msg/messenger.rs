@@ -25,7 +25,6 @@ use super::{
     conversation::{Conversation, ConversationState},
     driver::Drivers,
 };
-use crate::reason::{Cause, Reason};
 use crate::{
     config::MAX_BODY_BYTES,
     delivery::{
@@ -35,6 +34,7 @@ use crate::{
     error::SendError,
     event::DeliveryState,
     queue::EventSender,
+    reason::{Cause, Reason},
     table::Table,
 };
 

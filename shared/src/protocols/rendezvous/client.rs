@@ -39,10 +39,10 @@ use self::answers::{read_registrations, refusal};
 use super::packet::{
     Codec, Discover, Kind, PROTOCOL, Packet, RENDEZVOUS_TIMEOUT, Register, Unregister,
 };
-use crate::reason::{Cause, Reason};
 use crate::{
     address,
     config::{MAX_ADDRESSES_PER_PEER, MAX_REGISTRATIONS},
+    reason::{Cause, Reason},
     table::Table,
 };
 

@@ -13,7 +13,7 @@ use web_time::Instant;
 use super::{packet::Status, server::Limits};
 use crate::{
     config::{MAX_NAMESPACE_BYTES, MAX_REGISTRATIONS},
-    tally::Tally,
+    counts::Counts,
 };
 
 /// Records in one answer. A room of 64 fits; the cookie fetches the rest.
@@ -28,7 +28,7 @@ pub(super) struct Registry {
     numbers: BTreeMap<(PeerId, Arc<str>), Number>,
     namespaces: BTreeSet<(Arc<str>, Number)>,
     /// How many registrations each network has.
-    networks: Tally<IpAddr>,
+    networks: Counts<IpAddr>,
     expiries: BTreeSet<(Instant, Number)>,
     last: Number,
 }
@@ -57,7 +57,7 @@ impl Registry {
             registrations: BTreeMap::new(),
             numbers: BTreeMap::new(),
             namespaces: BTreeSet::new(),
-            networks: Tally::default(),
+            networks: Counts::default(),
             expiries: BTreeSet::new(),
             last,
         }

@@ -5,9 +5,9 @@ use std::{collections::HashMap, hash::Hash};
 /// How many things there are for each key. A key that counts nothing takes no memory, so that remotes who make up keys
 /// (peer ids, addresses) leave nothing behind.
 #[derive(Debug, Clone)]
-pub struct Tally<K>(HashMap<K, u32>);
+pub struct Counts<K>(HashMap<K, u32>);
 
-impl<K: Eq + Hash + Copy> Tally<K> {
+impl<K: Eq + Hash + Copy> Counts<K> {
     /// Returns how many things were added under this key and not subtracted.
     #[must_use]
     pub fn count(&self, of: K) -> u32 {
@@ -36,7 +36,7 @@ impl<K: Eq + Hash + Copy> Tally<K> {
     }
 }
 
-impl<K> Default for Tally<K> {
+impl<K> Default for Counts<K> {
     fn default() -> Self {
         Self(HashMap::new())
     }
@@ -48,17 +48,17 @@ mod tests {
 
     #[test]
     fn what_there_is_none_of_takes_no_room() {
-        let mut tally = Tally::default();
+        let mut counts = Counts::default();
         for one in ["a", "b", "a"] {
-            tally.add(one);
+            counts.add(one);
         }
         assert_eq!(
-            (tally.count("a"), tally.count("b"), tally.count("c")),
+            (counts.count("a"), counts.count("b"), counts.count("c")),
             (2, 1, 0)
         );
         for one in ["a", "b", "c", "b", "a"] {
-            tally.subtract(one);
+            counts.subtract(one);
         }
-        assert!(tally.is_empty());
+        assert!(counts.is_empty());
     }
 }
