@@ -121,7 +121,7 @@ impl Connector {
 
     /// Has relayed paths upgraded by hole punches from now on. To be called before anything else, and not where
     /// there is nothing that punches them: a browser's program leaves out what only this leads to.
-    pub fn punch_holes(&mut self) {
+    pub(crate) fn punch_holes(&mut self) {
         self.relays.punch_holes();
         self.peers.punch_holes();
     }
