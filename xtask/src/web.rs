@@ -97,8 +97,11 @@ fn replace(out: &Path) -> Result<()> {
 fn optimise() -> Result<()> {
     let wasm = format!("{PKG}/{WASM}");
     with_tools(
-        // Sorted by name, functions of one kind are neighbours, which compresses better.
-        Cmd::new("wasm-opt -Oz --converge --reorder-functions-by-name")
+        // Rust's linker puts the stack at the bottom of the memory, so nothing is kept at its first addresses, and no
+        // one but the module itself fills the memory. Sorted by name, functions of one kind are neighbours, which
+        // compresses better.
+        Cmd::new("wasm-opt --low-memory-unused --zero-filled-memory -Oz --converge")
+            .args(["--reorder-functions-by-name"])
             .args(["--strip-producers", "--strip-target-features"])
             .args([&wasm, "-o", &wasm]),
     )
