@@ -19,6 +19,13 @@ const PKG: &str = "www/pkg";
 const WASM: &str = "web_bg.wasm";
 /// The wasm as wasm-pack left it the last time. If it is the same again, what is in www/pkg stays.
 const LAST: &str = "target/web-last.wasm";
+/// Passes of wasm-opt that make the compressed wasm larger.
+const SKIPPED_PASSES: [&str; 4] = [
+    "inlining-optimizing",
+    "code-folding",
+    "local-cse",
+    "merge-locals",
+];
 /// Files of the package that are compressed here, so that the relay's HTTP server need not do it.
 const COMPRESSED: &[&str] = &[WASM, "web.js"];
 /// The kinds of the page's own files that are compressed, too.
@@ -98,9 +105,12 @@ fn optimise() -> Result<()> {
     let wasm = format!("{PKG}/{WASM}");
     with_tools(
         // Rust's linker puts the stack at the bottom of the memory, so nothing is kept at its first addresses, and no
-        // one but the module itself fills the memory. Sorted by name, functions of one kind are neighbours, which
-        // compresses better.
-        Cmd::new("wasm-opt --low-memory-unused --zero-filled-memory -Oz --converge")
+        // one but the module itself fills the memory.
+        Cmd::new("wasm-opt --low-memory-unused --zero-filled-memory -Os --converge")
+            // What these passes share or inline is fewer bytes before compression, and more after it: 376,900
+            // instead of 381,400 in November 2026.
+            .args(SKIPPED_PASSES.map(|pass| format!("--skip-pass={pass}")))
+            // Sorted by name, functions of one kind are neighbours, which compresses better.
             .args(["--reorder-functions-by-name"])
             .args(["--strip-producers", "--strip-target-features"])
             .args([&wasm, "-o", &wasm]),
