@@ -26,8 +26,10 @@ export function createSender(model, page) {
         return model.note(`Dialling ${oneLine(command.address)}`, page.now());
       case "send":
         return send(peer, command.body, model.names.find(command.to, [...model.peers.keys()]));
-      default:
+      case "broadcast":
         return send(peer, command.body, to);
+      default:
+        throw new Error(`Not sent: nothing is known of ${command.command}.`);
     }
   }
 

@@ -71,10 +71,6 @@ impl<K: Ord, V> Table<K, V> {
         self.0.retain_mut(|(key, value)| keep(key, value));
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
-    }
-
     pub(crate) const fn len(&self) -> usize {
         self.0.len()
     }

@@ -100,7 +100,9 @@ impl Lab {
             Nat::Symmetric => inside(builder, HOME).nat(patchbay::Nat::Strict),
             Nat::Provider => inside(builder, PROVIDER).nat(patchbay::Nat::None),
             Nat::Carrier => inside(builder, CARRIER).nat(patchbay::Nat::Moderate),
-            _ => inside(builder, HOME).nat(patchbay::Nat::Moderate),
+            Nat::Cone | Nat::Translated | Nat::UdpBlocked | Nat::OnlyTcp443 | Nat::Docker => {
+                inside(builder, HOME).nat(patchbay::Nat::Moderate)
+            }
         };
         let node = self.run.wait(builder.build()).unwrap();
         let router = Router::new(node, nat, "ix");

@@ -7,7 +7,7 @@
 //!
 //! The methods of [`Limits`] translate the values into the configurations of those that keep them.
 
-mod table;
+mod declare;
 #[cfg(test)]
 pub(crate) mod tests;
 mod units;
@@ -18,7 +18,7 @@ use punchline::{protocols::limits as connections, protocols::rendezvous::server 
 
 pub(crate) use self::units::Rate;
 use self::{
-    table::limits,
+    declare::limits,
     units::{Bytes, Count, Percent, Time, Unit},
 };
 use super::{autonat, network_limits};

@@ -11,15 +11,15 @@ use crate::{
 
 /// A configured relay, for as long as the node lives. Its peer id may not be known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct RelayId(pub(crate) u32);
+pub struct RelayId(pub u32);
 
 /// One dial attempt that the connector asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct DialId(pub(crate) u64);
+pub struct DialId(pub u64);
 
 /// Something the connector must know of.
 #[derive(Debug, Clone)]
-pub(crate) enum Input {
+pub enum Input {
     /// The application wants this relay used from now on.
     AddRelay(RelayAddress),
     /// The application has found one of the pending relays, or that it is another one by now.
@@ -183,7 +183,7 @@ pub(crate) enum Input {
 /// knows nothing of these, so they have a method of their own,
 /// [`Connector::handle_network`](super::Connector::handle_network), which its program can do without.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NetworkInput {
+pub enum NetworkInput {
     /// A peer announces itself.
     Announced {
         /// The peer.
@@ -210,7 +210,7 @@ pub(crate) enum NetworkInput {
 
 /// Something the connector wants done.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Output {
+pub enum Output {
     /// Dial these addresses at once, take the first that answers.
     Dial {
         /// To be named in the answer.

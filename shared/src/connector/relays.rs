@@ -39,7 +39,7 @@
 //! [rendezvous specification]: https://github.com/libp2p/specs/blob/master/rendezvous/README.md
 
 pub(super) mod dialling;
-mod discovery;
+pub(super) mod discovery;
 mod io;
 mod observation;
 mod readiness;

@@ -11,7 +11,7 @@ use web_time::Instant;
 use super::{
     MAX_FOUND, Output,
     relay::Relay,
-    rendezvous::{ANSWER_TIMEOUT, Ask, DISCOVER_INTERVAL},
+    rendezvous::{ANSWER_TIMEOUT, Ask},
     shared::Shared,
 };
 use crate::{
@@ -19,6 +19,8 @@ use crate::{
     reason::{Cause, Reason},
 };
 
+/// How often we ask who is there. That is a ping, too: an answer shows that the rendezvous point works.
+pub(in crate::connector) const DISCOVER_INTERVAL: Duration = Duration::from_secs(10);
 /// So that peers that started together do not ask together for ever.
 const DISCOVER_JITTER: Duration = Duration::from_secs(1);
 /// The real ones have some 16 bytes and the namespace.

@@ -28,8 +28,6 @@ use crate::{
 
 /// How long a relay may take for an answer.
 pub(in crate::connector) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often we ask who is there. That is a ping, too: an answer shows that the rendezvous point works.
-pub(in crate::connector) const DISCOVER_INTERVAL: Duration = Duration::from_secs(10);
 /// A remote's word: below it we would only refresh; above it is more than the protocol allows.
 pub(in crate::connector) const MIN_TTL: u64 = 60;
 pub(in crate::connector) const MAX_TTL: u64 = 72 * 60 * 60;

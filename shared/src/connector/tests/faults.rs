@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::connector::relays::{
-    rendezvous::{ANSWER_TIMEOUT, DISCOVER_INTERVAL},
-    reservation::RENEWAL,
+    discovery::DISCOVER_INTERVAL, rendezvous::ANSWER_TIMEOUT, reservation::RENEWAL,
 };
 
 /// The time within which every silent relay is noticed, as the documents tell it.

@@ -1,7 +1,10 @@
 //! Registering and discovering.
 
 use super::*;
-use crate::connector::relays::rendezvous::{ANSWER_TIMEOUT, DISCOVER_INTERVAL, MAX_TTL, MIN_TTL};
+use crate::connector::relays::{
+    discovery::DISCOVER_INTERVAL,
+    rendezvous::{ANSWER_TIMEOUT, MAX_TTL, MIN_TTL},
+};
 
 #[test]
 fn the_registration_is_refreshed_silently_at_half_its_time() {

@@ -132,7 +132,7 @@ impl Neighbours {
     /// Forgets everyone, and returns who it was.
     pub(super) fn forget(&mut self) -> Vec<PeerId> {
         let all = self.all.iter().map(|(peer, _)| *peer).collect();
-        self.all.clear();
+        self.all = Table::new();
         self.full = false;
         all
     }
