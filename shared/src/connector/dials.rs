@@ -114,11 +114,9 @@ impl Dials {
         let running = new
             .dial
             .and_then(|dial| Some((dial, self.running.remove(&dial)?.purpose)));
-        if new.peer == cx.local || cx.connections.is_full() {
+        if let Some(cause) = refusal(cx, new.peer) {
             self.outputs.push(Output::Refused(new.conn));
             if let Some((dial, purpose)) = running {
-                let text = "connected to ourselves, or to too many";
-                let cause = Cause::new(Reason::TooMany, text);
                 self.outputs.push(Output::Failed {
                     dial,
                     purpose,
@@ -153,4 +151,15 @@ impl Dials {
             });
         }
     }
+}
+
+/// Returns why a connection to this peer is not let in, in the words of [`Cause::of_dial`]; `None` when it is.
+fn refusal(cx: &Context<'_>, peer: PeerId) -> Option<Cause> {
+    if peer == cx.local {
+        let text = "that is this peer itself";
+        return Some(Cause::new(Reason::InvalidAddress, text));
+    }
+    let text = "too many connections";
+    let is_full = cx.connections.is_full();
+    is_full.then(|| Cause::new(Reason::TooManyConnections, text))
 }

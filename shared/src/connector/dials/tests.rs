@@ -1,9 +1,12 @@
 //! Dials, driven without the connector.
 
 use super::*;
-use crate::connector::{
-    purpose::TargetId,
-    tests::rig::{Alone, DIRECT, LOCAL, SMALL, a, cause, id, millis},
+use crate::{
+    config::MAX_CONNECTIONS,
+    connector::{
+        purpose::TargetId,
+        tests::rig::{Alone, DIRECT, LOCAL, SMALL, a, cause, id, millis},
+    },
 };
 
 const DIAL: DialId = DialId(1);
@@ -43,16 +46,48 @@ fn a_connection_bears_the_purpose_of_its_dial() {
 #[test]
 fn a_dial_that_reaches_ourselves_has_failed() {
     let mut alone = Alone::new();
-    let mut dials = running(&mut alone);
-    dials.handle(&alone.context(), connected(id(LOCAL)));
+    let cause = refused(&mut alone, id(LOCAL));
+    assert_eq!(cause.code, Reason::InvalidAddress);
+    assert_eq!(cause.text, "that is this peer itself");
+}
+
+#[test]
+fn a_dial_that_makes_one_connection_too_many_has_failed() {
+    let mut alone = Alone::new();
+    for n in 0..MAX_CONNECTIONS as usize {
+        alone.connections.insert(Conn {
+            id: ConnId::new_unchecked(n),
+            peer: id(SMALL),
+            address: a(DIRECT),
+            relayed: false,
+            outbound: false,
+            since: alone.now,
+            purpose: None,
+            is_relay: None,
+            compatible: None,
+            drained: false,
+            closing: false,
+        });
+    }
+    let cause = refused(&mut alone, id(SMALL));
+    assert_eq!(cause.code, Reason::TooManyConnections);
+    assert_eq!(cause.text, "too many connections");
+}
+
+/// Why the connection that a dial makes is refused.
+fn refused(alone: &mut Alone, peer: PeerId) -> Cause {
+    let mut dials = running(alone);
+    dials.handle(&alone.context(), connected(peer));
     let outputs = dials.take_outputs();
-    assert!(
-        matches!(
-            outputs[..],
-            [Output::Refused(_), Output::Failed { dial: DIAL, .. }]
-        ),
-        "{outputs:?}"
-    );
+    match &outputs[..] {
+        [
+            Output::Refused(_),
+            Output::Failed {
+                dial: DIAL, cause, ..
+            },
+        ] => cause.clone(),
+        _ => panic!("{outputs:?}"),
+    }
 }
 
 #[test]
