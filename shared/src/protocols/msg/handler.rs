@@ -1,6 +1,8 @@
 //! Negotiates msg's streams on one connection, and speaks the one-shot form.
 
 mod oneshots;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::VecDeque,
@@ -218,10 +220,7 @@ impl Handler {
             Purpose::Oneshot => {
                 self.oneshot_sender.failed();
                 let conversation = self.conn.conversation.clone();
-                self.oneshot_done(
-                    &mut conversation.lock(),
-                    Err(std::io::Error::other(cause.text)),
-                );
+                self.oneshot_done(&mut conversation.lock(), Err(cause));
             }
         }
     }

@@ -1,6 +1,9 @@
 //! The one-shot form on one connection: shows what comes, and writes the outbox of a peer that speaks nothing else.
 
-use std::task::{Context, Poll};
+use std::{
+    io,
+    task::{Context, Poll},
+};
 
 use super::{Handler, Purpose};
 use crate::{
@@ -49,7 +52,7 @@ impl Handler {
             let conversation = self.conn.conversation.clone();
             let mut state = conversation.lock();
             if let Poll::Ready(result) = self.oneshot_sender.poll(cx) {
-                self.oneshot_done(&mut state, result);
+                self.oneshot_done(&mut state, result.map_err(|e| cause_of(&e)));
             }
             state.register(self.conn.id, Role::Oneshots, cx);
             if state.active != Some(self.conn.id) || !self.oneshot_sender.is_idle() {
@@ -60,13 +63,16 @@ impl Handler {
             };
             match self.oneshot_sender.start(frame) {
                 Ok(()) => self.request(Purpose::Oneshot),
-                Err(e) => self.oneshot_done(&mut state, Err(e)),
+                Err(e) => {
+                    let cause = Cause::of_error(Reason::Other, &e);
+                    self.oneshot_done(&mut state, Err(cause));
+                }
             }
         }
     }
 
     /// Takes the message that was started out of the outbox: it was written, or cannot be.
-    pub(super) fn oneshot_done(&self, state: &mut ConversationState, result: std::io::Result<()>) {
+    pub(super) fn oneshot_done(&self, state: &mut ConversationState, result: Result<(), Cause>) {
         let seq = self.oneshot_sender.seq();
         if seq != state.outbox.base() {
             // Given up, or written by another connection.
@@ -80,11 +86,20 @@ impl Handler {
                 .conn
                 .messenger
                 .sent_without_ack(self.conn.conversation.peer, ids),
-            Err(e) => self.conn.messenger.failed(
-                self.conn.conversation.peer,
-                ids,
-                &Cause::of_error(Reason::ConnectionClosed, &e),
-            ),
+            Err(cause) => {
+                self.conn
+                    .messenger
+                    .failed(self.conn.conversation.peer, ids, &cause);
+            }
         }
     }
+}
+
+/// Returns why a packet was not written to its stream.
+fn cause_of(error: &io::Error) -> Cause {
+    let code = match error.kind() {
+        io::ErrorKind::TimedOut => Reason::NoAnswer,
+        _ => Reason::ConnectionClosed,
+    };
+    Cause::of_error(code, error)
 }

@@ -1,0 +1,61 @@
+//! What the handler makes of streams that it cannot have.
+
+use futures::{StreamExt, executor::block_on, task::noop_waker_ref};
+use libp2p::PeerId;
+use web_time::Instant;
+
+use super::*;
+use crate::{
+    config::DEFAULT_MESSAGE_TIMEOUT,
+    event::{DeliveryState, Event},
+    queue,
+};
+
+#[test]
+fn a_message_fails_for_the_reason_that_its_stream_does() {
+    for (error, expected) in [
+        (StreamUpgradeError::NegotiationFailed, Reason::Incompatible),
+        (StreamUpgradeError::Timeout, Reason::NoAnswer),
+        (
+            StreamUpgradeError::Io(std::io::ErrorKind::BrokenPipe.into()),
+            Reason::ConnectionClosed,
+        ),
+    ] {
+        let (sender, mut events) = queue::new();
+        let messenger = Arc::new(Messenger::new(1, sender, DEFAULT_MESSAGE_TIMEOUT));
+        let mut handler = handler(&messenger);
+        messenger
+            .send(handler.conn.conversation.peer, "hi".into())
+            .unwrap();
+        let mut cx = Context::from_waker(noop_waker_ref());
+        let polled = handler.poll(&mut cx);
+        assert!(
+            matches!(
+                polled,
+                Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { .. })
+            ),
+            "{polled:?}"
+        );
+        let info = Purpose::Oneshot;
+        handler.on_connection_event(ConnectionEvent::DialUpgradeError(DialUpgradeError {
+            info,
+            error,
+        }));
+        let event = block_on(events.next()).unwrap();
+        let Event::Delivery { state, code, .. } = event else {
+            panic!("{event:?}");
+        };
+        assert_eq!((state, code), (DeliveryState::Failed, Some(expected)));
+    }
+}
+
+/// The handler of the connection that messages take to a peer, which speaks only the one-shot form.
+fn handler(messenger: &Arc<Messenger>) -> Handler {
+    let conn = ConnectionId::new_unchecked(1);
+    let conversation = messenger.conversation_or_new(PeerId::random());
+    conversation.set_active(Some(conn), Instant::now());
+    let messenger = messenger.clone();
+    let mut handler = Handler::new(conn, Transport::Tcp, messenger, conversation);
+    handler.remote_speaks_oneshot = true;
+    handler
+}
