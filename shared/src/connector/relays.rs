@@ -31,7 +31,7 @@
 //!
 //! # Limits
 //!
-//! [`MAX_RELAYS`] supervisors, with [`MAX_ADDRESSES_PER_PEER`](crate::config::MAX_ADDRESSES_PER_PEER) addresses
+//! [`MAX_RELAYS`](super::known_relay::MAX_RELAYS) supervisors, with [`MAX_ADDRESSES_PER_PEER`](crate::config::MAX_ADDRESSES_PER_PEER) addresses
 //! each. A path is remembered for each peer that has one. Answers of a rendezvous point are cut to
 //! [`MAX_FOUND`] peers, cookies to 1 KiB, times to live to what the specification allows.
 //!
@@ -48,10 +48,9 @@ pub(super) mod rendezvous;
 pub(super) mod reservation;
 mod shared;
 pub(super) mod status;
+mod supervised;
 #[cfg(test)]
 mod tests;
-
-use std::time::Duration;
 
 use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
@@ -59,17 +58,11 @@ use web_time::Instant;
 pub(super) use self::io::{Input, Output};
 use self::{
     readiness::Readiness,
-    relay::{LISTEN_WAIT, Relay},
+    relay::Relay,
     shared::{PathOfPeer, Shared},
 };
-use super::{DialId, RelayId, RelayInfo, addresses, context::Context, known_relay::MAX_RELAYS};
-use crate::{
-    config::{NodeConfig, RelayAddress},
-    event::Event,
-    path::ConnId,
-    reason::{Cause, Reason},
-    table::Table,
-};
+use super::{DialId, RelayId, RelayInfo, context::Context};
+use crate::{config::NodeConfig, event::Event, path::ConnId, reason::Cause, table::Table};
 
 /// Peers in one answer of a rendezvous point that are looked at.
 const MAX_FOUND: usize = 1_024;
@@ -105,12 +98,12 @@ impl Relays {
     pub(super) fn handle(&mut self, cx: &mut Context<'_>, input: Input) {
         match input {
             Input::Add(relay) => {
-                self.add(cx, &relay, !cx.listening);
-            }
-            Input::Found { place, relay } => {
                 let id = self.add(cx, &relay, !cx.listening);
-                self.readiness.found(place, id);
+                if let Some(relay) = id.and_then(|id| self.relays.get_mut(&id)) {
+                    relay.only_found = false;
+                }
             }
+            Input::Found { place, relay } => self.found(cx, place, &relay),
             Input::Drop(peer) => self.drop_relay(peer),
             Input::ListenersReady | Input::Wake => self.hurry(cx),
             Input::DialFailed { relay, dial, cause } => {
@@ -240,53 +233,6 @@ impl Relays {
         relays
             .find(|(_, relay)| relay.peer == Some(peer))
             .map(|(id, _)| *id)
-    }
-
-    /// Has one more relay supervised, or adds to what is known of one that is.
-    fn add(&mut self, cx: &Context<'_>, relay: &RelayAddress, wait: bool) -> Option<RelayId> {
-        let found = addresses::of_relay(relay.peer, &relay.addresses, cx.local);
-        let (peer, found) = match found {
-            Ok(good) => good,
-            Err(e) => {
-                let address = relay.addresses.first().map(ToString::to_string);
-                let address = address.unwrap_or_default();
-                let message = format!("cannot use relay {address}: {e}");
-                self.shared.error(Reason::InvalidAddress, message);
-                return None;
-            }
-        };
-        if let Some(known) = peer.and_then(|peer| self.of(peer)) {
-            self.with(known, |relay, _| relay.add_addresses(cx.now, found));
-            return Some(known);
-        }
-        if self.relays.len() >= MAX_RELAYS {
-            let message = format!("more than {MAX_RELAYS} relays are too many");
-            self.shared.error(Reason::TooMany, message);
-            return None;
-        }
-        let at = cx.now + if wait { LISTEN_WAIT } else { Duration::ZERO };
-        let id = RelayId(self.count);
-        self.count += 1;
-        self.relays.insert(id, Relay::new(id, peer, found, at));
-        Some(id)
-    }
-
-    /// It restarted with another key. Where it was another one is now, which has a supervisor of its own.
-    fn drop_relay(&mut self, peer: PeerId) {
-        if let Some(id) = self.of(peer)
-            && self.relays.get(&id).is_some_and(|r| r.conn().is_none())
-        {
-            self.remove(id);
-        }
-    }
-
-    fn remove(&mut self, id: RelayId) -> Option<Relay> {
-        let removed = self.relays.remove(&id)?;
-        if removed.published.is_some() {
-            let (relay, known) = (id, None);
-            self.shared.outputs.push(Output::Known { relay, known });
-        }
-        Some(removed)
     }
 
     fn hurry(&mut self, cx: &Context<'_>) {

@@ -152,6 +152,7 @@ impl Relays {
         let gone = self.remove(gone);
         if let (Some(gone), Some(relay)) = (gone, self.relays.get_mut(&into)) {
             relay.is_awaited |= gone.is_awaited;
+            relay.only_found &= gone.only_found;
             relay.add_addresses(cx.now, gone.addresses);
         }
     }

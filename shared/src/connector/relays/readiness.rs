@@ -38,6 +38,15 @@ impl Readiness {
         }
     }
 
+    /// Returns the relay that was found for this place, unless it was for another one, too.
+    pub(super) fn only_at(&self, place: usize) -> Option<RelayId> {
+        let Some(Place::Of(relay)) = self.places.get(place) else {
+            return None;
+        };
+        let mut same = self.places.iter().filter(|at| **at == Place::Of(*relay));
+        same.nth(1).is_none().then_some(*relay)
+    }
+
     /// Two relays have turned out to be one.
     pub(super) fn merged(&mut self, gone: RelayId, into: RelayId) {
         for place in &mut self.places {

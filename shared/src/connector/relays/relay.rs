@@ -39,6 +39,8 @@ pub(super) struct Relay {
     pub(super) addresses: Vec<Multiaddr>,
     /// [`Event::Ready`] waits for it.
     pub(super) is_awaited: bool,
+    /// It was found in the place of a pending relay, and nobody else wants it.
+    pub(super) only_found: bool,
     pub(super) progress: Progress,
     pub(super) backoff: Backoff,
     /// What ended the last attempt.
@@ -104,6 +106,7 @@ impl Relay {
             peer: pinned,
             addresses,
             is_awaited: false,
+            only_found: false,
             progress: Progress::Waiting(at),
             backoff: Backoff::fast_first(FIRST_RETRY),
             cause: None,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::connector::{
+    addresses,
     connections::Conn,
     known_relay::KnownRelay,
     purpose::Purpose,

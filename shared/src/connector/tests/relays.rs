@@ -158,6 +158,50 @@ fn ready_waits_for_each_pending_relay_though_one_is_found_twice() {
 }
 
 #[test]
+fn a_pending_relay_that_is_found_anew_leaves_no_supervisor_behind() {
+    let unnamed = || Input::RelayFound {
+        place: 0,
+        relay: RelayAddress {
+            peer: None,
+            addresses: vec![a(QUIC)],
+        },
+    };
+    let count = |rig: &Rig| rig.connector.relays(rig.now).len();
+    let mut rig = two_pending();
+    // More often than there may be relays.
+    for key in 110..130 {
+        rig.input(unnamed());
+        assert_eq!(count(&rig), 1);
+        rig.input(found(0, key, QUIC));
+        assert_eq!(count(&rig), 1);
+    }
+    assert_eq!(rig.errors(), Vec::<String>::new());
+}
+
+#[test]
+fn a_relay_that_is_found_elsewhere_stays_where_it_is_used_or_wanted() {
+    let peers = |rig: &Rig| -> Vec<_> {
+        let relays = rig.connector.relays(rig.now);
+        relays.into_iter().map(|relay| relay.peer).collect()
+    };
+    let both = [Some(id(RELAY)), Some(id(2))];
+    for kept in ["by its connection", "by the application", "by a place"] {
+        let mut rig = two_pending();
+        rig.input(found(0, RELAY, QUIC));
+        match kept {
+            "by its connection" => {
+                let dial = rig.last_dial();
+                rig.connect(id(RELAY), QUIC, Some(dial));
+            }
+            "by the application" => rig.input(Input::AddRelay(relay(&[QUIC]))),
+            _ => rig.input(found(1, RELAY, QUIC)),
+        }
+        rig.input(found(0, 2, OTHER_QUIC));
+        assert_eq!(peers(&rig), both, "{kept}");
+    }
+}
+
+#[test]
 fn two_pending_relays_may_be_one() {
     let mut rig = two_pending();
     rig.input(found(0, RELAY, QUIC));
@@ -239,7 +283,7 @@ fn a_transport_that_fails_at_once_does_not_keep_its_head_start() {
 }
 
 #[test]
-fn an_extra_relay_connection_of_another_kind_is_kept() {
+fn an_extra_relay_connection_over_another_transport_is_kept() {
     let mut rig = Rig::new(&config(&[QUIC, TCP]));
     rig.advance(secs(1));
     let dials = rig.dials();
