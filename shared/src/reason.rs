@@ -152,23 +152,13 @@ impl Cause {
 
     /// Returns why a dial failed.
     ///
-    /// Of several addresses the texts are all there; the code is the first one's. `known` maps the errors that only
+    /// Those of several addresses are [joined](Self::join). `known` maps the errors that only
     /// this platform's transports have.
     #[must_use]
     pub fn of_dial(error: &DialError, known: KnownErrors) -> Self {
         match error {
             DialError::Transport(errors) => {
-                let mut causes: Vec<Self> = Vec::new();
-                for cause in errors.iter().map(|(_, e)| Self::of_transport(e, known)) {
-                    if !causes.iter().any(|known| known.text == cause.text) {
-                        causes.push(cause);
-                    }
-                }
-                let code = causes
-                    .first()
-                    .map_or(Reason::TransportFailed, |cause| cause.code);
-                let texts: Vec<_> = causes.into_iter().map(|cause| cause.text).collect();
-                Self::new(code, texts.join("; "))
+                Self::join(errors.iter().map(|(_, e)| Self::of_transport(e, known)))
             }
             DialError::WrongPeerId { obtained, .. } => Self::new(
                 Reason::WrongPeer,
@@ -186,6 +176,26 @@ impl Cause {
                 Self::new(Reason::Aborted, "it is connected already")
             }
         }
+    }
+
+    /// Joins the causes of attempts that failed at the same thing, the one that matters most first.
+    ///
+    /// The texts are all there, each once. The code is that of the first attempt that was made at all: that some
+    /// address has no transport is [`Reason::NoTransport`] only if all have none. Of no cause it is
+    /// [`Reason::TransportFailed`].
+    #[must_use]
+    pub fn join(causes: impl IntoIterator<Item = Self>) -> Self {
+        let mut code = None;
+        let mut texts: Vec<String> = Vec::new();
+        for cause in causes {
+            if matches!(code, None | Some(Reason::NoTransport)) {
+                code = Some(cause.code);
+            }
+            if !texts.contains(&cause.text) {
+                texts.push(cause.text);
+            }
+        }
+        Self::new(code.unwrap_or(Reason::TransportFailed), texts.join("; "))
     }
 
     /// Makes a cause of any other error, with this code.

@@ -99,9 +99,12 @@ fn every_dial_that_fails_has_a_fitting_code() {
     let address: libp2p::Multiaddr = "/ip4/192.0.2.1/tcp/1".parse().unwrap();
     let unsupported = TransportError::MultiaddrNotSupported(address.clone());
     let refused = TransportError::Other(io::ErrorKind::ConnectionRefused.into());
-    let both = vec![(address.clone(), refused), (address.clone(), unsupported)];
+    let unsupported_alone = TransportError::MultiaddrNotSupported(address.clone());
+    let both = vec![(address.clone(), unsupported), (address.clone(), refused)];
+    let alone = vec![(address.clone(), unsupported_alone)];
     let cases = [
         (DialError::Transport(both), Reason::ConnectionRefused),
+        (DialError::Transport(alone), Reason::NoTransport),
         (DialError::Transport(Vec::new()), Reason::TransportFailed),
         (
             DialError::WrongPeerId {

@@ -20,6 +20,7 @@ use crate::{
     },
     path::{ConnId, Transport},
     reason::{Cause, Reason},
+    table::Table,
 };
 
 /// How long a better transport has, before the next one is dialled too.
@@ -31,7 +32,8 @@ pub(super) struct Dialling {
     groups: VecDeque<Vec<Multiaddr>>,
     pub(super) next_at: Option<Instant>,
     running: Vec<DialId>,
-    causes: Vec<Cause>,
+    /// Why dials failed. In their order, so that which one fails first makes no difference.
+    causes: Table<DialId, Cause>,
 }
 
 impl Relay {
@@ -82,13 +84,12 @@ impl Relay {
             return;
         };
         dialling.running.swap_remove(which);
-        dialling.causes.push(cause.clone());
+        dialling.causes.insert(dial, cause.clone());
         if !dialling.running.is_empty() {
             return;
         }
         if dialling.groups.is_empty() {
-            let texts: Vec<_> = dialling.causes.iter().map(|c| c.text.as_str()).collect();
-            let cause = Cause::new(cause.code, texts.join("; "));
+            let cause = Cause::join(dialling.causes.values().cloned());
             self.failed(cx, shared, &cause, Failure::Unreachable);
         } else {
             self.dial_next(cx, shared);

@@ -4,7 +4,10 @@ use super::{
     relays::{lost, reserve},
     *,
 };
-use crate::connector::relays::reservation::{IDENTIFY_TIMEOUT, RESERVE_TIMEOUT};
+use crate::connector::relays::{
+    dialling::HEAD_START,
+    reservation::{IDENTIFY_TIMEOUT, RESERVE_TIMEOUT},
+};
 
 #[test]
 fn a_relay_that_does_not_identify_itself_is_dropped() {
@@ -127,6 +130,32 @@ fn an_unreachable_relay_is_reported_once_until_it_was_reached_again() {
     let dial = rig.last_dial();
     rig.fail(dial);
     assert_eq!(rig.errors().len(), 1);
+}
+
+#[test]
+fn why_no_transport_reaches_a_relay_does_not_depend_on_what_fails_first() {
+    for quic_first in [true, false] {
+        let mut rig = Rig::new(&config(&[QUIC, TCP, WS]));
+        rig.advance(HEAD_START * 3);
+        let dials: Vec<_> = rig.dials().into_iter().map(|dial| dial.0).collect();
+        let causes = [
+            Cause::new(Reason::NoAnswer, "no answer"),
+            Cause::new(Reason::ConnectionRefused, "refused"),
+            Cause::new(Reason::ConnectionRefused, "refused"),
+        ];
+        let mut failures: Vec<_> = dials.into_iter().zip(causes).collect();
+        assert_eq!(failures.len(), 3);
+        if !quic_first {
+            failures.reverse();
+        }
+        rig.take();
+        for (dial, cause) in failures {
+            rig.input(Input::DialFailed { dial, cause });
+        }
+        let relay = rig.connector.relays(rig.now).remove(0);
+        assert_eq!(relay.code, Some(Reason::NoAnswer));
+        assert_eq!(relay.reason.as_deref(), Some("no answer; refused"));
+    }
 }
 
 #[test]
