@@ -122,11 +122,13 @@ impl Rendezvous {
         self.registered || matches!(self.register, Ask::Asked { .. })
     }
 
-    /// The reservation is gone, and with it the addresses that were registered.
-    pub(super) const fn pause(&mut self) {
+    /// The reservation is gone, and with it the addresses that were registered. What was refused may be allowed next
+    /// time; if it is not, that is news again.
+    pub(super) fn pause(&mut self) {
         self.register = Ask::Off;
         self.discover = Ask::Off;
         self.registered = false;
+        self.refusal = None;
         self.answered();
     }
 
@@ -141,8 +143,10 @@ impl Rendezvous {
         self.hurry(now);
     }
 
+    /// Another rendezvous point answers there now: neither the cookie nor the refusal is its own.
     pub(super) fn forget_cookie(&mut self) {
         self.cookie = None;
+        self.refusal = None;
     }
 
     pub(super) fn hurry(&mut self, now: Instant) {

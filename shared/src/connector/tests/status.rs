@@ -96,6 +96,35 @@ fn a_refused_discovery_is_reported_once_and_shown_until_it_works_again() {
 }
 
 #[test]
+fn a_refused_discovery_is_reported_again_after_a_reconnect() {
+    let (mut rig, mut conn) = Rig::with_relay_at(&[QUIC]);
+    rig.answering = false;
+    for _ in 0..2 {
+        rig.wait_for(secs(40), is_discover);
+        rig.take();
+        rig.input(Input::DiscoverFailed {
+            point: id(RELAY),
+            cause: Cause::new(Reason::NamespaceRefused, "no such namespace"),
+        });
+        assert_eq!(rig.errors().len(), 1);
+        rig.close(conn);
+        let shown = state(&rig).2.unwrap_or_default();
+        assert!(!shown.contains("cannot discover"), "{shown}");
+        rig.take();
+        rig.wait_for(secs(2), is_dial);
+        let dial = rig.last_dial();
+        conn = rig.connect(id(RELAY), QUIC, Some(dial));
+        rig.identify_relay(conn);
+        rig.accept();
+        rig.take();
+        rig.input(Input::Registered {
+            point: id(RELAY),
+            ttl: 7_200,
+        });
+    }
+}
+
+#[test]
 fn a_late_answer_to_a_discovery_is_no_refusal() {
     let (mut rig, _) = Rig::with_relay_at(&[QUIC]);
     rig.answering = false;
