@@ -287,13 +287,15 @@ impl Peer {
         shared: &mut Shared,
         dial: DialId,
     ) {
+        let text = "the circuit could not be set up again";
+        let cause = Cause::new(Reason::Unreachable, text);
         if matches!(self.upgrade.punch, Punch::Punching(_)) {
+            self.upgrade.failure = Some(cause.clone());
             self.upgrade.wait(cx);
         }
         self.end_dial(dial);
         if self.order_waits || !self.is_connected() {
-            let text = "the circuit could not be set up again";
-            self.dial_failed(cx, shared, dial, &Cause::new(Reason::Unreachable, text));
+            self.dial_failed(cx, shared, dial, &cause);
         }
     }
 

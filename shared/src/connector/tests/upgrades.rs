@@ -58,6 +58,9 @@ fn a_circuit_that_cannot_be_made_is_tried_again_later() {
         rig.take();
         rig.fail(dial);
         assert_eq!(rig.events(), []);
+        let failure = rig.connector.punch_failure(id(SMALL));
+        let text = failure.map(|cause| cause.text.as_str());
+        assert_eq!(text, Some("the circuit could not be set up again"));
     }
 }
 
@@ -158,8 +161,8 @@ fn why_a_path_is_not_direct_is_known_until_it_is() {
     assert_eq!(rig.connector.punch_failure(peer), None);
 }
 
-/// The dial of a relay over one kind, after the first failure over the other.
-fn other_kind(first: &str, addresses: &[&str], claimed: &[&str]) -> (Rig, ConnId) {
+/// After the first failed punch, when a relay that was reached over one transport may be dialled over another.
+fn observation(first: &str, addresses: &[&str], claimed: &[&str]) -> (Rig, ConnId) {
     let (mut rig, conn) = Rig::with_relay_at(&[first]);
     rig.connector
         .relays
@@ -175,13 +178,13 @@ fn other_kind(first: &str, addresses: &[&str], claimed: &[&str]) -> (Rig, ConnId
 }
 
 #[test]
-fn the_relay_is_dialled_over_the_other_kind_then_punched_again_soon() {
+fn the_relay_is_dialled_over_another_transport_then_punched_again_soon() {
     for (first, configured, claimed, wanted) in [
         (QUIC, &[TCP][..], &[][..], TCP),
         (QUIC, &[WS], &[TCP, WS], TCP),
         (TCP, &[], &[QUIC], QUIC),
     ] {
-        let (mut rig, _) = other_kind(first, configured, claimed);
+        let (mut rig, _) = observation(first, configured, claimed);
         let (dial, peer, addresses) = rig.dials().remove(0);
         assert_eq!(peer, Some(id(RELAY)));
         assert_eq!(addresses, [at(wanted, id(RELAY))]);
@@ -199,14 +202,14 @@ fn the_relay_is_dialled_over_the_other_kind_then_punched_again_soon() {
 }
 
 #[test]
-fn without_an_address_of_the_other_kind_it_just_backs_off() {
-    let (mut rig, _) = other_kind(QUIC, &[WS], &[WS]);
+fn without_an_address_of_another_transport_it_just_backs_off() {
+    let (mut rig, _) = observation(QUIC, &[WS], &[WS]);
     assert!(rig.wait_for(secs(60), is_dial) >= UPGRADE_RETRY_MIN);
 }
 
 #[test]
-fn when_the_other_kind_fails_it_backs_off() {
-    let (mut rig, _) = other_kind(QUIC, &[TCP], &[]);
+fn when_the_observation_fails_it_backs_off() {
+    let (mut rig, _) = observation(QUIC, &[TCP], &[]);
     let dial = rig.last_dial();
     rig.take();
     rig.fail(dial);
