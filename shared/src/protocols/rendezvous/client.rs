@@ -203,8 +203,7 @@ impl Behaviour {
                 ..
             } => {
                 let question = self.asked.remove(&request_id)?;
-                let code = code_of(&error)?;
-                Some(question.failed(peer, Cause::of_error(code, &error)))
+                Some(question.failed(peer, cause_of(&error)?))
             }
             _ => None,
         }
@@ -212,16 +211,21 @@ impl Behaviour {
 }
 
 /// Returns what a failure means. `None`: there is no answer, which the owner notices by itself.
-fn code_of(error: &rr::OutboundFailure) -> Option<Reason> {
-    match error {
-        rr::OutboundFailure::Timeout | rr::OutboundFailure::ConnectionClosed => None,
-        rr::OutboundFailure::UnsupportedProtocols => Some(Reason::Incompatible),
-        rr::OutboundFailure::DialFailure => Some(Reason::ConnectionClosed),
-        rr::OutboundFailure::Io(e) => Some(match e.kind() {
-            std::io::ErrorKind::InvalidData => Reason::ProtocolViolation,
-            _ => Reason::ConnectionClosed,
-        }),
-    }
+fn cause_of(error: &rr::OutboundFailure) -> Option<Cause> {
+    let code = match error {
+        rr::OutboundFailure::Timeout | rr::OutboundFailure::ConnectionClosed => return None,
+        rr::OutboundFailure::UnsupportedProtocols => {
+            // Whoever answers may be a good relay all the same, so that is not incompatible.
+            let text = "it is no rendezvous point";
+            return Some(Cause::new(Reason::RendezvousRefused, text));
+        }
+        rr::OutboundFailure::DialFailure => Reason::ConnectionClosed,
+        rr::OutboundFailure::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+            Reason::ProtocolViolation
+        }
+        rr::OutboundFailure::Io(_) => Reason::ConnectionClosed,
+    };
+    Some(Cause::of_error(code, error))
 }
 
 impl Question {
