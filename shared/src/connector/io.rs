@@ -101,7 +101,8 @@ pub enum Input {
         /// Seconds it is valid for, by the remote's word.
         ttl: u64,
     },
-    /// A rendezvous point refused our registration, or did not answer.
+    /// A rendezvous point refused our registration, or it could not be sent. That there is no answer the connector
+    /// notices by itself.
     RegisterFailed {
         /// The rendezvous point.
         point: PeerId,
@@ -117,7 +118,8 @@ pub enum Input {
         /// The cookie for the next time.
         cookie: Vec<u8>,
     },
-    /// A rendezvous point refused to answer, or did not.
+    /// A rendezvous point refused to say who is there, or could not be asked. That there is no answer the connector
+    /// notices by itself.
     DiscoverFailed {
         /// The rendezvous point.
         point: PeerId,
