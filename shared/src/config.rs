@@ -23,31 +23,23 @@ pub const DEFAULT_MESSAGE_TIMEOUT: Duration = Duration::from_secs(600);
 /// The largest body of a message: more than a person types, little enough to buffer.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Messages in the outbox of one peer.
-pub const MAX_OUTBOX_MESSAGES: usize = 1_000;
+pub(crate) const MAX_OUTBOX_MESSAGES: usize = 1_000;
 /// Bytes of bodies in the outbox of one peer.
-pub const MAX_OUTBOX_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const MAX_OUTBOX_BYTES: usize = 4 * 1024 * 1024;
 
 /// How often a path is asked whether it still works, and how fast it is. One that is silent for this
 /// long after it was asked is in doubt: any other that works is better.
-pub const PROBE_INTERVAL: Duration = Duration::from_secs(3);
-/// How long an answer may take. A relay's connection without two answers in a row is dead, the second
-/// time on a new stream, which may take 10 s to be refused. So no relay is silent for longer than 20 s
-/// without our knowing, unless messages by it are answered.
-pub const PING_TIMEOUT: Duration = Duration::from_secs(4);
+pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Registrations asked for at a time; the cookie fetches the rest.
 pub const MAX_REGISTRATIONS: usize = 256;
 
-/// Connections that have not finished their handshake, each way.
-pub const MAX_PENDING_CONNECTIONS: u32 = 128;
 /// Connections of all peers together.
-pub const MAX_CONNECTIONS: u32 = 1_024;
-/// Connections of one peer: every transport, relayed and direct, old and new, and some spare.
-pub const MAX_CONNECTIONS_PER_PEER: u32 = 12;
+pub(crate) const MAX_CONNECTIONS: u32 = 1_024;
 /// The largest WebSocket frame: it is buffered whole, and libp2p's 256 MB come before any handshake.
 pub const MAX_WEBSOCKET_FRAME: usize = 1024 * 1024;
 /// Streams of one connection that are being negotiated at a time.
-pub const MAX_INBOUND_STREAMS: usize = 128;
+pub(crate) const MAX_INBOUND_STREAMS: usize = 128;
 /// A connection that nothing uses is closed after this time.
 pub const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -56,7 +56,7 @@ use libp2p::PeerId;
 use rand::{SeedableRng, rngs::StdRng};
 use web_time::Instant;
 
-pub use self::io::{DialId, Input, NetworkInput, Output, RelayId};
+pub(crate) use self::io::{DialId, Input, NetworkInput, Output, RelayId};
 pub use self::relays::status::{RelayInfo, RelayState};
 use self::{
     connections::Connections, context::Context, dials::Dials, greetings::Greetings, peers::Peers,
@@ -66,7 +66,7 @@ use crate::{config::NodeConfig, reason::Cause};
 
 /// The state machine, which lives as long as its node; [the module](self) says how it is driven.
 #[derive(Debug)]
-pub struct Connector {
+pub(crate) struct Connector {
     facts: Facts,
     dials: Dials,
     relays: Relays,
@@ -93,7 +93,7 @@ impl Connector {
     ///
     /// All its randomness comes from `seed`.
     #[must_use]
-    pub fn new(config: &NodeConfig, local: PeerId, seed: u64, now: Instant) -> Self {
+    pub(crate) fn new(config: &NodeConfig, local: PeerId, seed: u64, now: Instant) -> Self {
         let mut facts = Facts {
             now,
             local,
@@ -121,13 +121,13 @@ impl Connector {
 
     /// Has relayed paths upgraded by hole punches from now on. To be called before anything else, and not where
     /// there is nothing that punches them: a browser's program leaves out what only this leads to.
-    pub fn punch_holes(&mut self) {
+    pub(crate) fn punch_holes(&mut self) {
         self.relays.punch_holes();
         self.peers.punch_holes();
     }
 
     /// Takes in what happened at `now`.
-    pub fn handle(&mut self, now: Instant, input: Input) {
+    pub(crate) fn handle(&mut self, now: Instant, input: Input) {
         self.facts.now = now;
         if !self.stopped {
             self.route(input);
@@ -141,7 +141,8 @@ impl Connector {
     }
 
     /// Takes in what our own network reports at `now`. Never called in a browser.
-    pub fn handle_network(&mut self, now: Instant, input: NetworkInput) {
+    #[allow(dead_code, reason = "a browser's program never calls it")]
+    pub(crate) fn handle_network(&mut self, now: Instant, input: NetworkInput) {
         self.facts.now = now;
         if !self.stopped {
             self.route_network(input);
@@ -150,14 +151,14 @@ impl Connector {
     }
 
     /// Does what is due at `now`.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.facts.now = now;
         self.run();
     }
 
     /// When to call [`Self::handle_timeout`], if nothing happens before.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         if self.stopped {
             return None;
         }
@@ -170,31 +171,31 @@ impl Connector {
     }
 
     /// The next thing to do. To be called until there is none, after every other call.
-    pub fn poll_output(&mut self) -> Option<Output> {
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
     /// Whether [`Input::Shutdown`] was handled. What is left are outputs to take.
     #[cfg(test)]
-    pub const fn is_stopped(&self) -> bool {
+    pub(crate) const fn is_stopped(&self) -> bool {
         self.stopped
     }
 
     /// Whether this peer is one of our relays.
     #[must_use]
-    pub fn is_relay(&self, peer: PeerId) -> bool {
+    pub(crate) fn is_relay(&self, peer: PeerId) -> bool {
         self.relays.is_relay(peer)
     }
 
     /// The relays, in the order in which they were added.
     #[must_use]
-    pub fn relays(&self, now: Instant) -> Vec<RelayInfo> {
+    pub(crate) fn relays(&self, now: Instant) -> Vec<RelayInfo> {
         self.relays.infos(now)
     }
 
     /// Why the path to a peer is still relayed, once a hole punch has failed.
     #[must_use]
-    pub fn punch_failure(&self, peer: PeerId) -> Option<&Cause> {
+    pub(crate) fn punch_failure(&self, peer: PeerId) -> Option<&Cause> {
         self.peers.punch_failure(peer)
     }
 

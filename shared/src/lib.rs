@@ -61,9 +61,7 @@
 pub mod address;
 pub mod command;
 pub mod config;
-// The node's own, and public only because a browser's build never calls half of it: the compiler would warn.
-#[doc(hidden)]
-pub mod connector;
+mod connector;
 pub mod counts;
 mod delivery;
 pub mod error;

@@ -11,15 +11,15 @@ use crate::{
 
 /// A configured relay, for as long as the node lives. Its peer id may not be known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RelayId(pub u32);
+pub(crate) struct RelayId(pub(crate) u32);
 
 /// One dial attempt that the connector asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DialId(pub u64);
+pub(crate) struct DialId(pub(crate) u64);
 
 /// Something the connector must know of.
 #[derive(Debug, Clone)]
-pub enum Input {
+pub(crate) enum Input {
     /// The application wants this relay used from now on.
     AddRelay(RelayAddress),
     /// The application has found one of the pending relays, or that it is another one by now.
@@ -153,6 +153,7 @@ pub enum Input {
         dead: bool,
     },
     /// Hole punching on a relayed connection to this peer gave up.
+    #[allow(dead_code, reason = "a browser's program punches no holes")]
     UpgradeFailed {
         /// The peer.
         peer: PeerId,
@@ -185,7 +186,8 @@ pub enum Input {
 /// knows nothing of these, so they have a method of their own,
 /// [`Connector::handle_network`](super::Connector::handle_network), which its program can do without.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NetworkInput {
+#[allow(dead_code, reason = "a browser's program makes none")]
+pub(crate) enum NetworkInput {
     /// A peer announces itself.
     Announced {
         /// The peer.
@@ -212,7 +214,7 @@ pub enum NetworkInput {
 
 /// Something the connector wants done.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Output {
+pub(crate) enum Output {
     /// Dial these addresses at once, take the first that answers.
     Dial {
         /// To be named in the answer.

@@ -6,10 +6,7 @@ use libp2p::{PeerId, StreamProtocol, identify, identity::Keypair, relay, swarm::
 
 use super::sockets;
 use crate::{
-    config::{
-        AGENT_VERSION, IDENTIFY_PROTOCOL, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_PEER,
-        MAX_PENDING_CONNECTIONS, NodeConfig, PING_TIMEOUT,
-    },
+    config::{AGENT_VERSION, IDENTIFY_PROTOCOL, MAX_CONNECTIONS, NodeConfig},
     protocols::{
         greet, limits,
         msg::{self, MSG_PROTOCOL, ONESHOT_PROTOCOL, messenger::Messenger},
@@ -19,6 +16,14 @@ use crate::{
 
 /// How often each connection is pinged. Pings show whether a relay is alive, which need not speak msg.
 const PING_INTERVAL: Duration = Duration::from_secs(3);
+/// How long an answer may take. A relay's connection without two answers in a row is dead, the second
+/// time on a new stream, which may take 10 s to be refused. So no relay is silent for longer than 20 s
+/// without our knowing, unless messages by it are answered.
+const PING_TIMEOUT: Duration = Duration::from_secs(4);
+/// Connections that have not finished their handshake, each way.
+const MAX_PENDING_CONNECTIONS: u32 = 128;
+/// Connections of one peer: every transport, relayed and direct, old and new, and some spare.
+const MAX_CONNECTIONS_PER_PEER: u32 = 12;
 
 /// A peer's connections.
 const LIMITS: limits::Limits = limits::Limits {

@@ -1,6 +1,6 @@
 //! The msg protocol: messages between two peers, in order and once, over whatever path is best.
 //!
-//! docs/protocol.md, sections "msg" and "One-shot", is its specification. [`crate::delivery`] is the contract without
+//! docs/protocol.md, sections "msg" and "One-shot", is its specification. `crate::delivery` is the contract without
 //! I/O; this is what carries it out:
 //!
 //! ```text
