@@ -10,12 +10,17 @@ export const MAX_ENTRY_CHARS = 16 * 1024 * 1024;
 /** Deliveries that are kept because they came before `send` returned the id of their message. */
 export const MAX_EARLY = 1000;
 
+/** What was known of a peer's path, and does not hold for the next one. */
+const UNKNOWN = { rtt: undefined, code: undefined, reason: undefined };
 const FINAL = new Set(["acked", "failed"]);
 
 export class Model {
   peerId = "";
   room = "";
-  /** The peers of the room, by id: {id, path, transport, address, rtt, unacked}. One without a path is away. */
+  /**
+   * The peers of the room, by id: {id, path, transport, address, rtt, unacked, code, reason}. One without a path is away; a
+   * reason says why the path is not direct.
+   */
   peers = new Map();
   /** The peer's last answer about its relays, and when it came. */
   relays = { at: 0, list: [] };
@@ -87,9 +92,9 @@ export class Model {
   /** Takes the answer of `connections()`: who is here, and what events do not say of them. */
   setConnections(list) {
     const listed = new Set();
-    for (const { peer, path, transport, address, rtt_ms: rtt, unacked } of list) {
+    for (const { peer, path, transport, address, rtt_ms: rtt, unacked, code, reason } of list) {
       listed.add(peer);
-      this.peers.set(peer, { id: peer, path, transport, address, rtt, unacked: unacked ?? 0 });
+      this.peers.set(peer, { id: peer, path, transport, address, rtt, unacked: unacked ?? 0, code, reason });
     }
     for (const peer of this.peers.keys()) if (!listed.has(peer)) this.peers.delete(peer);
   }
@@ -145,13 +150,13 @@ export class Model {
 
   #connected({ peer, path, transport, address }, now) {
     const known = this.peers.get(peer);
-    this.peers.set(peer, { unacked: 0, ...known, id: peer, path, transport, address, rtt: undefined });
+    this.peers.set(peer, { unacked: 0, ...known, id: peer, path, transport, address, ...UNKNOWN });
     if (!known?.path) this.note(`${this.names.of(peer)} is here, ${way(path)}`, now, { about: `peer ${peer}`, peer });
   }
 
   #pathChanged({ peer, from, to, transport, address }, now) {
     const known = this.peers.get(peer);
-    this.peers.set(peer, { unacked: 0, ...known, id: peer, path: to, transport, address, rtt: undefined });
+    this.peers.set(peer, { unacked: 0, ...known, id: peer, path: to, transport, address, ...UNKNOWN });
     if (from === to) return;
     const text = to === "direct" ? "is now connected directly: no relay in between" : "lost the direct path; messages go via relay";
     this.note(`${this.names.of(peer)} ${text}`, now, { about: `peer ${peer}`, peer });
@@ -160,7 +165,7 @@ export class Model {
   #disconnected({ peer, reason }, now) {
     const known = this.peers.get(peer);
     if (!known) return;
-    this.peers.set(peer, { ...known, path: undefined, transport: undefined, rtt: undefined });
+    this.peers.set(peer, { ...known, path: undefined, transport: undefined, ...UNKNOWN });
     const why = reason ? ` (${oneLine(reason)})` : "";
     this.note(`${this.names.of(peer)} is gone${why}`, now, { about: `peer ${peer}`, peer });
   }

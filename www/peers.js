@@ -62,7 +62,9 @@ export class Peers {
   }
 
   #fill(row, peer) {
-    set(row.querySelector(".facts"), facts(peer));
+    const shown = row.querySelector(".facts");
+    set(shown, facts(peer));
+    shown.title = whyRelayed(peer);
     row.classList.toggle("away", !peer.path);
     row.dataset.path = peer.path ?? "";
     const unacked = row.querySelector(".unacked");
@@ -77,6 +79,11 @@ export function facts({ path, transport, rtt, gone }) {
   if (!path) return "away, may come back";
   const way = path === "direct" ? `direct · ${oneLine(transport ?? "", 20)}` : "via relay";
   return typeof rtt === "number" ? `${way} · ${milliseconds(rtt)}` : way;
+}
+
+/** Why a peer's path is not direct; "" when it is, or nobody knows. */
+export function whyRelayed({ path, reason }) {
+  return path === "relayed" ? oneLine(reason ?? "") : "";
 }
 
 /** Writes a text if it is another one: the same again would make screen readers and layout work for nothing. */

@@ -1,7 +1,7 @@
 // Does what a typed line asks for: a command, or a message to one peer or to all.
 
 import { HELP, parse } from "./command.js";
-import { facts } from "./peers.js";
+import { facts, whyRelayed } from "./peers.js";
 import { MAX_BODY_BYTES, byteLength, oneLine, size } from "./text.js";
 
 const LEFT = "Not sent: this tab left the room.";
@@ -67,6 +67,7 @@ export function createSender(model, page) {
 }
 
 function table(model) {
-  const rows = [...model.peers.values()].map((peer) => `${model.names.of(peer.id)} · ${facts(peer)} · ${peer.id}`);
+  const rows = [...model.peers.values()].map((peer) =>
+    [model.names.of(peer.id), facts(peer), peer.id, whyRelayed(peer)].filter(Boolean).join(" · "));
   return rows.length ? rows.join("\n") : "Nobody else is here yet.";
 }

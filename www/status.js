@@ -99,21 +99,29 @@ function running(app, model, now) {
   const here = model.here().length;
   const { list, at } = model.relays;
   const room = `“${oneLine(model.room, 60)}”`;
-  if (list.some((relay) => relay.state === "online")) {
-    return { tone: "good", text: `Online in room ${room} · ${plural(here, "peer")}` };
+  const online = list.filter((relay) => relay.state === "online");
+  if (online.length) {
+    const text = `Online in room ${room} · ${plural(here, "peer")}`;
+    // A relay that is online may still refuse to list who else is there. One that lists them is enough.
+    return online.every(({ reason }) => reason) ? { tone: "wait", text, detail: whatToDo(online[0]) } : { tone: "good", text };
   }
   const waiting = list.filter((relay) => relay.state === "waiting");
   if (!waiting.length || waiting.length < list.length) {
     return { tone: "wait", text: app.wasOnline ? "Relay lost: reconnecting…" : "Connecting to the relay…", detail: stillHere(here) };
   }
   const soonest = waiting.reduce((a, b) => ((b.retry_in_ms ?? 0) < (a.retry_in_ms ?? 0) ? b : a));
-  const reason = oneLine(soonest.reason ?? "");
   return {
     tone: "bad",
     text: app.wasOnline ? "Relay lost: retrying" : "Cannot reach the relay: retrying",
     countdown: countdown(at + (soonest.retry_in_ms ?? 0) - now),
-    detail: [reason && sentence(reason), stillHere(here) ?? advice(soonest.code)].filter(Boolean).join(" "),
+    detail: whatToDo(soonest, stillHere(here)),
   };
+}
+
+/** Why a relay is not as it should be, and what to do. */
+function whatToDo({ reason, code }, todo = advice(code)) {
+  const why = oneLine(reason ?? "");
+  return why ? `${sentence(why)} ${todo}` : todo;
 }
 
 function stillHere(here) {

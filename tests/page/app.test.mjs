@@ -225,6 +225,14 @@ test("slash commands", async () => {
   await until(() => /No such command/.test(text("hint")));
 });
 
+test("why a peer is reached by a relay only is shown", async () => {
+  await open();
+  peer().join(A, { path: "relayed", transport: "circuit", code: "hole-punch-failed", reason: "no answer\u202e" });
+  await until(() => window.document.querySelector("#peers .facts")?.title === "no answer");
+  type("/peers");
+  await until(() => log().some((entry) => entry.textContent.includes(`via relay · 12 ms · ${A} · no answer`)));
+});
+
 /** Generous: the fault that this finds takes minutes. */
 const PASTE_MS = 20_000;
 

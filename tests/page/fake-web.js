@@ -42,8 +42,8 @@ export class Peer {
   }
 
   /** For the test: another peer comes. */
-  join(peer, { path = "direct", transport = "webrtc", rtt_ms = 12, address = "/ip4/192.0.2.9/udp/4001/webrtc-direct" } = {}) {
-    this.peers.push({ peer, path, transport, address, rtt_ms, unacked: 0 });
+  join(peer, { path = "direct", transport = "webrtc", rtt_ms = 12, address = "/ip4/192.0.2.9/udp/4001/webrtc-direct", code, reason } = {}) {
+    this.peers.push({ peer, path, transport, address, rtt_ms, unacked: 0, code, reason });
     this.emit({ event: "connected", peer, path, transport, address });
   }
 

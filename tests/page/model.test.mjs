@@ -36,6 +36,19 @@ test("connections() is the truth about who is here", () => {
   assert.deepEqual([m.peers.get(B).rtt, m.peers.get(B).unacked], [7, 2]);
 });
 
+test("why a path is relayed is known until there is another path", () => {
+  const why = () => [m.peers.get(A).code, m.peers.get(A).reason];
+  const m = model();
+  const relayed = { peer: A, path: "relayed", transport: "circuit", code: "hole-punch-failed", reason: "no answer" };
+  m.setConnections([relayed]);
+  assert.deepEqual(why(), ["hole-punch-failed", "no answer"]);
+  m.apply({ event: "path_changed", peer: A, from: "relayed", to: "direct", transport: "webrtc", address: "/x" }, 1);
+  assert.deepEqual(why(), [undefined, undefined]);
+  m.setConnections([relayed]);
+  m.apply({ event: "disconnected", peer: A, code: "connection-closed", reason: "closed" }, 2);
+  assert.deepEqual(why(), [undefined, undefined]);
+});
+
 test("a message to one goes from queued to sent to delivered", () => {
   const m = model();
   const entry = m.sent("hi", [{ to: A, id: 1 }], 1, A);

@@ -28,3 +28,14 @@ test("the status line says how it is", () => {
   assert.equal(status({ phase: "missing" }).card.command, "cargo xtask web");
   assert.match(status({ phase: "panic", reason: "index out of\nbounds" }).card.text, /out of bounds/);
 });
+
+test("a relay that is online and does not list others says so", () => {
+  const refusing = { addresses: [], state: "online", code: "namespace-refused", reason: "cannot discover: no such namespace" };
+  assert.deepEqual(status({}, [refusing]), {
+    tone: "wait",
+    text: "Online in room “garden” · 0 peers",
+    detail: "Cannot discover: no such namespace. Choose another room in the settings.",
+  });
+  assert.equal(status({}, [refusing, { addresses: [], state: "online" }]).tone, "good", "one relay that lists them is enough");
+  assert.equal(status({}, [refusing, { addresses: [], state: "connecting" }]).tone, "wait");
+});
