@@ -162,6 +162,7 @@ fn a_relay_may_come_later_and_change_its_key() {
     let port = free_ports();
     let mut a = peer("a", &["--relay", &url(port)]);
     let complaint = a.wait_event("error");
+    assert_eq!(complaint["code"], "bootstrap-failed", "{complaint}");
     assert!(
         text(&complaint, "message").contains(&url(port)),
         "{complaint}"
@@ -206,6 +207,7 @@ fn a_server_that_is_no_relay_is_reported_once() {
         stream.write_all(answer.as_bytes()).unwrap();
     }
     let complaint = a.wait_event("error");
+    assert_eq!(complaint["code"], "bootstrap-failed", "{complaint}");
     assert!(text(&complaint, "message").contains("404"), "{complaint}");
     a.signal(Signal::SIGINT);
     let finished = a.finish();

@@ -58,18 +58,18 @@ Examples:
   punchline
       Meet everyone on this network who does the same.
   punchline relay
-      Run a relay; `punchline relay --help` tells more.
+      Run a relay; more with `punchline relay --help`.
   punchline doctor --relay http://relay.example:45680
       Find out what this network allows.
 
-Logs go to stderr; RUST_LOG=debug shows more of them.
+Logs go to stderr; RUST_LOG=punchline=debug shows more of them.
 Exit status: 0 stopped, 1 failed, 2 wrong argument (nothing was started).";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a relay: relay, rendezvous point, STUN server and web host in one.
     Relay(Box<RelayOptions>),
-    /// Tell what this network allows: UDP, IPv6, NATs, relays, direct paths. Takes up to 10 s.
+    /// Find out what this network allows: UDP, IPv6, NATs, relays, direct paths. Takes up to 10 s.
     Doctor(DoctorArgs),
 }
 
@@ -78,7 +78,7 @@ Examples:
   punchline doctor --relay http://relay.example:45680
       What the way to that relay shows.
   punchline doctor --relay http://relay.example:45680 --relay http://other.example:45680
-      The same from two places, which tells the kind of a NAT for sure.
+      The same from two places, which shows the kind of a NAT for sure.
 
 It takes at most 10 s, keeps nothing, and talks to the relays that you name and to nobody else.
 Exit status: 0 a direct path to some peer is possible, 3 only through a relay, 4 nothing works or
@@ -92,7 +92,7 @@ const MAX_DOCTOR_RELAYS: usize = 8;
 #[command(after_help = DOCTOR_EXAMPLES)]
 pub(crate) struct DoctorArgs {
     /// A relay to look from: its multiaddr, or the http(s) URL that it printed. May be given more
-    /// than once; two tell more about a NAT than one.
+    /// than once; two show more about a NAT than one.
     #[arg(long, alias = "relay-address", value_name = "MULTIADDR|URL", value_parser = values::relay)]
     pub(crate) relay: Vec<RelaySpec>,
 

@@ -50,7 +50,7 @@ const FAR_PORT: u16 = 9;
 pub(crate) async fn run(args: DoctorArgs, mut stop: Stop) -> anyhow::Result<ExitCode> {
     let seen = tokio::select! {
         seen = probe(&args.relay) => seen?,
-        () = signals::asked(&mut stop) => bail!("stopped before anything could be told"),
+        () = signals::asked(&mut stop) => bail!("stopped before anything was known"),
     };
     let report = verdict::judge(&seen);
     let mut output = Output::stdout().context("cannot start the output thread")?;

@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_more_verbose_log_still_has_no_addresses() {
         let filter = |wanted: &str| log_filter(Some(wanted.into())).to_string();
-        for wanted in ["info", "debug", "shared=debug"] {
+        for wanted in ["info", "debug", "punchline=debug"] {
             let filter = filter(wanted);
             assert!(filter.contains("libp2p_webrtc=off"), "{filter}");
             assert!(filter.contains(wanted), "{filter}");

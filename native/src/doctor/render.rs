@@ -86,7 +86,7 @@ fn nat(family: &Family) -> Option<String> {
             "another port for each destination (symmetric): nobody can know it beforehand"
         }
         Nat::Unknown { .. } => {
-            return Some("there is one; of which kind cannot be told from one place only".into());
+            return Some("there is one; its kind cannot be seen from one place only".into());
         }
         Nat::NotSeen => return tcp_nat(family.tcp_nat),
     };
@@ -100,11 +100,11 @@ fn tcp_nat(nat: Nat) -> Option<String> {
         Nat::EndpointIndependent { .. } => "by TCP one port for all destinations",
         Nat::Symmetric => "by TCP another port for each destination (symmetric)",
         Nat::Unknown { port: Port::Kept } => {
-            "there is one; it keeps the ports of TCP, as far as one place can tell"
+            "there is one; it keeps the ports of TCP, as far as can be seen from one place"
         }
         Nat::Unknown {
             port: Port::Translated,
-        } => "there is one; of which kind cannot be told from one place only",
+        } => "there is one; its kind cannot be seen from one place only",
         Nat::NotSeen => return None,
     };
     Some(kind.into())
@@ -143,7 +143,7 @@ const fn note(note: Note) -> &'static str {
         Note::NoRelayGiven => "no relay was given, so nothing outside could be asked",
         Note::NoRelayReached => "no relay could be reached",
         Note::OneObservationPoint => {
-            "only one place saw this NAT: two relays, or two STUN ports of one, tell its kind"
+            "only one place saw this NAT: two relays, or two STUN ports of one, show its kind"
         }
         Note::RelayOnThisMachine => "the relay runs on this machine: nothing beyond it was tested",
         Note::RelayOnThisNetwork => {

@@ -239,6 +239,10 @@ impl Renderer {
         if peers.is_empty() {
             return "nobody is here yet".into();
         }
+        let why_relayed = match peers.iter().any(|peer| peer.reason.is_some()) {
+            true => "why not direct",
+            false => "",
+        };
         let heading = [
             "name",
             "peer id",
@@ -247,13 +251,14 @@ impl Renderer {
             "rtt",
             "unacked",
             "address",
+            why_relayed,
         ];
         let mut rows = vec![heading.map(String::from)];
         rows.extend(peers.iter().map(|peer| self.row(peer)));
         table(&rows)
     }
 
-    fn row(&mut self, peer: &PeerInfo) -> [String; 7] {
+    fn row(&mut self, peer: &PeerInfo) -> [String; 8] {
         let no_path = || "-".to_owned();
         [
             self.names.of(peer.peer),
@@ -267,6 +272,9 @@ impl Renderer {
             peer.address
                 .as_ref()
                 .map_or_else(no_path, |a| sanitised(&a.to_string()).into_owned()),
+            peer.reason
+                .as_ref()
+                .map_or_else(String::new, |reason| sanitised(reason).into_owned()),
         ]
     }
 }

@@ -252,7 +252,7 @@ fn the_table_of_peers_is_aligned() {
         code: None,
         reason: None,
     };
-    let table = renderer.peers(&[here.clone(), away]);
+    let table = renderer.peers(&[here.clone(), away.clone()]);
     let lines: Vec<_> = table.lines().collect();
     let column = lines[0].find("path").unwrap();
     assert!(
@@ -264,4 +264,18 @@ fn the_table_of_peers_is_aligned() {
         "{table}"
     );
     assert!(lines[1].contains(&here.peer.to_string()));
+    assert!(lines[0].ends_with("address"), "{table}");
+
+    let relayed = PeerInfo {
+        path: Some(Path::Relayed),
+        transport: Some(Transport::Circuit),
+        code: Some(Reason::HolePunchFailed),
+        reason: Some("no\nanswer".into()),
+        ..here
+    };
+    let table = renderer.peers(&[relayed, away]);
+    let lines: Vec<_> = table.lines().collect();
+    let column = lines[0].find("why not direct").unwrap();
+    assert_eq!(&lines[1][column..], &*sanitised("no\nanswer"));
+    assert!(lines[2].ends_with('-'), "{table}");
 }

@@ -1,11 +1,11 @@
-//! What goes silent, moves or tells the wrong time.
+//! What goes silent or moves, and clocks that are wrong.
 
 use super::*;
 use crate::connector::relays::{
     discovery::DISCOVER_INTERVAL, rendezvous::ANSWER_TIMEOUT, reservation::RENEWAL,
 };
 
-/// The time within which every silent relay is noticed, as the documents tell it.
+/// The time within which every silent relay is noticed, as the documents state it.
 const NOTICED: Duration = secs(21);
 
 const OTHER: u8 = 2;

@@ -6,7 +6,7 @@
 //! closed: both would show with the next write, or never. And its flush waits for a timer, ten times a second at best
 //! and once a minute in a hidden tab, although a browser sends what it has by itself. Not reported, as far as known.
 //!
-//! Without it `a_relay_that_is_not_there_is_told_and_waited_for` of the package `web` fails, and tests/browser's
+//! Without it `a_relay_that_is_not_there_is_reported_and_waited_for` of the package `web` fails, and tests/browser's
 //! faults take their time. It may go when the library wakes readers and writers on `close` and `error`, and flushes
 //! without a timer.
 

@@ -16,7 +16,7 @@ const FILES: &[&str] = &[
     "protocols",
     "protocols/greet",
     "protocols/msg",
-    "protocols/msg/hub",
+    "protocols/msg/messenger",
     "protocols/wire",
     "table",
 ];
@@ -60,14 +60,14 @@ fn fails(file: &str, text: &str, arrow: &str) {
 fn each_arrow_passes() {
     passes(
         "node/event_loop",
-        "use crate::{connector::Input, delivery::Outbox, platform, protocols::{self, greet, msg::hub::Hub}};",
+        "use crate::{connector::Input, delivery::Outbox, platform, protocols::{self, greet, msg::messenger::Messenger}};",
     );
     passes(
         "protocols",
         "pub use self::msg::Behaviour; pub use crate::protocols::greet as g;",
     );
     passes(
-        "protocols/msg/hub",
+        "protocols/msg/messenger",
         "use crate::delivery::Outbox; use super::super::wire;",
     );
     passes("protocols/greet", "use crate::protocols::wire::Codec;");
@@ -122,7 +122,7 @@ fn each_missing_arrow_is_found() {
         "protocols::msg to connector",
     );
     fails(
-        "protocols/msg/hub",
+        "protocols/msg/messenger",
         "use crate::node::reason;",
         "protocols::msg to node",
     );
