@@ -20,7 +20,7 @@ const [A, B, C] = ["12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN", "12D3
 const skip = !existsSync(CHROMIUM) && `there is no ${CHROMIUM}; apt-get install chromium`;
 
 /** Generous: it only ends a hang. */
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
 
 let browser;
 let site;
