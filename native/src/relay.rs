@@ -49,7 +49,8 @@ use anyhow::Context;
 use futures::{FutureExt, StreamExt};
 use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, multiaddr::Protocol};
 use punchline::{
-    config::Bootstrap, event::Event, protocols::rendezvous::server::Server as Rendezvous,
+    config::Bootstrap, event::Event, name::PeerName,
+    protocols::rendezvous::server::Server as Rendezvous,
 };
 use tokio::{net::UdpSocket, sync::watch, task::JoinSet, time};
 
@@ -174,7 +175,8 @@ impl Relay {
             circuits: Circuits::new(admission),
             unanswered_pings: UnansweredPings::default(),
         };
-        relay.report(Event::Started { peer_id });
+        let name = PeerName::of(&peer_id);
+        relay.report(Event::Started { peer_id, name });
         let connection_limit = ConnectionLimit::new(
             limits.max_http_connections,
             limits.http_connections_of_network(),

@@ -7,6 +7,8 @@ use std::time::Duration;
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
+use crate::name::PeerName;
+
 /// What identify calls us. Nothing is ever decided by it.
 pub const AGENT_VERSION: &str = concat!("punchline/", env!("CARGO_PKG_VERSION"));
 /// The protocol family that identify names. Not compared either.
@@ -47,6 +49,8 @@ pub const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// A stop waits this long for connections to close.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// A stop waits this long for peers to hear that we leave. One that hears it closes its connections.
+pub const BYE_TIMEOUT: Duration = Duration::from_millis(500);
 /// What QUIC has to say when a connection closes is sent by a task of its own; a stop leaves it this
 /// long. Without it the other side would wait for us until its idle timeout.
 pub const FAREWELL_TIME: Duration = Duration::from_millis(50);
@@ -64,6 +68,8 @@ pub struct NodeConfig {
     pub pending_relays: usize,
     /// The namespace to meet others in.
     pub namespace: String,
+    /// What others read of us; without one, two words that the peer id gives.
+    pub name: Option<PeerName>,
     /// Addresses to listen on.
     pub listen: Vec<Multiaddr>,
     /// Peers to dial, and to greet.
@@ -86,6 +92,7 @@ impl Default for NodeConfig {
             relays: Vec::new(),
             pending_relays: 0,
             namespace: DEFAULT_NAMESPACE.into(),
+            name: None,
             listen: Vec::new(),
             dial: Vec::new(),
             greet_interval: Some(DEFAULT_GREET_INTERVAL),

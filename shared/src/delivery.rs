@@ -3,7 +3,8 @@
 //!
 //! [`Outbox`] numbers the messages to one peer and keeps each until it is acked. [`Inbox`] lets each message
 //! of one peer through once and in order. Neither knows of paths: both outlive every connection to their peer.
-//! `frames` is what they say to one another, and `silence` judges a remote that says nothing.
+//! `frames` is what they say to one another, [`Room`] proves who belongs to the room, and `silence` judges a remote
+//! that says nothing.
 //! docs/protocol.md, section "msg", has the contract in words.
 //!
 //! # How it is driven
@@ -23,11 +24,13 @@
 //!
 //! A path that breaks ends the exchange wherever it is: the sender calls [`Outbox::rewind`], and the next path
 //! begins with a hello. From time to time the sender calls [`Outbox::expire`], which gives up what is too
-//! old; [`Outbox::close`] gives up everything when the node stops.
+//! old; [`Outbox::give_up`] drops everything when the peer leaves for good (Bye) or moves to another room, and
+//! [`Outbox::close`] when the node stops.
 
 pub(crate) mod frames;
 mod inbox;
 mod outbox;
+mod room;
 pub(crate) mod silence;
 #[cfg(test)]
 mod tests;
@@ -37,4 +40,5 @@ pub(crate) use self::inbox::MAX_REMEMBERED_SESSIONS;
 pub(crate) use self::{
     inbox::{Acceptance, Inbox, OutOfPlace},
     outbox::{BogusAck, Outbox, Refused},
+    room::Room,
 };

@@ -36,9 +36,12 @@ pub enum SendError {
     /// The body is longer than a frame can be.
     #[error("the message has {0} bytes; at most {MAX_BODY_BYTES} are allowed")]
     TooLong(usize),
-    /// No such peer is connected, nor was within the last minutes.
-    #[error("{0} is not in the room")]
+    /// No such peer is connected, nor was within the last minutes; or it has left for good.
+    #[error("{0} is not here")]
     UnknownPeer(PeerId),
+    /// The peer is connected, but belongs to another room: lines to everybody are not for it.
+    #[error("{0} belongs to another room: it can only be written to one to one")]
+    NotInRoom(PeerId),
     /// The outbox of the peer is full. There is room again when the peer has acked something.
     #[error(
         "the outbox for {0} is full ({MAX_OUTBOX_MESSAGES} messages or {MAX_OUTBOX_BYTES} bytes); wait until some are delivered"

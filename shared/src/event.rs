@@ -11,6 +11,7 @@ use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    name::PeerName,
     path::{Path, Transport},
     reason::Reason,
 };
@@ -26,6 +27,9 @@ pub enum Event {
     Started {
         /// Our own peer id.
         peer_id: PeerId,
+        /// What others read of us: the name that was chosen, or two words that the id gives.
+        #[cfg_attr(feature = "typescript", tsify(type = "string"))]
+        name: PeerName,
     },
     /// A listener is up.
     Listening {
@@ -75,6 +79,11 @@ pub enum Event {
     Connected {
         /// That peer.
         peer: PeerId,
+        /// What it calls itself, or two words that its id gives. Proves nothing.
+        #[cfg_attr(feature = "typescript", tsify(type = "string"))]
+        name: PeerName,
+        /// It belongs to our room: lines to everybody go to it. One that does not is talked to one to one.
+        in_room: bool,
         /// Direct or relayed.
         #[cfg_attr(feature = "typescript", tsify(type = "Path"))]
         path: Path,
@@ -108,6 +117,23 @@ pub enum Event {
         code: Reason,
         /// Why, for people.
         reason: String,
+        /// It left for good, by its own word, or is in another room by now: nothing waits for it any more.
+        left: bool,
+    },
+    /// A peer, or we ourselves, have another name from now on.
+    Renamed {
+        /// That peer.
+        peer: PeerId,
+        /// Its name.
+        #[cfg_attr(feature = "typescript", tsify(type = "string"))]
+        name: PeerName,
+    },
+    /// A connected peer belongs to our room from now on, or does so no more.
+    Membership {
+        /// That peer.
+        peer: PeerId,
+        /// Whether lines to everybody go to it.
+        in_room: bool,
     },
     /// A peer we dialled speaks none of our msg protocols; it has been disconnected.
     Incompatible {
@@ -120,6 +146,9 @@ pub enum Event {
     Message {
         /// Its sender.
         from: PeerId,
+        /// What its sender is called. Proves nothing.
+        #[cfg_attr(feature = "typescript", tsify(type = "string"))]
+        name: PeerName,
         /// The sender's id for it, unique among this sender's messages while the sender's process runs.
         id: u64,
         /// The text.
@@ -127,6 +156,8 @@ pub enum Event {
         /// The path that it came by.
         #[cfg_attr(feature = "typescript", tsify(type = "Path"))]
         path: Path,
+        /// Whom it is for: everybody in the room, or us alone.
+        scope: Scope,
     },
     /// A message that we sent changed its state.
     Delivery {
@@ -171,6 +202,17 @@ pub enum Event {
         /// Where and why.
         message: String,
     },
+}
+
+/// Whom a message is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Everybody in the room.
+    Room,
+    /// Its receiver alone.
+    Private,
 }
 
 /// How far a message of ours has got.

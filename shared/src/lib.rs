@@ -19,7 +19,11 @@
 //!
 //! ```
 //! use futures::StreamExt;
-//! use punchline::{config::NodeConfig, event::Event, node};
+//! use punchline::{
+//!     config::NodeConfig,
+//!     event::{Event, Scope},
+//!     node,
+//! };
 //!
 //! # fn key() -> libp2p::identity::Keypair { libp2p::identity::Keypair::generate_ed25519() }
 //! # #[tokio::main(flavor = "current_thread")]
@@ -37,7 +41,7 @@
 //! tokio::spawn(event_loop.run());
 //! while let Some(event) = events.next().await {
 //!     if let Event::Connected { peer, .. } = event {
-//!         bob.send(peer, "Hello from Rust")?;
+//!         bob.send(peer, Scope::Private, "Hello from Rust")?;
 //!         break;
 //!     }
 //! }
@@ -66,12 +70,15 @@ pub mod counts;
 mod delivery;
 pub mod error;
 pub mod event;
+mod hash;
+pub mod name;
 pub mod node;
 pub mod path;
 pub mod platform;
 pub mod protocols;
 mod queue;
 pub mod reason;
+mod remote;
 mod table;
 
 /// The examples in README.md compile.

@@ -24,6 +24,8 @@ pub use self::event_loop::EventLoop;
 use crate::{
     config::{MAX_NAMESPACE_BYTES, NodeConfig, RelayAddress},
     error::{SendError, StartError, Stopped},
+    event::Scope,
+    name::PeerName,
     node::behaviour::Behaviour,
     node::poll_on_wake::PollOnWake,
     path::{Path, Transport},
@@ -52,12 +54,17 @@ pub struct Node {
     requests: mpsc::Sender<Request>,
 }
 
-/// A peer of the room, for `/peers`.
+/// A peer to talk to, for `/peers`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(tsify::Tsify))]
 pub struct PeerInfo {
     /// The peer.
     pub peer: PeerId,
+    /// What it calls itself, or two words that its id gives.
+    #[cfg_attr(feature = "typescript", tsify(type = "string"))]
+    pub name: PeerName,
+    /// It belongs to our room.
+    pub in_room: bool,
     /// Its path; `None` while there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "typescript", tsify(type = "Path"))]
@@ -106,19 +113,19 @@ enum Request {
 /// Makes a node. Its listeners are bound already; the rest happens while the [`EventLoop`] runs.
 pub fn new(mut config: NodeConfig, key: Keypair) -> Result<(Node, Events, EventLoop), StartError> {
     config.hole_punch &= platform::HOLE_PUNCH;
-    let (messenger, events) = prepare(&config)?;
+    let (messenger, events) = prepare(&config, key.public().to_peer_id())?;
     let swarm = platform::build_swarm(key.clone(), |relay| {
         PollOnWake(Behaviour::new(&config, &key, relay, messenger.clone()))
     })?;
     assemble(&config, swarm, messenger, events)
 }
 
-fn prepare(config: &NodeConfig) -> Result<(Arc<Messenger>, Events), StartError> {
+fn prepare(config: &NodeConfig, local: PeerId) -> Result<(Arc<Messenger>, Events), StartError> {
     if config.namespace.len() > MAX_NAMESPACE_BYTES {
         return Err(StartError::Namespace(config.namespace.len()));
     }
     let (sender, events) = queue::new();
-    let messenger = Messenger::new(rand::random(), sender, config.message_timeout);
+    let messenger = Messenger::new(local, config, rand::random(), sender);
     Ok((Arc::new(messenger), events))
 }
 
@@ -146,30 +153,56 @@ impl Node {
     }
 
     /// Puts a message into the outbox of a peer, and returns its id at once.
-    pub fn send(&self, to: PeerId, body: impl Into<String>) -> Result<u64, SendError> {
-        self.messenger.send(to, body.into())
+    ///
+    /// A line to everybody is one message with [`Scope::Room`] to each peer of [`Self::room`]; another peer is not
+    /// sent any. What is for one peer alone has [`Scope::Private`].
+    pub fn send(
+        &self,
+        to: PeerId,
+        scope: Scope,
+        body: impl Into<String>,
+    ) -> Result<u64, SendError> {
+        self.messenger.send(to, scope, body.into())
     }
 
     /// Sends like [`Self::send`], but waits while the outbox is full.
     pub async fn send_when_ready(
         &self,
         to: PeerId,
+        scope: Scope,
         body: impl Into<String>,
     ) -> Result<u64, SendError> {
         let body = body.into();
         loop {
             let left = self.messenger.left_outbox();
-            match self.messenger.send(to, body.clone()) {
+            match self.messenger.send(to, scope, body.clone()) {
                 Err(SendError::OutboxFull(_)) => left.await,
                 result => return result,
             }
         }
     }
 
-    /// Returns the peers that a broadcast goes to: connected ones, and those that were a moment ago.
+    /// Returns the peers that a line to everybody goes to: those of our room that are connected, or were a moment ago.
     #[must_use]
     pub fn room(&self) -> Vec<PeerId> {
         self.messenger.room(Instant::now())
+    }
+
+    /// Returns everybody who can be written to one to one: the room, and connected peers of other rooms.
+    #[must_use]
+    pub fn here(&self) -> Vec<PeerId> {
+        self.messenger.here(Instant::now())
+    }
+
+    /// Returns what others read of us.
+    #[must_use]
+    pub fn name(&self) -> PeerName {
+        self.messenger.own_name()
+    }
+
+    /// Changes what others read of us; `None`: two words that the peer id gives. Everybody who is connected learns of it at once.
+    pub fn set_name(&self, name: Option<PeerName>) {
+        self.messenger.set_name(name);
     }
 
     /// Counts the messages, to all peers together, that are neither acked nor failed.
@@ -215,7 +248,7 @@ impl Node {
         self.request(Request::Wake).await
     }
 
-    /// Returns the peers of the room.
+    /// Returns everybody who can be written to, with what is known of each.
     pub async fn peers(&self) -> Result<Vec<PeerInfo>, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.request(Request::Peers(reply)).await?;

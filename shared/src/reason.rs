@@ -85,6 +85,10 @@ pub enum Reason {
     HolePunchFailed,
     /// A message was not acked in time.
     NotAcked,
+    /// The peer left for good, by its own word.
+    Left,
+    /// The peer belongs to another room than we do.
+    OtherRoom,
     /// A typed line is no command, or one that cannot be carried out.
     InvalidCommand,
     /// This node has stopped.

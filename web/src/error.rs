@@ -51,6 +51,7 @@ impl From<SendError> for Failure {
         let name = match error {
             SendError::TooLong(_) => TOO_LONG,
             SendError::UnknownPeer(_) => "UnknownPeer",
+            SendError::NotInRoom(_) => "NotInRoom",
             SendError::OutboxFull(_) => "OutboxFull",
             SendError::Stopped => STOPPED,
         };

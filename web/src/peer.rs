@@ -15,6 +15,7 @@ use libp2p::{PeerId, identity::Keypair};
 use punchline::{
     config::{CLOSE_TIMEOUT, FAREWELL_TIME, SHUTDOWN_TIMEOUT},
     error::{SendError, Stopped},
+    event::Scope,
     node::{self, Node},
 };
 use serde::Serialize;
@@ -103,7 +104,7 @@ impl Peer {
         self.events.stream()
     }
 
-    /// Queues a message for a peer of the room and returns its id; `delivery` events with that id say how far it has got.
+    /// Queues a message for one peer alone and returns its id; `delivery` events with that id say how far it has got.
     /// Rejects with an `Error` named `OutboxFull`, `TooLong`, `UnknownPeer` or `Stopped`.
     #[wasm_bindgen(unchecked_return_type = "Promise<number>")]
     pub fn send(
@@ -120,7 +121,7 @@ impl Peer {
             let message = format!("\"{peer_id}\" is no peer id; one begins with 12D3KooW");
             Failure::new(BAD_ARGUMENT, message)
         })?;
-        Ok(node.send(peer, text)?)
+        Ok(node.send(peer, Scope::Private, text)?)
     }
 
     /// Queues a message for every peer of the room, and returns for each its id, or why it was not queued.
@@ -133,7 +134,7 @@ impl Peer {
         let node = self.node()?;
         let mut all = Vec::new();
         for to in node.room() {
-            let (id, error) = match node.send(to, text) {
+            let (id, error) = match node.send(to, Scope::Room, text) {
                 Ok(id) => (Some(id), None),
                 Err(SendError::Stopped) => return Err(SendError::Stopped.into()),
                 Err(e) => (None, Some(e.to_string())),

@@ -10,7 +10,8 @@ use punchline::{
         DEFAULT_GREET_INTERVAL, DEFAULT_MESSAGE_TIMEOUT, DEFAULT_NAMESPACE, MAX_BODY_BYTES,
         MAX_NAMESPACE_BYTES, NodeConfig,
     },
-    event::Event,
+    event::{Event, Scope},
+    name::PeerName,
     path::Path,
 };
 use wasm_bindgen::{JsCast, JsValue};
@@ -109,9 +110,11 @@ async fn events_are_plain_objects_and_the_stream_ends_with_the_peer() {
 fn numbers_are_numbers() {
     let event = |id| Event::Message {
         from: PeerId::random(),
+        name: PeerName::chosen("Anna").unwrap(),
         id,
         body: "x".into(),
         path: Path::Direct,
+        scope: Scope::Room,
     };
     let largest = (1 << 53) - 1;
     assert_eq!(get(&events::object(&event(largest)), "id"), largest as f64);

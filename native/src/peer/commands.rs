@@ -6,6 +6,7 @@ use libp2p::{Multiaddr, PeerId};
 use punchline::{
     command::{Command, ParseCommandError},
     error::SendError,
+    event::Scope,
     node::Node,
 };
 use tokio::time;
@@ -119,7 +120,7 @@ impl CommandRunner {
                 .refuse("nobody is here yet: not sent".into())
                 .await;
         }
-        self.send(&room, body).await;
+        self.send(&room, Scope::Room, body).await;
         Ok(())
     }
 
@@ -131,7 +132,7 @@ impl CommandRunner {
     ) -> Result<(), NoReceiver> {
         let node = self.node.clone();
         let reporter = self.reporter.clone();
-        let find = || reporter.find(typed, &node.room());
+        let find = || reporter.find(typed, &node.here());
         if self.source == InputSource::Pipe {
             self.wait_for_someone(lines).await?;
             let known = || find() != Err(LookupError::Unknown);
@@ -139,7 +140,7 @@ impl CommandRunner {
             let _ = time::timeout(PEER_TIMEOUT, self.connected.until(known)).await;
         }
         match find() {
-            Ok(peer) => self.send(&[peer], body).await,
+            Ok(peer) => self.send(&[peer], Scope::Private, body).await,
             Err(LookupError::Unknown) => {
                 let message =
                     format!("no peer here is called {typed}: not sent; /peers lists who is here");
@@ -176,10 +177,10 @@ impl CommandRunner {
         Ok(())
     }
 
-    async fn send(&mut self, to: &[PeerId], body: &str) {
+    async fn send(&mut self, to: &[PeerId], scope: Scope, body: &str) {
         let mut messages = Vec::with_capacity(to.len());
         for peer in to {
-            match self.send_one(*peer, body).await {
+            match self.send_one(*peer, scope, body).await {
                 Ok(id) => messages.push((*peer, id)),
                 Err(SendError::Stopped) => return,
                 Err(e) => self.reporter.refuse(format!("not sent: {e}")).await,
@@ -194,8 +195,8 @@ impl CommandRunner {
     }
 
     /// Sends a message, and waits while the peer's outbox is full.
-    async fn send_one(&self, peer: PeerId, body: &str) -> Result<u64, SendError> {
-        match self.node.send(peer, body) {
+    async fn send_one(&self, peer: PeerId, scope: Scope, body: &str) -> Result<u64, SendError> {
+        match self.node.send(peer, scope, body) {
             Err(SendError::OutboxFull(_)) => {}
             result => return result,
         }
@@ -204,6 +205,6 @@ impl CommandRunner {
             let text = format!("  … waiting: {name} has not acked earlier lines yet");
             self.reporter.note(&text).await;
         }
-        self.node.send_when_ready(peer, body).await
+        self.node.send_when_ready(peer, scope, body).await
     }
 }

@@ -97,6 +97,7 @@ impl ConnectedPeers {
 mod tests {
     use futures::FutureExt;
     use punchline::{
+        name::PeerName,
         path::{Path, Transport},
         reason::Reason,
     };
@@ -106,6 +107,8 @@ mod tests {
     fn connected(peer: PeerId, address: &str) -> Event {
         Event::Connected {
             peer,
+            name: PeerName::of(&peer),
+            in_room: true,
             path: Path::Direct,
             transport: Transport::Tcp,
             address: address.parse().unwrap(),
@@ -130,6 +133,7 @@ mod tests {
             peer: b,
             code: Reason::Other,
             reason: String::new(),
+            left: false,
         });
         assert!(!connected_peers.contains(&b));
     }

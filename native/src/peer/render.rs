@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use punchline::{
-    event::{DeliveryState, Event},
+    event::{DeliveryState, Event, Scope},
     node::PeerInfo,
     path::Path,
 };
@@ -74,7 +74,7 @@ impl Renderer {
 
     fn node_event(&mut self, event: &Event) -> Option<String> {
         Some(match event {
-            Event::Started { peer_id } => {
+            Event::Started { peer_id, .. } => {
                 let name = self.name(*peer_id);
                 format!("you are {name}, in full {peer_id}")
             }
@@ -152,9 +152,27 @@ impl Renderer {
                     _ => format!("{name}: {}", self.paint.good(&now)),
                 }
             }
+            Event::Disconnected {
+                peer, left: true, ..
+            } => {
+                let name = self.name(*peer);
+                format!("{name}: {}", self.paint.bad("left"))
+            }
             Event::Disconnected { peer, reason, .. } => {
                 let name = self.name(*peer);
-                format!("{name}: {} ({})", self.paint.bad("gone"), sanitised(reason))
+                let away = self.paint.bad("away");
+                format!("{name}: {away} ({}); may come back", sanitised(reason))
+            }
+            Event::Renamed { peer, name } => {
+                let peer = self.name(*peer);
+                format!("{peer} is called {} now", sanitised(name))
+            }
+            Event::Membership {
+                peer,
+                in_room: true,
+            } => format!("{} is in the room now", self.name(*peer)),
+            Event::Membership { peer, .. } => {
+                format!("{} is in another room now", self.name(*peer))
             }
             Event::Incompatible { peer, protocols } => {
                 let name = self.name(*peer);
@@ -178,9 +196,15 @@ impl Renderer {
 
     fn message_or_greeting(&mut self, event: &Event) -> Option<String> {
         Some(match event {
-            Event::Message { from, body, .. } => {
+            Event::Message {
+                from, body, scope, ..
+            } => {
                 let name = self.name(*from);
-                format!("{name}: {}", sanitised_body(body))
+                let to = match scope {
+                    Scope::Room => String::new(),
+                    Scope::Private => self.paint.dim(" → you alone"),
+                };
+                format!("{name}{to}: {}", sanitised_body(body))
             }
             Event::Greeting { from, message } => {
                 let name = self.name(*from);

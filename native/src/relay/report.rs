@@ -96,7 +96,7 @@ impl fmt::Display for Counts {
 
 fn shared_text(event: &Event) -> Option<String> {
     Some(match event {
-        Event::Started { peer_id } => format!("Local peer id: {peer_id}"),
+        Event::Started { peer_id, .. } => format!("Local peer id: {peer_id}"),
         Event::Listening { address } => format!("Listening on {address}"),
         Event::ExternalAddress { address } => format!("Announcing {address}"),
         Event::Error { message, .. } => format!("Error: {message}"),

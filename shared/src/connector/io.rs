@@ -7,6 +7,7 @@ use crate::{
     event::Event,
     path::{ActivePath, ConnId, Transport},
     reason::Cause,
+    remote::Remote,
 };
 
 /// A configured relay, for as long as the node lives. Its peer id may not be known yet.
@@ -132,8 +133,17 @@ pub(crate) enum Input {
         peer: PeerId,
         /// The connection, its path, transport and remote address.
         path: Option<ActivePath>,
+        /// Who it is, by its own word.
+        remote: Remote,
         /// Why.
         cause: Cause,
+    },
+    /// A connected peer has another name, or belongs to another room.
+    Introduced {
+        /// The peer.
+        peer: PeerId,
+        /// Who it is, by its own word.
+        remote: Remote,
     },
     /// A connection, relayed or direct, has carried no message for a while, and none is waiting
     /// for it.
@@ -260,6 +270,13 @@ pub(crate) enum Output {
         peer: PeerId,
         /// What to say.
         message: String,
+    },
+    /// Let the messages of a connected peer be shown: the application knows of it.
+    Admit {
+        /// The peer.
+        peer: PeerId,
+        /// It belongs to the room. Counts for a peer that can prove nothing.
+        in_room: bool,
     },
     /// Close one connection. It may be gone already.
     Close {

@@ -19,6 +19,7 @@
 //! - [`listings`]: what rendezvous points and the own network say of peers.
 //! - [`dialling`]: orders, dials and their failures.
 //! - [`paths`]: paths that come, change and go.
+//! - [`membership`]: what peers are called, and who belongs to the room.
 //! - [`upgrade`]: from a circuit to a direct path, by the [DCUtR specification].
 //! - [`surplus`]: which of several connections are closed, by whom and when.
 //! - [`targets`]: addresses to dial whose peer is not known beforehand.
@@ -34,6 +35,7 @@
 pub(super) mod dialling;
 mod io;
 mod listings;
+pub(super) mod membership;
 pub(super) mod paths;
 pub(super) mod peer;
 mod shared;
@@ -97,11 +99,17 @@ impl Peers {
             } => self.dial_failed(cx, dial, purpose, &cause),
             Input::Closed { peer, cause } => self.closed(cx, peer, &cause),
             Input::Identified { conn, protocols } => self.identified(cx, conn, protocols),
-            Input::Path { peer, path, cause } => match path {
+            Input::Path {
+                peer,
+                path,
+                remote,
+                cause,
+            } => match path {
                 _ if peer == cx.local => {}
-                Some(path) => self.path_found(cx, peer, path),
+                Some(path) => self.path_found(cx, peer, path, remote),
                 None => self.path_lost(cx, peer, cause),
             },
+            Input::Introduced { peer, remote } => self.introduced(cx, peer, remote),
             Input::Drained { peer } => self.with(peer, |peer, shared| {
                 peer.close_surplus(cx, shared);
             }),

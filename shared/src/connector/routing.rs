@@ -65,11 +65,24 @@ impl Connector {
             Input::DiscoverFailed { point, cause } => {
                 self.pass_to_relays(relays::Input::DiscoverFailed { point, cause });
             }
-            Input::Path { peer, path, cause } => {
+            Input::Path {
+                peer,
+                path,
+                remote,
+                cause,
+            } => {
                 if let Some(path) = &path {
                     self.facts.connections.set_drained(path.conn, peer, false);
                 }
-                self.pass_to_peers(peers::Input::Path { peer, path, cause });
+                self.pass_to_peers(peers::Input::Path {
+                    peer,
+                    path,
+                    remote,
+                    cause,
+                });
+            }
+            Input::Introduced { peer, remote } => {
+                self.pass_to_peers(peers::Input::Introduced { peer, remote });
             }
             Input::Drained { peer, conn } => {
                 if self.facts.connections.set_drained(conn, peer, true) {
@@ -252,6 +265,9 @@ impl Connector {
                 peers::Output::Dial(dial) => self.dial(dial),
                 peers::Output::Close(conn) => self.close(conn),
                 peers::Output::Emit(event) => self.push(Output::Emit(event)),
+                peers::Output::Admit { peer, in_room } => {
+                    self.push(Output::Admit { peer, in_room });
+                }
                 peers::Output::Path {
                     peer,
                     conn,

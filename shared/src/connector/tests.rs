@@ -14,7 +14,7 @@ mod surplus;
 mod targets;
 mod upgrades;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use libp2p::{Multiaddr, multihash::Multihash};
 
@@ -23,8 +23,10 @@ use super::*;
 use crate::{
     config::RelayAddress,
     event::Event,
+    name::PeerName,
     path::{ActivePath, ConnId, Path, Transport},
     reason::{Cause, Reason},
+    remote::{Membership, Remote},
 };
 
 #[test]

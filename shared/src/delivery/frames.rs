@@ -9,7 +9,7 @@ mod tests;
 use bytes::Bytes;
 use prost::Message;
 
-use crate::config::MAX_BODY_BYTES;
+use crate::{config::MAX_BODY_BYTES, event::Scope};
 
 /// The largest frame: a body and room for the fields around it.
 pub(crate) const MAX_FRAME_BYTES: usize = MAX_BODY_BYTES + 64;
@@ -21,7 +21,7 @@ pub(crate) const MAX_SEQ: u64 = 1 << 53;
 /// A frame as it is on the wire; see docs/protocol.md.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct Frame {
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5")]
     pub(crate) kind: Option<Kind>,
 }
 
@@ -35,10 +35,12 @@ pub(crate) enum Kind {
     Data(Data),
     #[prost(message, tag = "4")]
     Ack(Ack),
+    #[prost(message, tag = "5")]
+    Bye(Bye),
 }
 
-/// "My process `session` sends here; `base` is its first unacked message."
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
+/// "My process `session` sends here; `base` is its first unacked message. This is my room, and my name."
+#[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct Hello {
     #[prost(fixed64, tag = "1")]
     pub(crate) session: u64,
@@ -46,15 +48,29 @@ pub(crate) struct Hello {
     pub(crate) base: u64,
     #[prost(uint64, tag = "3")]
     pub(crate) nonce: u64,
+    /// [`Room::proof`](super::Room::proof) from the sender of the frame to its receiver.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(crate) proof: Bytes,
+    /// Empty: the sender has chosen none.
+    #[prost(string, tag = "5")]
+    pub(crate) name: String,
 }
 
-/// The answer to a hello: "go on at `next`".
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
+/// The answer to a hello: "go on at `next`. This is my room, and my name."
+///
+/// A sender writes no message before it, so it knows by then who of the room it talks to.
+#[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct Resume {
     #[prost(uint64, tag = "1")]
     pub(crate) next: u64,
     #[prost(uint64, tag = "2")]
     pub(crate) nonce: u64,
+    /// As in a hello.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(crate) proof: Bytes,
+    /// As in a hello.
+    #[prost(string, tag = "4")]
+    pub(crate) name: String,
 }
 
 /// A message.
@@ -67,6 +83,17 @@ pub(crate) struct Data {
     pub(crate) seq: u64,
     #[prost(string, tag = "3")]
     pub(crate) body: String,
+    /// A number that is not known yet means [`WireScope::Private`].
+    #[prost(enumeration = "WireScope", tag = "4")]
+    pub(crate) scope: i32,
+}
+
+/// Whom a message is for. Without a word it is for its receiver alone: an answer then goes to nobody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub(crate) enum WireScope {
+    Private = 0,
+    Room = 1,
 }
 
 /// "I have everything before `next`."
@@ -74,6 +101,33 @@ pub(crate) struct Data {
 pub(crate) struct Ack {
     #[prost(uint64, tag = "1")]
     pub(crate) next: u64,
+}
+
+/// "I leave for good: nothing is to wait for me."
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(crate) struct Bye {}
+
+impl Data {
+    /// Makes a message of the stream's session.
+    pub(crate) fn new(seq: u64, scope: Scope, body: String) -> Self {
+        let scope = match scope {
+            Scope::Room => WireScope::Room,
+            Scope::Private => WireScope::Private,
+        };
+        Self {
+            session: 0,
+            seq,
+            body,
+            scope: scope.into(),
+        }
+    }
+
+    pub(crate) fn scope_of(&self) -> Scope {
+        match self.scope() {
+            WireScope::Room => Scope::Room,
+            WireScope::Private => Scope::Private,
+        }
+    }
 }
 
 /// What a remote can do wrong with a frame.
@@ -120,6 +174,7 @@ impl Kind {
             Self::Resume(resume) => resume.next,
             Self::Data(data) => data.seq,
             Self::Ack(ack) => ack.next,
+            Self::Bye(_) => return Ok(kind),
         };
         if let Self::Data(data) = &kind
             && data.body.len() > MAX_BODY_BYTES

@@ -214,6 +214,11 @@ impl Outbox {
     /// Drops everything, and takes nothing more. Returns what was dropped.
     pub(crate) fn close(&mut self) -> Range<u64> {
         self.closed = true;
+        self.give_up()
+    }
+
+    /// Drops everything: whoever it was for is not there any more. Returns what was dropped.
+    pub(crate) fn give_up(&mut self) -> Range<u64> {
         let from = self.base;
         while !self.entries.is_empty() {
             self.pop();

@@ -16,14 +16,24 @@ fn peer() -> PeerId {
     PEER.parse().unwrap()
 }
 
+fn name() -> PeerName {
+    PeerName::chosen("Änne").unwrap()
+}
+
 fn address() -> Multiaddr {
     ADDRESS.parse().unwrap()
 }
 
 #[test]
 fn started() {
-    let event = Event::Started { peer_id: peer() };
-    assert_json(&event, r#"{"event":"started","peer_id":"PEER"}"#);
+    let event = Event::Started {
+        peer_id: peer(),
+        name: name(),
+    };
+    assert_json(
+        &event,
+        r#"{"event":"started","peer_id":"PEER","name":"Änne"}"#,
+    );
 }
 
 #[test]
@@ -100,6 +110,8 @@ fn discovered() {
 fn connected() {
     let event = Event::Connected {
         peer: peer(),
+        name: name(),
+        in_room: true,
         path: Path::Direct,
         transport: Transport::Quic,
         address: address(),
@@ -107,7 +119,7 @@ fn connected() {
     };
     assert_json(
         &event,
-        r#"{"event":"connected","peer":"PEER","path":"direct","transport":"quic","address":"ADDRESS","after_ms":1250}"#,
+        r#"{"event":"connected","peer":"PEER","name":"Änne","in_room":true,"path":"direct","transport":"quic","address":"ADDRESS","after_ms":1250}"#,
     );
 }
 
@@ -132,10 +144,32 @@ fn disconnected() {
         peer: peer(),
         code: Reason::ConnectionClosed,
         reason: "it left".into(),
+        left: false,
     };
     assert_json(
         &event,
-        r#"{"event":"disconnected","peer":"PEER","code":"connection-closed","reason":"it left"}"#,
+        r#"{"event":"disconnected","peer":"PEER","code":"connection-closed","reason":"it left","left":false}"#,
+    );
+}
+
+#[test]
+fn renamed() {
+    let event = Event::Renamed {
+        peer: peer(),
+        name: name(),
+    };
+    assert_json(&event, r#"{"event":"renamed","peer":"PEER","name":"Änne"}"#);
+}
+
+#[test]
+fn membership() {
+    let event = Event::Membership {
+        peer: peer(),
+        in_room: false,
+    };
+    assert_json(
+        &event,
+        r#"{"event":"membership","peer":"PEER","in_room":false}"#,
     );
 }
 
@@ -155,13 +189,15 @@ fn incompatible() {
 fn message() {
     let event = Event::Message {
         from: peer(),
+        name: name(),
         id: 7,
         body: "a \"quoted\"\nline, ünïcödé".into(),
         path: Path::Relayed,
+        scope: Scope::Private,
     };
     assert_json(
         &event,
-        r#"{"event":"message","from":"PEER","id":7,"body":"a \"quoted\"\nline, ünïcödé","path":"relayed"}"#,
+        r#"{"event":"message","from":"PEER","name":"Änne","id":7,"body":"a \"quoted\"\nline, ünïcödé","path":"relayed","scope":"private"}"#,
     );
 }
 

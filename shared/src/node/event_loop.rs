@@ -13,7 +13,7 @@ use web_time::Instant;
 
 use super::{PeerInfo, Request, swarm_events::listen, timer::Timer};
 use crate::{
-    config::{CLOSE_TIMEOUT, FAREWELL_TIME, NodeConfig, SHUTDOWN_TIMEOUT},
+    config::{BYE_TIMEOUT, CLOSE_TIMEOUT, FAREWELL_TIME, NodeConfig, SHUTDOWN_TIMEOUT},
     connector::{Connector, DialId, Input, RelayId},
     error::StartError,
     event::Event,
@@ -127,7 +127,8 @@ impl EventLoop {
 
     async fn run_swarm(mut self) {
         let peer_id = *self.swarm.local_peer_id();
-        self.events.push(Event::Started { peer_id });
+        let name = self.messenger.own_name();
+        self.events.push(Event::Started { peer_id, name });
         if self.listeners_due.is_empty() {
             self.input(Input::ListenersReady);
         }
@@ -189,6 +190,7 @@ impl EventLoop {
             }
         }
         self.messenger.stop();
+        self.say_bye().await;
         let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
         for peer in peers {
             // An error means that it is gone already.
@@ -206,6 +208,18 @@ impl EventLoop {
             Delay::new(FAREWELL_TIME).await;
         }
         self.events.close();
+    }
+
+    /// Says goodbye to every peer, and waits until they have closed their connections: they have heard it.
+    async fn say_bye(&mut self) {
+        self.messenger.leave();
+        let mut most = Delay::new(BYE_TIMEOUT).fuse();
+        while self.messenger.has_company() {
+            futures::select! {
+                event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                () = most => break,
+            }
+        }
     }
 
     fn on_request(&mut self, request: Request) {
@@ -232,13 +246,16 @@ impl EventLoop {
 
     fn peers(&self) -> Vec<PeerInfo> {
         let msg = &self.swarm.behaviour().0.msg;
-        let room = self.messenger.room(Instant::now());
-        room.into_iter()
+        let here = self.messenger.here(Instant::now());
+        here.into_iter()
             .map(|peer| {
+                let (name, in_room) = self.messenger.remote(&peer);
                 let (path, rtt) = msg.active_path(&peer).unzip();
                 let failure = self.connector.punch_failure(peer);
                 PeerInfo {
                     peer,
+                    name,
+                    in_room,
                     path: path.as_ref().map(|p| p.kind),
                     transport: path.as_ref().map(|p| p.transport),
                     address: path.map(|p| p.address),

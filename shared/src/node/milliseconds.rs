@@ -31,6 +31,8 @@ mod tests {
         let peer = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
         let mut info = PeerInfo {
             peer: peer.parse().unwrap(),
+            name: crate::name::PeerName::chosen("Anna").unwrap(),
+            in_room: true,
             path: None,
             transport: None,
             address: None,
@@ -39,12 +41,14 @@ mod tests {
             code: None,
             reason: None,
         };
-        let without = format!(r#"{{"peer":"{peer}","unacked":2}}"#);
+        let without = format!(r#"{{"peer":"{peer}","name":"Anna","in_room":true,"unacked":2}}"#);
         assert_eq!(serde_json::to_string(&info).unwrap(), without);
         assert_eq!(serde_json::from_str::<PeerInfo>(&without).unwrap(), info);
 
         info.rtt = Some(Duration::from_micros(1_250));
-        let with = format!(r#"{{"peer":"{peer}","rtt_ms":1.25,"unacked":2}}"#);
+        let with = format!(
+            r#"{{"peer":"{peer}","name":"Anna","in_room":true,"rtt_ms":1.25,"unacked":2}}"#
+        );
         assert_eq!(serde_json::to_string(&info).unwrap(), with);
         assert_eq!(serde_json::from_str::<PeerInfo>(&with).unwrap(), info);
 

@@ -29,6 +29,7 @@ impl EventLoop {
         let behaviour = &mut self.swarm.behaviour_mut().0;
         match output {
             Output::Emit(event) => self.events.push(event),
+            Output::Admit { peer, in_room } => behaviour.msg.admit(&peer, in_room),
             Output::Dial {
                 dial,
                 peer,

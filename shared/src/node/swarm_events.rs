@@ -89,20 +89,22 @@ impl EventLoop {
     }
 
     fn on_msg(&mut self, event: msg::behaviour::Event) {
-        match event {
-            msg::behaviour::Event::Path { peer, path, cause } => {
-                let connected = path.is_some();
-                self.input(Input::Path { peer, path, cause });
-                if connected {
-                    self.swarm.behaviour().0.msg.announce(&peer);
-                }
-            }
-            msg::behaviour::Event::Drained { peer, conn } => {
-                self.input(Input::Drained { peer, conn })
-            }
-            msg::behaviour::Event::Silent { peer, conn, dead } => {
-                self.input(Input::Silent { peer, conn, dead });
-            }
-        }
+        use msg::behaviour::Event;
+        self.input(match event {
+            Event::Path {
+                peer,
+                path,
+                remote,
+                cause,
+            } => Input::Path {
+                peer,
+                path,
+                remote,
+                cause,
+            },
+            Event::Introduced { peer, remote } => Input::Introduced { peer, remote },
+            Event::Drained { peer, conn } => Input::Drained { peer, conn },
+            Event::Silent { peer, conn, dead } => Input::Silent { peer, conn, dead },
+        });
     }
 }

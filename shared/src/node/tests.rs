@@ -17,7 +17,7 @@ mod stopping;
 pub(super) use self::harness::Meddling;
 use self::harness::{TestNode, deliveries, messages};
 use crate::{
-    event::{DeliveryState, Event},
+    event::{DeliveryState, Event, Scope},
     path::Path,
 };
 
@@ -37,7 +37,10 @@ async fn messages_arrive_in_order_and_are_acked() {
     .await;
     b.until(|e| matches!(e, Event::Connected { .. })).await;
     for i in 1..=100 {
-        assert_eq!(a.node.send(b.peer_id, format!("line {i}")), Ok(i));
+        assert_eq!(
+            a.node.send(b.peer_id, Scope::Private, format!("line {i}")),
+            Ok(i)
+        );
     }
     a.node.drained().await;
     assert_eq!(a.node.unacked(), 0);

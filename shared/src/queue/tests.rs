@@ -6,8 +6,7 @@ use futures::{FutureExt, StreamExt, executor::block_on, task};
 use libp2p::PeerId;
 
 use super::*;
-use crate::path::Path;
-use crate::reason::Reason;
+use crate::{event::Scope, name::PeerName, path::Path, reason::Reason};
 
 #[test]
 fn events_come_out_in_order_and_then_the_end() {
@@ -95,9 +94,11 @@ fn there_is_room_for_so_many_bytes() {
         assert!(sender.has_room());
         sender.push(Event::Message {
             from: PeerId::random(),
+            name: name(),
             id: 1,
             body: body.clone(),
             path: Path::Direct,
+            scope: Scope::Room,
         });
     }
     assert!(!sender.has_room());
@@ -174,11 +175,17 @@ fn has_room(woken: &Arc<Count>, sender: &EventSender) -> Poll<()> {
     sender.poll_room(&Context::from_waker(&waker))
 }
 
+fn name() -> PeerName {
+    PeerName::chosen("Anna").unwrap()
+}
+
 fn message(id: u64) -> Event {
     Event::Message {
         from: PeerId::from_bytes(&[0, 1, 7]).unwrap(),
+        name: name(),
         id,
         body: format!("line {id}"),
         path: Path::Direct,
+        scope: Scope::Room,
     }
 }

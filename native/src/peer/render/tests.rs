@@ -1,7 +1,6 @@
-use punchline::path::Transport;
+use punchline::{name::PeerName, path::Transport, reason::Reason};
 
 use super::*;
-use punchline::reason::Reason;
 
 const ADDRESS: &str = "/ip4/192.0.2.7/udp/4001/quic-v1";
 
@@ -27,6 +26,8 @@ fn each_event_is_a_line() {
     let connected = |path, transport| {
         move |peer| Event::Connected {
             peer,
+            name: PeerName::of(&peer),
+            in_room: true,
             path,
             transport,
             address: address(),
@@ -43,7 +44,10 @@ fn each_event_is_a_line() {
         }
     };
     let lines = [
-        line(|peer_id| Event::Started { peer_id }),
+        line(|peer_id| Event::Started {
+            peer_id,
+            name: PeerName::of(&peer_id),
+        }),
         line(|relay| Event::Reserved {
             relay,
             address: address(),
@@ -70,6 +74,13 @@ fn each_event_is_a_line() {
             peer,
             code: Reason::Other,
             reason: "timeout".into(),
+            left: false,
+        }),
+        line(|peer| Event::Disconnected {
+            peer,
+            code: Reason::Left,
+            reason: "it left".into(),
+            left: true,
         }),
         line(|peer| Event::Incompatible {
             peer,
@@ -77,9 +88,19 @@ fn each_event_is_a_line() {
         }),
         line(|from| Event::Message {
             from,
+            name: PeerName::of(&from),
             id: 1,
             body: "hello".into(),
             path: Path::Direct,
+            scope: Scope::Room,
+        }),
+        line(|from| Event::Message {
+            from,
+            name: PeerName::of(&from),
+            id: 1,
+            body: "hello".into(),
+            path: Path::Direct,
+            scope: Scope::Private,
         }),
         line(|from| Event::Greeting {
             from,
@@ -107,9 +128,11 @@ fn each_event_is_a_line() {
             "connected to NAME (direct, quic) at /ip4/192.0.2.7/udp/4001/quic-v1",
             "NAME: now direct over quic",
             "NAME: now relayed over circuit, the direct path is gone",
-            "NAME: gone (timeout)",
+            "NAME: away (timeout); may come back",
+            "NAME: left",
             "NAME: speaks none of our protocols, and was disconnected. It speaks /a/1, /a/1, /a/1, /a/1, /a/1, …",
             "NAME: hello",
+            "NAME → you alone: hello",
             "NAME greets: Hello from",
             "NAME replies: Hello back (sees us at /ip4/192.0.2.7/udp/4001/quic-v1)",
             "error: no",
@@ -150,9 +173,11 @@ fn a_hostile_peer_cannot_move_the_cursor() {
     for event in [
         Event::Message {
             from: peer,
+            name: PeerName::of(&peer),
             id: 1,
             body: evil(),
             path: Path::Direct,
+            scope: Scope::Room,
         },
         Event::Greeting {
             from: peer,
@@ -171,6 +196,7 @@ fn a_hostile_peer_cannot_move_the_cursor() {
             peer,
             code: Reason::Other,
             reason: evil(),
+            left: false,
         },
         Event::ReservationLost {
             relay: peer,
@@ -186,6 +212,8 @@ fn a_hostile_peer_cannot_move_the_cursor() {
         },
         Event::Connected {
             peer,
+            name: PeerName::of(&peer),
+            in_room: true,
             path: Path::Direct,
             transport: Transport::Tcp,
             address: dns,
@@ -234,6 +262,8 @@ fn the_table_of_peers_is_aligned() {
     assert_eq!(renderer.peers(&[]), "nobody is here yet");
     let here = PeerInfo {
         peer: PeerId::random(),
+        name: PeerName::chosen("Anna").unwrap(),
+        in_room: true,
         path: Some(Path::Direct),
         transport: Some(Transport::Quic),
         address: Some(address()),
@@ -244,6 +274,8 @@ fn the_table_of_peers_is_aligned() {
     };
     let away = PeerInfo {
         peer: PeerId::random(),
+        name: PeerName::chosen("Anna").unwrap(),
+        in_room: true,
         path: None,
         transport: None,
         address: None,

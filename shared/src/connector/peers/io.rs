@@ -11,6 +11,7 @@ use crate::{
     event::Event,
     path::{ActivePath, ConnId},
     reason::Cause,
+    remote::Remote,
 };
 
 /// What concerns peers.
@@ -48,8 +49,11 @@ pub(in crate::connector) enum Input {
     Path {
         peer: PeerId,
         path: Option<ActivePath>,
+        remote: Remote,
         cause: Cause,
     },
+    /// A connected peer has another name, or belongs to another room.
+    Introduced { peer: PeerId, remote: Remote },
     /// A connection of this peer has no message to carry; which one stands in the table.
     Drained { peer: PeerId },
     /// A remote does not answer on a connection: for a moment, or (`dead`) for too long.
@@ -76,6 +80,11 @@ pub(in crate::connector) enum Output {
     Dial(NewDial),
     Close(ConnId),
     Emit(Event),
+    /// The application knows of a connected peer.
+    Admit {
+        peer: PeerId,
+        in_room: bool,
+    },
     /// Messages to a peer take this connection, through the relay `via` if it is relayed and that is known.
     Path {
         peer: PeerId,

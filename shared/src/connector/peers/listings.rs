@@ -34,6 +34,7 @@ impl Peers {
             if changed {
                 peer.report_listing(shared);
             }
+            peer.report_introduction(cx.now, shared);
         }
     }
 
@@ -54,6 +55,7 @@ impl Peers {
         if changed {
             peer.report_listing(shared);
         }
+        peer.report_introduction(cx.now, shared);
         peer.is_near = true;
         let is_relayed = peer.path_kind() == Some(Path::Relayed);
         if is_first && changed && is_relayed && !peer.next.is_dialling() {
@@ -83,6 +85,7 @@ impl Peer {
             self.listings.remove_first();
         }
         let at = cx.now;
+        self.parted = false;
         self.listings.insert(by, Listing { at, addresses });
         let addresses = self.listed_addresses();
         let changed = is_first || !addresses::are_the_same(&addresses, &self.reported_addresses);

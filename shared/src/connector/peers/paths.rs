@@ -20,7 +20,8 @@ use crate::{
     },
     event::Event,
     path::{ActivePath, ConnId, Path},
-    reason::Cause,
+    reason::{Cause, Reason},
+    remote::Remote,
 };
 
 /// After a loss the larger peer id lets the smaller one dial first.
@@ -30,11 +31,23 @@ const MAX_PROTOCOLS: usize = 64;
 const MAX_PROTOCOL_CHARS: usize = 128;
 
 impl Peers {
-    pub(super) fn path_found(&mut self, cx: &mut Context<'_>, id: PeerId, path: ActivePath) {
-        if let Some((peer, shared)) = self.admit(id, true) {
-            peer.path_found(cx, shared, path);
-            self.targets.reached(id);
+    pub(super) fn path_found(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: PeerId,
+        path: ActivePath,
+        remote: Remote,
+    ) {
+        let Some((peer, shared)) = self.admit(id, true) else {
+            return;
+        };
+        let conn = cx.connections.get(path.conn);
+        if conn.is_some_and(|conn| peer.meet(cx, shared, conn, remote)) {
+            let cause = Cause::new(Reason::OtherRoom, "it is in another room now");
+            return self.path_lost(cx, id, cause);
         }
+        peer.path_found(cx, shared, path);
+        self.targets.reached(id);
     }
 
     pub(super) fn path_lost(&mut self, cx: &mut Context<'_>, id: PeerId, cause: Cause) {
@@ -114,6 +127,7 @@ impl Peer {
             path: path.clone(),
         });
         self.report_path(cx, shared, old.as_ref().map(|old| &old.path), &path);
+        self.admit(shared);
         self.upgrade_path(cx, shared, old.as_ref());
         shared.outputs.push(Output::Path {
             peer: self.id,
@@ -125,7 +139,7 @@ impl Peer {
     }
 
     fn report_path(
-        &self,
+        &mut self,
         cx: &Context<'_>,
         shared: &mut Shared,
         old: Option<&ActivePath>,
@@ -134,8 +148,11 @@ impl Peer {
         let (peer, transport, address) = (self.id, new.transport, new.address.clone());
         let Some(old) = old else {
             let after = cx.now.saturating_duration_since(shared.started);
+            self.note_reported(cx.now);
             return shared.emit(Event::Connected {
                 peer,
+                name: self.name(),
+                in_room: self.is_in_room(),
                 path: new.kind,
                 transport,
                 address,
@@ -152,6 +169,7 @@ impl Peer {
                 address,
             });
         }
+        self.report_introduction(cx.now, shared);
     }
 
     /// `None`: there was no path. Otherwise how long to wait before it is dialled again, if it should be
@@ -162,7 +180,13 @@ impl Peer {
         shared: &mut Shared,
         cause: Cause,
     ) -> Option<Option<Duration>> {
+        let left = matches!(cause.code, Reason::Left | Reason::OtherRoom);
+        if left {
+            self.part();
+            self.close_all(cx, shared);
+        }
         let old = self.active.take()?;
+        self.forget_introduction();
         self.last_connected = Some(cx.now);
         self.upgrade.end(old.path.kind);
         let stable = cx.now.saturating_duration_since(old.connected_since) >= STABLE;
@@ -175,6 +199,7 @@ impl Peer {
             peer: self.id,
             code: cause.code,
             reason: cause.text,
+            left,
         });
         shared.outputs.push(Output::PathLost { peer: self.id });
         self.redial(cx, shared, delay);

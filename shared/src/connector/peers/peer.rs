@@ -5,7 +5,7 @@ use std::time::Duration;
 use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
-use super::{shared::Shared, upgrade::Upgrade};
+use super::{membership::Introduction, shared::Shared, upgrade::Upgrade};
 use crate::{
     connector::{
         DialId, addresses,
@@ -36,6 +36,9 @@ pub(in crate::connector) struct Peer {
     /// It announces itself on our own network.
     pub(super) is_near: bool,
     pub(super) last_connected: Option<Instant>,
+    /// It left for good, or is of another room, and nobody has listed it since.
+    pub(super) parted: bool,
+    pub(super) introduction: Introduction,
     pub(super) active: Option<Active>,
     /// It was reached through a relay, so it may be again.
     pub(super) by_circuit: bool,
@@ -81,6 +84,8 @@ impl Peer {
             reported_addresses: Vec::new(),
             is_near: false,
             last_connected: None,
+            parted: false,
+            introduction: Introduction::default(),
             active: None,
             by_circuit: false,
             last_direct: None,
@@ -95,7 +100,13 @@ impl Peer {
     }
 
     pub(super) fn timeout(&self) -> Option<Instant> {
-        earliest([self.next.timeout(), self.upgrade.timeout(), self.review])
+        let introduction = self.introduction.due;
+        earliest([
+            self.next.timeout(),
+            self.upgrade.timeout(),
+            self.review,
+            introduction,
+        ])
     }
 
     /// Does what is due.
@@ -107,6 +118,7 @@ impl Peer {
         }
         self.run_upgrade(cx, shared);
         self.run_review(cx, shared);
+        self.run_introduction(cx, shared);
     }
 
     pub(super) fn path(&self) -> Option<&ActivePath> {
@@ -128,7 +140,7 @@ impl Peer {
 
     /// Whether a path to it is worth dialling for.
     pub(super) fn is_wanted(&self, now: Instant, shared: &Shared) -> bool {
-        let recent = self.is_recent(now) && !shared.is_relay(self.id);
+        let recent = self.is_recent(now) && !self.parted && !shared.is_relay(self.id);
         self.incompatible.is_none() && (recent || self.is_ordered())
     }
 

@@ -9,7 +9,9 @@ use crate::{
         purpose::NewDial,
         tests::rig::{Alone, DIRECT, QUIC, RELAY, SMALL, TCP, a, at, cause, circuit, id},
     },
+    name::PeerName,
     path::{ActivePath, Path, Transport},
+    remote::{Membership, Remote},
 };
 
 const RELAY_ID: RelayId = RelayId(3);
@@ -85,6 +87,10 @@ fn path(conn: Option<ConnId>) -> Input {
             transport: Transport::Circuit,
             address: circuit(QUIC, id(SMALL)),
         }),
+        remote: Remote {
+            name: PeerName::of(&id(SMALL)),
+            membership: Membership::Member,
+        },
         cause: cause("it broke"),
     }
 }

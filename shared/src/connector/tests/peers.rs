@@ -170,7 +170,8 @@ fn paths_are_reported_when_they_come_change_and_go() {
         [Event::Disconnected {
             peer,
             code: Reason::Other,
-            reason: "it broke".into()
+            reason: "it broke".into(),
+            left: false,
         }]
     );
 }

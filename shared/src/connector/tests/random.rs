@@ -1,7 +1,5 @@
 //! Any inputs in any order: no panic, no spinning, no second dial, nothing without bound.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -90,8 +88,9 @@ fn identified() -> impl Strategy<Value = Input> {
 
 fn path() -> impl Strategy<Value = Input> {
     let some = (conn(), transport(), address());
-    (peer(), prop::option::of(some)).prop_map(|(peer, path)| Input::Path {
+    (peer(), prop::option::of(some), remote()).prop_map(|(peer, path, remote)| Input::Path {
         peer,
+        remote,
         path: path.map(|(conn, transport, address)| ActivePath {
             conn,
             kind: transport.path(),
@@ -100,6 +99,18 @@ fn path() -> impl Strategy<Value = Input> {
         }),
         cause: cause(""),
     })
+}
+
+fn remote() -> impl Strategy<Value = Remote> {
+    let memberships = [Membership::Member, Membership::Guest, Membership::Unproven];
+    (peer(), prop::sample::select(memberships.to_vec())).prop_map(|(named_as, membership)| Remote {
+        name: PeerName::of(&named_as),
+        membership,
+    })
+}
+
+fn introduced() -> impl Strategy<Value = Input> {
+    (peer(), remote()).prop_map(|(peer, remote)| Input::Introduced { peer, remote })
 }
 
 fn from_a_relay() -> impl Strategy<Value = Input> {
@@ -187,6 +198,7 @@ fn step() -> impl Strategy<Value = Step> {
     });
     prop_oneof![
         4 => connected().prop_map(Step::Input),
+        1 => introduced().prop_map(Step::Input),
         3 => identified().prop_map(Step::Input),
         3 => path().prop_map(Step::Input),
         4 => from_a_relay().prop_map(Step::Input),

@@ -78,6 +78,10 @@ pub(super) struct Rig {
     pub(super) out: Vec<Output>,
     /// The rendezvous point answers everything.
     pub(super) answering: bool,
+    /// What peers prove with their hellos; that of others: that they are members.
+    pub(super) memberships: BTreeMap<PeerId, Membership>,
+    /// Whose messages may be shown, and whether they count as of the room.
+    pub(super) admitted: Vec<(PeerId, bool)>,
 }
 
 pub(super) fn relay(addresses: &[&str]) -> RelayAddress {
@@ -107,6 +111,8 @@ impl Rig {
             conns: 0,
             out: Vec::new(),
             answering: true,
+            memberships: BTreeMap::new(),
+            admitted: Vec::new(),
         };
         rig.collect();
         rig
@@ -152,7 +158,10 @@ impl Rig {
 
     pub(super) fn collect(&mut self) {
         while let Some(output) = self.connector.poll_output() {
-            self.out.push(output);
+            match output {
+                Output::Admit { peer, in_room } => self.admitted.push((peer, in_room)),
+                output => self.out.push(output),
+            }
         }
         if let Some(at) = self.connector.poll_timeout() {
             assert!(at > self.now, "the connector would spin");
@@ -300,14 +309,28 @@ impl Rig {
                 transport,
                 address: address.clone(),
             }),
+            remote: self.remote(peer),
             cause: cause(""),
         });
+    }
+
+    /// Who a peer is: a member of the room, unless the test says otherwise.
+    pub(super) fn remote(&self, peer: PeerId) -> Remote {
+        Remote {
+            name: PeerName::of(&peer),
+            membership: self
+                .memberships
+                .get(&peer)
+                .copied()
+                .unwrap_or(Membership::Member),
+        }
     }
 
     pub(super) fn no_path(&mut self, peer: PeerId) {
         self.input(Input::Path {
             peer,
             path: None,
+            remote: self.remote(peer),
             cause: cause("it broke"),
         });
     }

@@ -12,13 +12,18 @@ fn hello_golden_bytes() {
         session: SESSION,
         base: 1,
         nonce: 1,
+        ..Hello::default()
     };
     assert_golden(Kind::Hello(hello), "0f0a0d09080706050403020110011801");
 }
 
 #[test]
 fn resume_golden_bytes() {
-    let resume = Resume { next: 1, nonce: 1 };
+    let resume = Resume {
+        next: 1,
+        nonce: 1,
+        ..Resume::default()
+    };
     assert_golden(Kind::Resume(resume), "06120408011001");
 }
 
@@ -28,6 +33,7 @@ fn data_golden_bytes() {
         session: SESSION,
         seq: 1,
         body: "hi".into(),
+        ..Data::default()
     };
     assert_golden(Kind::Data(data), "111a0f09080706050403020110011a026869");
 }
@@ -38,6 +44,7 @@ fn data_of_the_streams_session_golden_bytes() {
         session: 0,
         seq: 1,
         body: "hi".into(),
+        ..Data::default()
     };
     assert_golden(Kind::Data(data), "081a0610011a026869");
 }
@@ -120,10 +127,12 @@ fn numbers_out_of_range_are_refused() {
                 session: 1,
                 base: seq,
                 nonce: 1,
+                ..Hello::default()
             }),
             Kind::Resume(Resume {
                 next: seq,
                 nonce: 1,
+                ..Resume::default()
             }),
             data("hi".into(), seq),
             Kind::Ack(Ack { next: seq }),
@@ -208,13 +217,19 @@ fn any_kind() -> impl Strategy<Value = Kind> {
         (any::<u64>(), seq.clone(), nonce).prop_map(|(session, base, nonce)| Kind::Hello(Hello {
             session,
             base,
-            nonce
+            nonce,
+            ..Hello::default()
         })),
-        (seq.clone(), nonce).prop_map(|(next, nonce)| Kind::Resume(Resume { next, nonce })),
+        (seq.clone(), nonce).prop_map(|(next, nonce)| Kind::Resume(Resume {
+            next,
+            nonce,
+            ..Resume::default()
+        })),
         (any::<u64>(), seq.clone(), ".*").prop_map(|(session, seq, body)| Kind::Data(Data {
             session,
             seq,
-            body
+            body,
+            ..Data::default()
         })),
         seq.prop_map(|next| Kind::Ack(Ack { next })),
     ]
@@ -225,6 +240,7 @@ fn data(body: String, seq: u64) -> Kind {
         session: SESSION,
         seq,
         body,
+        ..Data::default()
     })
 }
 

@@ -78,6 +78,7 @@ impl Sender {
             session: self.session,
             seq,
             body: seq.to_string(),
+            ..Data::default()
         };
         let frame = Kind::Data(data).into_frame();
         self.outbox.push(frame, 1).is_ok()
@@ -147,6 +148,7 @@ impl Line {
             session: sender.session,
             base: sender.outbox.base(),
             nonce: self.next_nonce,
+            ..Hello::default()
         };
         self.asked = Some(sender.epoch);
         self.writer.push_back(Kind::Hello(hello).into_frame());
@@ -240,7 +242,11 @@ impl Line {
                     self.session = Some(hello.session);
                     let next = receiver.inbox.hello(hello.session, hello.base);
                     let nonce = hello.nonce;
-                    let resume = Kind::Resume(Resume { next, nonce });
+                    let resume = Kind::Resume(Resume {
+                        next,
+                        nonce,
+                        ..Resume::default()
+                    });
                     self.back.push_back(resume.into_frame());
                     ack_due = false;
                 }

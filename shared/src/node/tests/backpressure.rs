@@ -11,7 +11,7 @@ use std::{
 use super::harness::{TestNode, messages, patiently};
 use crate::{
     config::{MAX_BODY_BYTES, MAX_OUTBOX_BYTES, MAX_OUTBOX_MESSAGES, PROBE_INTERVAL},
-    event::Event,
+    event::{Event, Scope},
     protocols::msg::HELLO_TIMEOUT,
     queue::{EVENT_QUEUE_BYTES, EVENT_QUEUE_LEN},
 };
@@ -28,7 +28,9 @@ async fn a_slow_application_slows_its_peer_down_and_loses_nothing() {
     let sending = tokio::spawn(async move {
         for i in 0..COUNT {
             let body = format!("{}{i:08}", "0".repeat(MAX_BODY_BYTES - 8));
-            node.send_when_ready(to, body).await.unwrap();
+            node.send_when_ready(to, Scope::Private, body)
+                .await
+                .unwrap();
             counter.fetch_add(1, Ordering::SeqCst);
         }
     });
@@ -62,7 +64,9 @@ async fn small_messages_wait_too() {
     let (node, counter) = (sender.node.clone(), accepted.clone());
     let sending = tokio::spawn(async move {
         for i in 0..COUNT {
-            node.send_when_ready(to, i.to_string()).await.unwrap();
+            node.send_when_ready(to, Scope::Private, i.to_string())
+                .await
+                .unwrap();
             counter.fetch_add(1, Ordering::SeqCst);
         }
     });
@@ -89,7 +93,9 @@ async fn a_sender_that_does_not_read_what_became_of_its_messages_waits() {
     let counter = accepted.clone();
     let sending = tokio::spawn(async move {
         for i in 0..COUNT {
-            node.send_when_ready(to, i.to_string()).await.unwrap();
+            node.send_when_ready(to, Scope::Private, i.to_string())
+                .await
+                .unwrap();
             counter.fetch_add(1, Ordering::SeqCst);
         }
     });

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::NodeConfig,
-    event::Event,
+    event::{Event, Scope},
     protocols::greet::{GREET_PROTOCOL, Request, Response},
     protocols::msg::MSG_PROTOCOL,
 };
@@ -109,7 +109,9 @@ async fn a_bad_answer_is_dropped_and_the_next_greeting_answered_all_the_same() {
             address
         }
     );
-    node.node.send(plain.peer_id, "still here").unwrap();
+    node.node
+        .send(plain.peer_id, Scope::Private, "still here")
+        .unwrap();
     assert_eq!(
         patiently(received.recv()).await.as_deref(),
         Some("still here")

@@ -54,7 +54,7 @@ impl TestNode {
         super::log::record();
         config.listen.push("/memory/0".parse().unwrap());
         let key = Keypair::generate_ed25519();
-        let (messenger, events) = prepare(&config).unwrap();
+        let (messenger, events) = prepare(&config, key.public().to_peer_id()).unwrap();
         let swarm = memory_swarm(&key, |relay| {
             PollOnWake(Behaviour::new(&config, &key, relay, messenger.clone()))
         });

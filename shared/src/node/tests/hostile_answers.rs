@@ -9,7 +9,7 @@ use crate::{
     config::{MAX_BODY_BYTES, MAX_OUTBOX_BYTES, MAX_OUTBOX_MESSAGES, NodeConfig},
     delivery::frames::Kind,
     error::SendError,
-    event::{DeliveryState, Event},
+    event::{DeliveryState, Event, Scope},
     protocols::msg::MSG_PROTOCOL,
     reason::Reason,
 };
@@ -42,7 +42,10 @@ async fn a_bad_answer_to_a_hello_costs_the_stream() {
         let (mut stream, nonce) = greeted(&mut inbound).await;
         stream.write(&resume(1, nonce)).await;
         scene.node.until_connected(hostile.peer_id).await;
-        assert_eq!(scene.node.node.send(hostile.peer_id, fault), Ok(1));
+        assert_eq!(
+            scene.node.node.send(hostile.peer_id, Scope::Private, fault),
+            Ok(1)
+        );
         expect_data(&mut stream, 1, fault).await;
         stream.write(&ack(2)).await;
         patiently(scene.node.node.drained()).await;
@@ -57,7 +60,10 @@ async fn an_ack_of_what_was_not_sent_acks_nothing() {
     let mut stream = connected(&mut scene.node, &hostile, &mut inbound).await;
     for seq in 1..=3 {
         assert_eq!(
-            scene.node.node.send(hostile.peer_id, format!("line {seq}")),
+            scene
+                .node
+                .node
+                .send(hostile.peer_id, Scope::Private, format!("line {seq}")),
             Ok(seq)
         );
     }
@@ -97,7 +103,11 @@ async fn a_peer_that_never_acks_fills_its_outbox_and_its_messages_fail() {
     let mut stream = connected(&mut scene.node, &hostile, &mut inbound).await;
     let mut accepted = 0;
     let refused = loop {
-        match scene.node.node.send(hostile.peer_id, "never acked") {
+        match scene
+            .node
+            .node
+            .send(hostile.peer_id, Scope::Private, "never acked")
+        {
             Ok(_) => accepted += 1,
             Err(e) => break e,
         }
@@ -129,7 +139,11 @@ async fn a_peer_that_never_acks_fills_its_outbox_and_its_messages_fail() {
     }
     assert_eq!(scene.node.node.unacked(), 0);
     // The hello that follows closes the gap: the next message is taken after all.
-    scene.node.node.send(hostile.peer_id, "taken").unwrap();
+    scene
+        .node
+        .node
+        .send(hostile.peer_id, Scope::Private, "taken")
+        .unwrap();
     let next = loop {
         match stream.read().await {
             Some(Kind::Hello(hello)) => stream.write(&resume(hello.base, hello.nonce)).await,
@@ -150,7 +164,12 @@ async fn a_peer_that_never_reads_costs_no_more_than_its_outbox() {
     let _stream = connected(&mut scene.node, &hostile, &mut inbound).await;
     let body = "x".repeat(MAX_BODY_BYTES);
     let mut accepted = 0;
-    while scene.node.node.send(hostile.peer_id, &*body).is_ok() {
+    while scene
+        .node
+        .node
+        .send(hostile.peer_id, Scope::Private, &*body)
+        .is_ok()
+    {
         accepted += 1;
         tokio::task::yield_now().await;
     }
@@ -163,7 +182,13 @@ async fn a_peer_that_never_reads_costs_no_more_than_its_outbox() {
         scene.honest_is_unaffected().await;
     }
     let full = SendError::OutboxFull(hostile.peer_id);
-    assert_eq!(scene.node.node.send(hostile.peer_id, &*body), Err(full));
+    assert_eq!(
+        scene
+            .node
+            .node
+            .send(hostile.peer_id, Scope::Private, &*body),
+        Err(full)
+    );
     assert_eq!(scene.node.node.unacked(), accepted);
 }
 

@@ -9,7 +9,7 @@ use super::{
     scene::{Scene, body_of},
 };
 use crate::{
-    event::{DeliveryState, Event},
+    event::{DeliveryState, Event, Scope},
     protocols::msg::{
         ONESHOT_PROTOCOL,
         oneshot::{MAX_ONESHOT_BYTES, MAX_ONESHOT_STREAMS},
@@ -26,7 +26,9 @@ async fn messages_go_both_ways_in_order() {
     }
     assert_eq!(messages(&mut node, COUNT).await, expected);
     for body in &expected {
-        node.node.send(plain.peer_id, &**body).unwrap();
+        node.node
+            .send(plain.peer_id, Scope::Private, &**body)
+            .unwrap();
     }
     for body in &expected {
         assert_eq!(receive(&mut inbound).await, packet(body));
@@ -42,9 +44,11 @@ async fn a_message_that_does_not_fit_fails_and_the_next_one_goes_on() {
     let (mut node, plain, mut inbound) = pair().await;
     let largest = "x".repeat(MAX_ONESHOT_BYTES);
     node.node
-        .send(plain.peer_id, format!("{largest}x"))
+        .send(plain.peer_id, Scope::Private, format!("{largest}x"))
         .unwrap();
-    node.node.send(plain.peer_id, &*largest).unwrap();
+    node.node
+        .send(plain.peer_id, Scope::Private, &*largest)
+        .unwrap();
     let failed = node
         .until(|e| {
             matches!(

@@ -4,7 +4,7 @@ use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 
 use super::harness::{TestNode, meddle, patiently};
 use crate::{
-    event::{DeliveryState, Event},
+    event::{DeliveryState, Event, Scope},
     node::Node,
 };
 
@@ -102,7 +102,9 @@ impl Seen {
 
 async fn send(node: Node, to: libp2p::PeerId) {
     for i in 0..COUNT {
-        node.send_when_ready(to, i.to_string()).await.unwrap();
+        node.send_when_ready(to, Scope::Private, i.to_string())
+            .await
+            .unwrap();
     }
 }
 

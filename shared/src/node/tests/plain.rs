@@ -101,7 +101,7 @@ impl Plain {
         let mut stream = self.open(to, MSG_PROTOCOL).await;
         stream.write(&hello(7)).await;
         match stream.read().await {
-            Some(Kind::Resume(Resume { next, nonce: 7 })) => (stream, next),
+            Some(Kind::Resume(Resume { next, nonce: 7, .. })) => (stream, next),
             other => panic!("{other:?} instead of a resume"),
         }
     }
@@ -222,11 +222,16 @@ pub(crate) fn hello_of(session: u64, nonce: u64) -> Vec<u8> {
         session,
         base,
         nonce,
+        ..Hello::default()
     }))
 }
 
 pub(crate) fn resume(next: u64, nonce: u64) -> Vec<u8> {
-    frame(Kind::Resume(Resume { next, nonce }))
+    frame(Kind::Resume(Resume {
+        next,
+        nonce,
+        ..Resume::default()
+    }))
 }
 
 pub(crate) fn data(seq: u64, body: &str) -> Vec<u8> {
@@ -235,7 +240,12 @@ pub(crate) fn data(seq: u64, body: &str) -> Vec<u8> {
 
 pub(crate) fn data_of(session: u64, seq: u64, body: &str) -> Vec<u8> {
     let body = body.into();
-    frame(Kind::Data(Data { session, seq, body }))
+    frame(Kind::Data(Data {
+        session,
+        seq,
+        body,
+        ..Data::default()
+    }))
 }
 
 pub(crate) fn ack(next: u64) -> Vec<u8> {

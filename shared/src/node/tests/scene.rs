@@ -6,6 +6,7 @@ use super::{
     harness::{TestNode, patiently},
     plain::{Frames, Inbound, Plain},
 };
+use crate::event::Scope;
 use crate::{event::Event, protocols::msg::MSG_PROTOCOL};
 
 /// A node under attack, and someone who must not notice.
@@ -53,8 +54,8 @@ impl Scene {
         let there = format!("there {}", self.round);
         let back = format!("back {}", self.round);
         let (a, b) = (self.node.peer_id, self.honest.peer_id);
-        self.honest.node.send(a, &*there).unwrap();
-        self.node.node.send(b, &*back).unwrap();
+        self.honest.node.send(a, Scope::Private, &*there).unwrap();
+        self.node.node.send(b, Scope::Private, &*back).unwrap();
         let event = self.node.until_from(b).await;
         assert_eq!(body_of(&event), there);
         let event = self.honest.until_from(a).await;
@@ -70,7 +71,7 @@ impl Scene {
         let body = format!("after {}", self.round);
         let ((), event) = futures::join!(hostile.peer.say(a, &body), self.node.until_from(b));
         assert_eq!(body_of(&event), body);
-        self.node.node.send(b, &*body).unwrap();
+        self.node.node.send(b, Scope::Private, &*body).unwrap();
         assert_eq!(patiently(hostile.bodies.recv()).await, Some(body));
         assert_eq!(hostile.peer.closed(), 0, "the connection stays up");
     }

@@ -5,7 +5,7 @@ use futures::StreamExt;
 use super::harness::{Meddling, TestNode, deliveries, messages, patiently};
 use crate::{
     error::{SendError, Stopped},
-    event::{DeliveryState, Event},
+    event::{DeliveryState, Event, Scope},
     node::Request,
     reason::Reason,
 };
@@ -16,7 +16,10 @@ async fn a_stopped_node_takes_no_messages() {
     let mut a = TestNode::dialling(&b.address).await;
     a.until(|e| matches!(e, Event::Connected { .. })).await;
     a.node.shutdown().await;
-    assert_eq!(a.node.send(b.peer_id, "late"), Err(SendError::Stopped));
+    assert_eq!(
+        a.node.send(b.peer_id, Scope::Private, "late"),
+        Err(SendError::Stopped)
+    );
     a.until_end().await;
 }
 
@@ -26,7 +29,10 @@ async fn a_stop_waits_for_acks() {
     let mut a = TestNode::dialling(&b.address).await;
     a.until_connected(b.peer_id).await;
     for i in 1..=100 {
-        assert_eq!(a.node.send(b.peer_id, format!("line {i}")), Ok(i));
+        assert_eq!(
+            a.node.send(b.peer_id, Scope::Private, format!("line {i}")),
+            Ok(i)
+        );
     }
     let (node, peer) = (a.node.clone(), a.peer_id);
     let stop = tokio::spawn(async move { node.shutdown().await });
@@ -45,7 +51,7 @@ async fn a_node_whose_task_is_aborted_has_stopped() {
     let mut a = TestNode::dialling(&b.address).await;
     a.until_connected(b.peer_id).await;
     // Between these two nothing else runs: the message is not written.
-    let id = a.node.send(b.peer_id, "too late").unwrap();
+    let id = a.node.send(b.peer_id, Scope::Private, "too late").unwrap();
     a.task.abort();
     has_stopped(&mut a, &b, id).await;
 }
@@ -57,7 +63,7 @@ async fn a_node_whose_task_panics_has_stopped() {
     a.until_connected(b.peer_id).await;
     let bug = Meddling(Box::new(|_| panic!("a bug")));
     a.node.request(Request::Meddle(bug)).await.unwrap();
-    let id = a.node.send(b.peer_id, "too late").unwrap();
+    let id = a.node.send(b.peer_id, Scope::Private, "too late").unwrap();
     has_stopped(&mut a, &b, id).await;
 }
 
@@ -80,7 +86,10 @@ async fn has_stopped(a: &mut TestNode, b: &TestNode, unacked: u64) {
     patiently(end).await;
     assert_eq!(failed, [(unacked, Some(Reason::Stopped))]);
     patiently(a.node.drained()).await;
-    assert_eq!(a.node.send(b.peer_id, "later"), Err(SendError::Stopped));
+    assert_eq!(
+        a.node.send(b.peer_id, Scope::Private, "later"),
+        Err(SendError::Stopped)
+    );
     assert_eq!(a.node.dial(b.address.clone()).await, Err(Stopped));
     assert_eq!(a.node.peers().await, Err(Stopped));
     patiently(a.node.shutdown()).await;

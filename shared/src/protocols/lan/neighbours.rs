@@ -2,7 +2,7 @@
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
-use crate::{address, config::DEFAULT_NAMESPACE, table::Table};
+use crate::{address, config::DEFAULT_NAMESPACE, hash::fnv1a, table::Table};
 
 /// Peers that announce themselves and are listened to. Each may be dialled again and again.
 pub(super) const MAX_NEIGHBOURS: usize = 128;
@@ -37,13 +37,6 @@ impl Room {
         }
         is_near(&address).then_some(address)
     }
-}
-
-/// Hashes with 64 bits of FNV-1a. Anyone who knows a namespace may join, so nothing has to be kept secret.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 /// Whether this is QUIC or TCP (with a WebSocket or without) to another machine, and nothing more.

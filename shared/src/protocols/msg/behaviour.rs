@@ -23,9 +23,9 @@ use super::{
     messenger::Messenger,
 };
 use crate::{
-    path::Transport,
-    path::{ActivePath, ConnId},
+    path::{ActivePath, ConnId, Transport},
     reason::{Cause, Reason},
+    remote::Remote,
     table::Table,
 };
 
@@ -37,8 +37,11 @@ pub(crate) enum Event {
     Path {
         peer: PeerId,
         path: Option<ActivePath>,
+        remote: Remote,
         cause: Cause,
     },
+    /// The peer has another name, or belongs to another room.
+    Introduced { peer: PeerId, remote: Remote },
     /// A connection has carried no message for a while, and none is under way on it.
     Drained { peer: PeerId, conn: ConnId },
     /// A remote does not answer on a connection: for a moment, or (`dead`) for too long.
@@ -51,7 +54,7 @@ pub(crate) enum Event {
 
 /// The paths of all peers.
 ///
-/// Its owner passes on its [`Event`]s, and calls [`Behaviour::announce`] once the application knows that a peer is
+/// Its owner passes on its [`Event`]s, and calls [`Behaviour::admit`] once the application knows that a peer is
 /// connected: messages of that peer are held back until then. Of the connections to a peer, each in one of these
 /// states, the active one is the best that is proven: one that answers before a silent one, then by transport, then
 /// the present one, then the older.
@@ -64,6 +67,8 @@ pub(crate) enum Event {
 ///      +------- our stream on it broke ------+                              |
 ///      +------- no answer for too long (Event::Silent { dead: true }) ------+
 /// ```
+///
+/// A peer that says goodbye on one of them has left on all: none of them is proven again.
 ///
 /// There are as many candidates as connections, which `limits` bounds.
 #[derive(Debug)]
@@ -82,6 +87,8 @@ struct Candidate {
     /// It has not answered for a moment. Any path that answers is better.
     silent: bool,
     active: bool,
+    /// The remote said goodbye.
+    left: bool,
     rtt: Option<Duration>,
 }
 
@@ -94,10 +101,11 @@ impl Behaviour {
         }
     }
 
-    /// Lets a peer's messages be shown from now on: the application knows that it is connected.
-    pub(crate) fn announce(&self, peer: &PeerId) {
+    /// Lets a peer's messages be shown from now on: the application knows that it is connected. `in_room` counts for
+    /// one that speaks only the one-shot form, which proves nothing.
+    pub(crate) fn admit(&self, peer: &PeerId, in_room: bool) {
         if let Some(conversation) = self.messenger.conversation(peer) {
-            conversation.announce();
+            conversation.admit(in_room);
         }
     }
 
@@ -122,6 +130,7 @@ impl Behaviour {
             proven: false,
             silent: false,
             active: false,
+            left: false,
             rtt: None,
         });
         let conversation = self.messenger.conversation_or_new(peer);
@@ -174,6 +183,13 @@ impl Behaviour {
         }
     }
 
+    fn set_left(&mut self, peer: PeerId) {
+        for candidate in self.peers.get_mut(&peer).into_iter().flatten() {
+            candidate.left = true;
+        }
+        self.choose(peer, &Cause::new(Reason::Left, "it left"));
+    }
+
     /// Takes the best proven path. Among equals the present one stays, then the older one.
     fn choose(&mut self, peer: PeerId, cause: &Cause) {
         let Some(candidates) = self.peers.get_mut(&peer) else {
@@ -181,7 +197,7 @@ impl Behaviour {
         };
         let best = candidates
             .iter()
-            .filter(|c| c.proven)
+            .filter(|c| c.proven && !c.left)
             .min_by_key(|c| (c.silent, c.transport, Reverse(c.active), c.conn))
             .map(|c| c.conn);
         let present = candidates.iter().find(|c| c.active).map(|c| c.conn);
@@ -195,9 +211,11 @@ impl Behaviour {
         }
         let path = candidates.iter().find(|c| c.active).map(Candidate::path);
         conversation.set_active(best, Instant::now());
+        let remote = conversation.lock().remote.clone();
         self.pending.push_back(Event::Path {
             peer,
             path,
+            remote,
             cause: cause.clone(),
         });
     }
@@ -278,6 +296,13 @@ impl NetworkBehaviour for Behaviour {
             ToBehaviour::Unproven { cause } => self.set_proven(peer, conn, Err(cause)),
             ToBehaviour::Silent { dead } => self.set_silent(peer, conn, dead),
             ToBehaviour::Drained => self.pending.push_back(Event::Drained { peer, conn }),
+            ToBehaviour::Introduced => {
+                if let Some(conversation) = self.messenger.conversation(&peer) {
+                    let remote = conversation.lock().remote.clone();
+                    self.pending.push_back(Event::Introduced { peer, remote });
+                }
+            }
+            ToBehaviour::Left => self.set_left(peer),
         }
     }
 

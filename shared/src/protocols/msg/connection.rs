@@ -16,8 +16,15 @@ use futures::task::AtomicWaker;
 use libp2p::{Stream, swarm::ConnectionId};
 use parking_lot::Mutex;
 
-use super::{conversation::Conversation, messenger::Messenger};
-use crate::{path::Transport, reason::Cause};
+use super::{
+    conversation::{Conversation, ConversationState},
+    messenger::Messenger,
+};
+use crate::{
+    path::Transport,
+    reason::{Cause, Reason},
+    remote::{Membership, Remote},
+};
 
 /// One connection, as msg sees it: what its handler and its drivers need to know of it and of each other.
 #[derive(Debug)]
@@ -30,6 +37,8 @@ pub(crate) struct Connection {
     pub(crate) inbound: StreamHandover,
     /// Ours.
     pub(crate) outbound: StreamHandover,
+    /// Who the remote is, as it said last on this connection.
+    remote: Mutex<Option<Remote>>,
     /// On their way from the drivers to the handler.
     reports: Mutex<Reports>,
     handler: AtomicWaker,
@@ -53,6 +62,10 @@ pub(crate) struct Reports {
     pub(crate) dead: bool,
     /// No message was carried for a while.
     pub(crate) drained: bool,
+    /// The remote has another name, or belongs to another room.
+    pub(crate) introduced: bool,
+    /// The remote left for good.
+    pub(crate) left: bool,
 }
 
 impl Connection {
@@ -69,6 +82,7 @@ impl Connection {
             conversation,
             inbound: StreamHandover::default(),
             outbound: StreamHandover::default(),
+            remote: Mutex::new(None),
             reports: Mutex::default(),
             handler: AtomicWaker::new(),
             heard: AtomicBool::new(false),
@@ -93,6 +107,47 @@ impl Connection {
 
     pub(crate) fn take_carried_data(&self) -> bool {
         self.carried_data.swap(false, Relaxed)
+    }
+
+    /// Takes in what a hello or an answer of the remote says of it. Returns whether it belongs to our room.
+    pub(crate) fn meet(
+        &self,
+        state: &mut ConversationState,
+        proof: &[u8],
+        name: &str,
+    ) -> Membership {
+        let remote = self
+            .messenger
+            .introduced(self.conversation.peer, proof, name);
+        let membership = remote.membership;
+        *self.remote.lock() = Some(remote);
+        self.meet_again(state);
+        membership
+    }
+
+    /// Takes in what the remote said of itself on this connection last: another connection may have been the active
+    /// one by then.
+    pub(crate) fn meet_again(&self, state: &mut ConversationState) {
+        let remote = self.remote.lock();
+        let Some(remote) = &*remote else {
+            return;
+        };
+        let met = state.meet(self.id, remote);
+        let cause = Cause::new(Reason::OtherRoom, "it is in another room now");
+        self.messenger
+            .failed(self.conversation.peer, met.given_up, &cause);
+        if met.is_news {
+            self.report(|reports| reports.introduced = true);
+        }
+    }
+
+    /// The remote says goodbye: nothing waits for it any more.
+    pub(crate) fn left(&self) {
+        let given_up = self.conversation.lock().bye();
+        let cause = Cause::new(Reason::Left, "it left");
+        self.messenger
+            .failed(self.conversation.peer, given_up, &cause);
+        self.report(|reports| reports.left = true);
     }
 
     /// Whether writes have to be small: receivers of WebRTC in browsers buffer little.

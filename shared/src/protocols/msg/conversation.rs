@@ -1,6 +1,7 @@
 //! The delivery state of one peer. It outlives the peer's connections.
 
 use std::{
+    ops::Range,
     task::{Context, Waker},
     time::Duration,
 };
@@ -11,8 +12,10 @@ use web_time::Instant;
 
 use crate::{
     delivery::{Inbox, Outbox},
-    event::Event,
+    event::{Event, Scope},
+    name::PeerName,
     queue::EventSender,
+    remote::{Membership, Remote},
 };
 
 /// A peer that left this recently still belongs to the room: broadcasts queue for it.
@@ -29,10 +32,16 @@ pub(crate) struct Conversation {
     state: Mutex<ConversationState>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ConversationState {
     pub(crate) outbox: Outbox,
     pub(crate) inbox: Inbox,
+    /// Who it is, by its last word on the active connection.
+    pub(crate) remote: Remote,
+    /// It counts as one of the room although it cannot prove it.
+    counts_as_member: bool,
+    /// It said goodbye, and has not come back.
+    gone: bool,
     /// One-shot messages received; their ids.
     pub(crate) oneshots: u64,
     /// The connection whose driver writes the outbox.
@@ -47,6 +56,14 @@ pub(crate) struct ConversationState {
     /// Since when no path has been active; `None` while one is.
     pub(crate) left_at: Option<Instant>,
     wakers: Vec<(ConnectionId, Role, Waker)>,
+}
+
+/// What [`ConversationState::meet`] has changed.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Met {
+    pub(crate) is_news: bool,
+    pub(crate) given_up: Range<u64>,
 }
 
 /// What a task that waits here does on its connection.
@@ -64,7 +81,20 @@ impl Conversation {
     pub(crate) fn new(peer: PeerId, outbox: Outbox) -> Self {
         let state = ConversationState {
             outbox,
-            ..ConversationState::default()
+            inbox: Inbox::default(),
+            remote: Remote {
+                name: PeerName::of(&peer),
+                membership: Membership::Unproven,
+            },
+            counts_as_member: false,
+            gone: false,
+            oneshots: 0,
+            active: None,
+            epoch: 0,
+            announced: false,
+            shown: Vec::new(),
+            left_at: None,
+            wakers: Vec::new(),
         };
         Self {
             peer,
@@ -87,13 +117,16 @@ impl Conversation {
         state.outbox.rewind();
         state.left_at = active.is_none().then_some(now);
         state.announced &= active.is_some();
+        state.gone &= active.is_none();
         state.wake_all();
     }
 
-    /// Lets messages be shown: the application knows that this peer is connected.
-    pub(crate) fn announce(&self) {
+    /// Lets messages be shown: the application knows that this peer is connected. `in_room`: it counts as one of the
+    /// room if it cannot prove it.
+    pub(crate) fn admit(&self, in_room: bool) {
         let mut state = self.lock();
         state.announced = state.active.is_some();
+        state.counts_as_member = in_room;
         state.wake_all();
     }
 }
@@ -135,11 +168,63 @@ impl ConversationState {
         }
     }
 
-    pub(crate) fn in_room(&self, now: Instant) -> bool {
-        self.active.is_some()
-            || self
-                .left_at
-                .is_some_and(|at| now.saturating_duration_since(at) < ROOM_MEMORY)
+    /// Takes in who the remote is by its last word on `conn`. Returns whether that is news, and the messages that are
+    /// given up as it has gone to another room. What it says on another connection than the active one may be older.
+    pub(crate) fn meet(&mut self, conn: ConnectionId, remote: &Remote) -> Met {
+        let is_news = self.active.is_none_or(|active| active == conn) && self.remote != *remote;
+        let mut given_up = 0..0;
+        if is_news {
+            let was_member = self.is_member();
+            self.remote = remote.clone();
+            if was_member && !self.is_member() {
+                given_up = self.outbox.give_up();
+                self.epoch += 1;
+            }
+        }
+        Met { is_news, given_up }
+    }
+
+    /// The remote leaves for good. Returns the messages that it has not got.
+    pub(crate) fn bye(&mut self) -> Range<u64> {
+        self.gone = true;
+        self.outbox.give_up()
+    }
+
+    /// Whether lines to everybody are for it.
+    pub(crate) const fn is_member(&self) -> bool {
+        match self.remote.membership {
+            Membership::Member => true,
+            Membership::Guest => false,
+            Membership::Unproven => self.counts_as_member,
+        }
+    }
+
+    /// Whom a message of the one-shot form is for, which does not say so.
+    pub(crate) const fn oneshot_scope(&self) -> Scope {
+        if self.is_member() {
+            Scope::Room
+        } else {
+            Scope::Private
+        }
+    }
+
+    /// Whether a message of this scope may be queued.
+    pub(crate) const fn takes(&self, scope: Scope) -> bool {
+        match scope {
+            Scope::Room => self.is_member(),
+            Scope::Private => true,
+        }
+    }
+
+    /// Whether it said goodbye.
+    pub(crate) const fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// Connected, or was a moment ago and did not say goodbye.
+    pub(crate) fn is_here(&self, now: Instant) -> bool {
+        let is_recent = |at| now.saturating_duration_since(at) < ROOM_MEMORY;
+        !self.gone && (self.active.is_some() || self.left_at.is_some_and(is_recent))
     }
 
     pub(crate) fn is_forgettable(&self, now: Instant, message_timeout: Duration) -> bool {

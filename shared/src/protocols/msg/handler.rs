@@ -53,6 +53,10 @@ pub(crate) enum ToBehaviour {
     Silent { dead: bool },
     /// No message was carried for a while, and none is under way here.
     Drained,
+    /// The remote has another name, or belongs to another room.
+    Introduced,
+    /// The remote left for good.
+    Left,
 }
 
 /// What an outbound stream is for.
@@ -146,6 +150,8 @@ impl Handler {
             outbound_ended,
             dead,
             drained,
+            introduced,
+            left,
         } = self.conn.take_reports(cx);
         if answered.is_some() {
             self.attempts = 0;
@@ -159,6 +165,12 @@ impl Handler {
         }
         if drained {
             self.notify(ToBehaviour::Drained);
+        }
+        if introduced {
+            self.notify(ToBehaviour::Introduced);
+        }
+        if left {
+            self.notify(ToBehaviour::Left);
         }
     }
 

@@ -21,7 +21,8 @@ use crate::{
         Acceptance, OutOfPlace,
         frames::{Ack, Data, FrameError, Hello, Kind, Resume},
     },
-    event::Event,
+    event::{Event, Scope},
+    remote::Membership,
 };
 
 /// How often a receiver whose application takes nothing repeats its last ack, as its sign of life.
@@ -45,6 +46,8 @@ pub(crate) struct Inbound {
     held: Option<Data>,
     /// The session of the last hello.
     session: Option<u64>,
+    /// The last hello proved that its sender belongs to our room.
+    from_member: bool,
     /// When the first hello must have come; later, when a stream that is held up repeats its ack.
     due: Delay,
     ack_due: bool,
@@ -63,6 +66,8 @@ pub(crate) enum InboundFault {
     NoHello,
     #[error("a frame that only receivers send")]
     WrongDirection,
+    #[error("a line to a room that its sender is not in")]
+    NotAMember,
 }
 
 impl From<FrameError> for InboundFault {
@@ -79,6 +84,7 @@ impl Inbound {
             writer: FrameWriter::default(),
             held: None,
             session: None,
+            from_member: false,
             due: Delay::new(HELLO_TIMEOUT),
             ack_due: false,
             accepted: 0,
@@ -152,6 +158,7 @@ impl Inbound {
                         return Ok(false);
                     }
                 }
+                Kind::Bye(_) => conn.left(),
                 Kind::Resume(_) | Kind::Ack(_) => return Err(InboundFault::WrongDirection),
             }
         }
@@ -161,14 +168,17 @@ impl Inbound {
 
     fn hello(&mut self, hello: &Hello, conn: &Connection) {
         self.session = Some(hello.session);
-        let next = conn
-            .conversation
-            .lock()
-            .inbox
-            .hello(hello.session, hello.base);
+        let mut state = conn.conversation.lock();
+        let next = state.inbox.hello(hello.session, hello.base);
+        let membership = conn.meet(&mut state, &hello.proof, &hello.name);
+        drop(state);
+        self.from_member = membership == Membership::Member;
+        let (proof, name) = conn.messenger.introduction(&conn.conversation.peer);
         let resume = Resume {
             next,
             nonce: hello.nonce,
+            proof,
+            name,
         };
         self.writer.push(&Kind::Resume(resume).into_frame());
         self.ack_due = false;
@@ -186,6 +196,10 @@ impl Inbound {
         conn: &Connection,
     ) -> Result<bool, InboundFault> {
         let session = self.session_of(&data)?;
+        let scope = data.scope_of();
+        if scope == Scope::Room && !self.from_member {
+            return Err(InboundFault::NotAMember);
+        }
         conn.heard();
         conn.carried_data();
         let mut state = conn.conversation.lock();
@@ -199,11 +213,14 @@ impl Inbound {
         if accepted == Acceptance::New {
             // Counts something for an empty message, too.
             self.accepted += data.body.len().max(1);
+            let name = state.remote.name.clone();
             state.shown.push(Event::Message {
                 from: conn.conversation.peer,
+                name,
                 id: data.seq,
                 body: data.body,
                 path: conn.transport.path(),
+                scope,
             });
         }
         Ok(true)

@@ -11,11 +11,12 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use bytes::Bytes;
 use libp2p::PeerId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -26,15 +27,17 @@ use super::{
     driver::Drivers,
 };
 use crate::{
-    config::MAX_BODY_BYTES,
+    config::{MAX_BODY_BYTES, NodeConfig},
     delivery::{
-        Outbox, Refused,
+        Outbox, Refused, Room,
         frames::{Data, Kind},
     },
     error::SendError,
-    event::DeliveryState,
+    event::{DeliveryState, Event, Scope},
+    name::PeerName,
     queue::EventSender,
     reason::{Cause, Reason},
+    remote::{Membership, Remote},
     table::Table,
 };
 
@@ -63,6 +66,10 @@ struct Conversations {
 /// At most [`MAX_KNOWN_PEERS`] conversations are kept, beside those with a connection.
 #[derive(Debug)]
 pub(crate) struct Messenger {
+    local: PeerId,
+    room: Room,
+    /// What our person chose to be called.
+    name: Mutex<Option<PeerName>>,
     /// Distinguishes this process from an earlier one of the same identity.
     pub(crate) session: u64,
     pub(crate) events: EventSender,
@@ -75,27 +82,39 @@ pub(crate) struct Messenger {
     first_seq: AtomicU64,
     /// How often all paths were to be probed at once.
     probes_asked_for: AtomicU64,
+    /// The node stops: each of our streams ends with a goodbye.
+    leaving: AtomicBool,
     /// Notified when messages leave an outbox.
     left_outbox: Notify,
 }
 
 impl Messenger {
-    pub(crate) fn new(session: u64, events: EventSender, message_timeout: Duration) -> Self {
+    /// `local` and `config` say who we are and in which room.
+    pub(crate) fn new(
+        local: PeerId,
+        config: &NodeConfig,
+        session: u64,
+        events: EventSender,
+    ) -> Self {
         Self {
+            local,
+            room: Room::new(&config.namespace),
+            name: Mutex::new(config.name.clone()),
             session,
             events,
             drivers: Drivers::default(),
-            message_timeout,
+            message_timeout: config.message_timeout,
             conversations: Mutex::default(),
             unacked: AtomicUsize::new(0),
             first_seq: AtomicU64::new(1),
             probes_asked_for: AtomicU64::new(0),
+            leaving: AtomicBool::new(false),
             left_outbox: Notify::new(),
         }
     }
 
     /// Puts a message into the outbox of a peer, and returns its sequence number.
-    pub(crate) fn send(&self, to: PeerId, body: String) -> Result<u64, SendError> {
+    pub(crate) fn send(&self, to: PeerId, scope: Scope, body: String) -> Result<u64, SendError> {
         if body.len() > MAX_BODY_BYTES {
             return Err(SendError::TooLong(body.len()));
         }
@@ -107,13 +126,14 @@ impl Messenger {
         let mut state = conversation.lock();
         let len = body.len();
         state.outbox.check(len).map_err(refused)?;
+        if state.is_gone() {
+            return Err(SendError::UnknownPeer(to));
+        }
+        if !state.takes(scope) {
+            return Err(SendError::NotInRoom(to));
+        }
         let seq = state.outbox.next_seq();
-        let frame = Kind::Data(Data {
-            session: 0,
-            seq,
-            body,
-        })
-        .into_frame();
+        let frame = Kind::Data(Data::new(seq, scope, body)).into_frame();
         // Only the outbox knows of a stop that came meanwhile: it is closed.
         state.outbox.push(frame, len).map_err(refused)?;
         self.unacked.fetch_add(1, Ordering::Relaxed);
@@ -139,17 +159,34 @@ impl Messenger {
             .map_or(0, |conversation| conversation.lock().outbox.len())
     }
 
-    /// Returns the peers that are connected, or were a moment ago.
+    /// Returns the peers of the room that are connected, or were a moment ago: lines to everybody go to them.
     pub(crate) fn room(&self, now: Instant) -> Vec<PeerId> {
+        self.those(|state| state.is_member() && state.is_here(now))
+    }
+
+    /// Returns the peers that are connected, or were a moment ago, of whatever room.
+    pub(crate) fn here(&self, now: Instant) -> Vec<PeerId> {
+        self.those(|state| state.is_here(now))
+    }
+
+    fn those(&self, are: impl Fn(&ConversationState) -> bool) -> Vec<PeerId> {
         let conversations = self.conversations.lock();
-        let mut room: Vec<_> = conversations
-            .of
-            .values()
-            .filter(|conversation| conversation.lock().in_room(now))
-            .map(|conversation| conversation.peer)
-            .collect();
-        room.sort_unstable();
-        room
+        let those = conversations.of.values();
+        let those = those.filter(|conversation| are(&conversation.lock()));
+        let mut those: Vec<_> = those.map(|conversation| conversation.peer).collect();
+        those.sort_unstable();
+        those
+    }
+
+    /// What a peer calls itself, or the words that its id gives; and whether it belongs to our room.
+    pub(crate) fn remote(&self, peer: &PeerId) -> (PeerName, bool) {
+        match self.conversation(peer) {
+            Some(conversation) => {
+                let state = conversation.lock();
+                (state.remote.name.clone(), state.is_member())
+            }
+            None => (PeerName::of(peer), false),
+        }
     }
 
     pub(crate) fn conversation(&self, peer: &PeerId) -> Option<Arc<Conversation>> {
@@ -237,6 +274,59 @@ impl Messenger {
             self.failed(conversation.peer, failed, &cause);
         }
         self.left_outbox.notify_waiters();
+    }
+
+    /// What others read of us.
+    pub(crate) fn own_name(&self) -> PeerName {
+        let chosen = self.name.lock().clone();
+        chosen.unwrap_or_else(|| PeerName::of(&self.local))
+    }
+
+    /// Changes what others read of us, and says so at once.
+    pub(crate) fn set_name(&self, name: Option<PeerName>) {
+        let before = self.own_name();
+        *self.name.lock() = name;
+        let name = self.own_name();
+        if name != before {
+            let peer = self.local;
+            self.events.push(Event::Renamed { peer, name });
+            self.probe();
+        }
+    }
+
+    /// What a hello to this peer, or an answer to its own, says of us: the proof, and the name if there is one.
+    pub(crate) fn introduction(&self, to: &PeerId) -> (Bytes, String) {
+        let proof = self.room.proof(&self.local, to);
+        let name = self.name.lock().as_deref().map(str::to_owned);
+        (Bytes::copy_from_slice(&proof), name.unwrap_or_default())
+    }
+
+    /// What a peer's hello or answer says of it. A name that cannot be shown is none.
+    pub(crate) fn introduced(&self, peer: PeerId, proof: &[u8], name: &str) -> Remote {
+        let membership = match self.room.is_proof(proof, &peer, &self.local) {
+            true => Membership::Member,
+            false => Membership::Guest,
+        };
+        let name = PeerName::chosen(name).unwrap_or_else(|_| PeerName::of(&peer));
+        Remote { name, membership }
+    }
+
+    /// Says goodbye on every path: nothing is to wait for us.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.probe();
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Whether some peer that speaks msg is connected, and would notice a goodbye.
+    pub(crate) fn has_company(&self) -> bool {
+        let proven = |state: &ConversationState| {
+            state.active.is_some() && state.remote.membership != Membership::Unproven
+        };
+        !self.those(proven).is_empty()
     }
 
     /// Asks on every path at once whether it still works.

@@ -20,7 +20,7 @@ use crate::{
     config::PROBE_INTERVAL,
     delivery::{
         BogusAck,
-        frames::{FrameError, Hello, Kind, Resume},
+        frames::{Bye, FrameError, Hello, Kind, Resume},
         silence::{Liveness, PATH_TIMEOUT, Silence, stood_still},
     },
     reason::Reason,
@@ -54,6 +54,8 @@ pub(crate) struct Outbound {
     asked: Option<u64>,
     /// The next message that the remote expects, as it said last on this stream.
     expected: Option<u64>,
+    /// Goodbye has been said.
+    said_bye: bool,
     probe: Delay,
     /// When the probe's timer fired last.
     probed: Instant,
@@ -117,6 +119,7 @@ impl Outbound {
             resumed: None,
             asked: None,
             expected: None,
+            said_bye: false,
             probe: Delay::new(PROBE_INTERVAL),
             probed: now,
             silence: Silence::default(),
@@ -145,18 +148,29 @@ impl Outbound {
                 reports.silent = false;
             });
         }
+        self.say_bye(conn);
         self.write(cx, conn)?;
         self.report(cx, conn);
         Ok(())
     }
 
+    /// Says that we leave for good, once.
+    fn say_bye(&mut self, conn: &Connection) {
+        if conn.messenger.is_leaving() && !std::mem::replace(&mut self.said_bye, true) {
+            self.writer.push(&Kind::Bye(Bye {}).into_frame());
+        }
+    }
+
     /// Asks where to resume, whether the remote still answers, and how long that takes.
     fn say_hello(&mut self, conn: &Connection) {
+        let (proof, name) = conn.messenger.introduction(&conn.conversation.peer);
         let state = conn.conversation.lock();
         let hello = Hello {
             session: conn.messenger.session,
             base: state.outbox.base(),
             nonce: self.next_nonce,
+            proof,
+            name,
         };
         self.asked = Some(state.epoch);
         drop(state);
@@ -236,7 +250,9 @@ impl Outbound {
                     let acked = state.outbox.ack(ack.next)?;
                     conn.messenger.acked(conn.conversation.peer, acked);
                 }
-                Some(Kind::Hello(_) | Kind::Data(_)) => return Err(OutboundFault::WrongDirection),
+                Some(Kind::Hello(_) | Kind::Data(_) | Kind::Bye(_)) => {
+                    return Err(OutboundFault::WrongDirection);
+                }
                 None => match self.reader.poll_fill(cx, Pin::new(&mut self.stream)) {
                     Poll::Ready(Ok(true)) => {}
                     Poll::Ready(Ok(false)) => return Err(OutboundFault::Closed),
@@ -268,6 +284,8 @@ impl Outbound {
             state.outbox.ack(resume.next)?
         };
         conn.messenger.acked(conn.conversation.peer, acked);
+        // After the ack: what a peer has got before it went to another room has arrived.
+        conn.meet(&mut state, &resume.proof, &resume.name);
         Ok(Some(sent_at.elapsed()))
     }
 
@@ -334,6 +352,8 @@ impl Outbound {
             return;
         }
         if self.resumed != Some(state.epoch) {
+            // The process at this end may be in another room than the one at the end of the path before.
+            conn.meet_again(&mut state);
             let fresh =
                 !state.outbox.has_unacked_writes() && self.expected == Some(state.outbox.base());
             if !fresh {

@@ -119,8 +119,13 @@ fn all_kinds() -> Vec<Kind> {
             session: 1,
             base: 7,
             nonce,
+            ..Hello::default()
         }),
-        Kind::Resume(Resume { next: 7, nonce }),
+        Kind::Resume(Resume {
+            next: 7,
+            nonce,
+            ..Resume::default()
+        }),
         data("first".into(), 7),
         data(String::new(), 8),
         data("ünïcödé 🥊".into(), 9),
@@ -133,6 +138,7 @@ fn data(body: String, seq: u64) -> Kind {
         session: 1,
         seq,
         body,
+        ..Data::default()
     })
 }
 

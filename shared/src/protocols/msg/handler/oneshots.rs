@@ -31,9 +31,11 @@ impl Handler {
                     state.oneshots += 1;
                     self.conn.messenger.events.push(Event::Message {
                         from: self.conn.conversation.peer,
+                        name: state.remote.name.clone(),
                         id: state.oneshots,
                         body,
                         path: self.conn.transport.path(),
+                        scope: state.oneshot_scope(),
                     });
                 }
                 Err(fault) => {

@@ -6,8 +6,8 @@ use web_time::Instant;
 
 use super::*;
 use crate::{
-    config::DEFAULT_MESSAGE_TIMEOUT,
-    event::{DeliveryState, Event},
+    config::NodeConfig,
+    event::{DeliveryState, Event, Scope},
     queue,
 };
 
@@ -22,10 +22,15 @@ fn a_message_fails_for_the_reason_that_its_stream_does() {
         ),
     ] {
         let (sender, mut events) = queue::new();
-        let messenger = Arc::new(Messenger::new(1, sender, DEFAULT_MESSAGE_TIMEOUT));
+        let messenger = Arc::new(Messenger::new(
+            PeerId::random(),
+            &NodeConfig::default(),
+            1,
+            sender,
+        ));
         let mut handler = handler(&messenger);
         messenger
-            .send(handler.conn.conversation.peer, "hi".into())
+            .send(handler.conn.conversation.peer, Scope::Private, "hi".into())
             .unwrap();
         let mut cx = Context::from_waker(noop_waker_ref());
         let polled = handler.poll(&mut cx);

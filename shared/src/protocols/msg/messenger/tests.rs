@@ -19,7 +19,7 @@ fn a_forgotten_peer_gets_new_numbers_when_it_returns() {
     let (messenger, _events) = messenger();
     let peer = PeerId::random();
     connect(&messenger, peer);
-    assert_eq!(messenger.send(peer, "first".into()), Ok(1));
+    assert_eq!(messenger.send(peer, Scope::Private, "first".into()), Ok(1));
     ack_all(&messenger, peer);
     let left = Instant::now();
     messenger
@@ -30,7 +30,7 @@ fn a_forgotten_peer_gets_new_numbers_when_it_returns() {
     assert!(messenger.conversation(&peer).is_none(), "forgotten");
     connect(&messenger, peer);
     assert_eq!(
-        messenger.send(peer, "second".into()),
+        messenger.send(peer, Scope::Private, "second".into()),
         Ok(2),
         "it remembers our session"
     );
@@ -42,7 +42,7 @@ fn a_peer_that_is_pushed_out_gets_new_numbers_too() {
     let peer = PeerId::random();
     connect(&messenger, peer);
     for seq in 1..=3 {
-        assert_eq!(messenger.send(peer, "lost".into()), Ok(seq));
+        assert_eq!(messenger.send(peer, Scope::Private, "lost".into()), Ok(seq));
     }
     messenger
         .conversation(&peer)
@@ -55,7 +55,7 @@ fn a_peer_that_is_pushed_out_gets_new_numbers_too() {
     assert!(messenger.conversation(&peer).is_none(), "pushed out");
     assert_eq!(messenger.unacked(), 0, "its messages failed");
     connect(&messenger, peer);
-    assert_eq!(messenger.send(peer, "again".into()), Ok(4));
+    assert_eq!(messenger.send(peer, Scope::Private, "again".into()), Ok(4));
 }
 
 #[test]
@@ -63,13 +63,13 @@ fn a_peer_with_unacked_messages_is_not_forgotten() {
     let (messenger, _events) = messenger();
     let peer = PeerId::random();
     connect(&messenger, peer);
-    messenger.send(peer, "kept".into()).unwrap();
+    messenger.send(peer, Scope::Private, "kept".into()).unwrap();
     let now = Instant::now();
     messenger.conversation(&peer).unwrap().set_active(None, now);
     messenger.tick(now + ROOM_MEMORY * 2);
     assert_eq!(messenger.unacked_by(&peer), 1);
-    assert!(messenger.room(now + ROOM_MEMORY / 2).contains(&peer));
-    assert!(!messenger.room(now + ROOM_MEMORY * 2).contains(&peer));
+    assert!(messenger.here(now + ROOM_MEMORY / 2).contains(&peer));
+    assert!(!messenger.here(now + ROOM_MEMORY * 2).contains(&peer));
 }
 
 #[test]
@@ -77,24 +77,27 @@ fn messages_that_cannot_be_taken_are_refused_at_once() {
     let (messenger, _events) = messenger();
     let peer = PeerId::random();
     assert_eq!(
-        messenger.send(peer, "hi".into()),
+        messenger.send(peer, Scope::Private, "hi".into()),
         Err(SendError::UnknownPeer(peer))
     );
     connect(&messenger, peer);
     let long = "x".repeat(MAX_BODY_BYTES + 1);
     assert_eq!(
-        messenger.send(peer, long),
+        messenger.send(peer, Scope::Private, long),
         Err(SendError::TooLong(MAX_BODY_BYTES + 1))
     );
     for _ in 0..MAX_OUTBOX_MESSAGES {
-        messenger.send(peer, "hi".into()).unwrap();
+        messenger.send(peer, Scope::Private, "hi".into()).unwrap();
     }
     assert_eq!(
-        messenger.send(peer, "hi".into()),
+        messenger.send(peer, Scope::Private, "hi".into()),
         Err(SendError::OutboxFull(peer))
     );
     messenger.stop();
-    assert_eq!(messenger.send(peer, "hi".into()), Err(SendError::Stopped));
+    assert_eq!(
+        messenger.send(peer, Scope::Private, "hi".into()),
+        Err(SendError::Stopped)
+    );
     assert_eq!(messenger.unacked(), 0);
 }
 
@@ -108,7 +111,7 @@ fn a_message_that_races_a_stop_is_refused_or_fails() {
         let sent = thread::scope(|scope| {
             let sending = scope.spawn(|| {
                 start.wait();
-                messenger.send(peer, "now or never".into())
+                messenger.send(peer, Scope::Private, "now or never".into())
             });
             start.wait();
             messenger.stop();
@@ -124,7 +127,8 @@ fn a_message_that_races_a_stop_is_refused_or_fails() {
 
 fn messenger() -> (Messenger, queue::Events) {
     let (sender, events) = queue::new();
-    (Messenger::new(1, sender, DEFAULT_MESSAGE_TIMEOUT), events)
+    let config = NodeConfig::default();
+    (Messenger::new(PeerId::random(), &config, 1, sender), events)
 }
 
 fn connect(messenger: &Messenger, peer: PeerId) {
@@ -152,9 +156,11 @@ fn messages_of_two_connections_are_shown_in_the_order_of_their_acceptance() {
         let path = Path::Direct;
         let message = Event::Message {
             from,
+            name: PeerName::of(&from),
             id,
             body,
             path,
+            scope: Scope::Private,
         };
         conversation.lock().shown.push(message);
     };

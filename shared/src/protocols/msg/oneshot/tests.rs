@@ -48,6 +48,7 @@ fn a_message_that_is_too_long_for_a_packet_is_not_started() {
             session: 1,
             seq: 7,
             body,
+            ..Data::default()
         })
         .into_frame()
     };
