@@ -7,7 +7,7 @@ use futures::{FutureExt, StreamExt};
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use punchline::{
     config::NodeConfig,
-    event::{DeliveryState, Event},
+    event::{DeliveryState, Event, Scope},
     node::{self, Events, Node},
 };
 use tokio::sync::oneshot;
@@ -132,7 +132,7 @@ impl Pair {
         let (mut sent, mut acked) = (0, 0);
         while acked < count {
             while sent < count && sent - acked < window {
-                self.sender.send(self.to, body.as_str())?;
+                self.sender.send(self.to, Scope::Private, body.as_str())?;
                 sent += 1;
             }
             acked += self.acks().await?;

@@ -2,6 +2,7 @@
 
 mod faults;
 mod hostile;
+mod membership;
 mod network;
 mod peers;
 mod random;

@@ -11,6 +11,7 @@ mod oneshot;
 mod paths;
 mod plain;
 mod reservation;
+mod rooms;
 mod scene;
 mod stopping;
 

@@ -19,7 +19,8 @@ use tokio::sync::mpsc;
 
 use super::harness::{memory_swarm, patiently};
 use crate::{
-    delivery::frames::{Ack, Data, Hello, Kind, Resume},
+    delivery::frames::{Ack, Bye, Data, Hello, Kind, Resume},
+    event::Scope,
     protocols::msg::{MSG_PROTOCOL, framing::FrameReader},
 };
 
@@ -224,6 +225,26 @@ pub(crate) fn hello_of(session: u64, nonce: u64) -> Vec<u8> {
         nonce,
         ..Hello::default()
     }))
+}
+
+/// A hello that says who its sender is.
+pub(crate) fn hello_with(proof: &[u8], name: &str) -> Vec<u8> {
+    frame(Kind::Hello(Hello {
+        session: SESSION,
+        base: 1,
+        nonce: 7,
+        proof: proof.to_vec().into(),
+        name: name.into(),
+    }))
+}
+
+/// A line to everybody.
+pub(crate) fn data_to_room(seq: u64, body: &str) -> Vec<u8> {
+    frame(Kind::Data(Data::new(seq, Scope::Room, body.into())))
+}
+
+pub(crate) fn bye() -> Vec<u8> {
+    frame(Kind::Bye(Bye {}))
 }
 
 pub(crate) fn resume(next: u64, nonce: u64) -> Vec<u8> {
