@@ -50,6 +50,47 @@ fn data_of_the_streams_session_golden_bytes() {
 }
 
 #[test]
+fn data_to_the_room_golden_bytes() {
+    let data = Data::new(1, Scope::Room, "hi".into());
+    assert_eq!(data.scope_of(), Scope::Room);
+    assert_golden(Kind::Data(data), "0a1a0810011a0268692001");
+}
+
+#[test]
+fn introductions_golden_bytes() {
+    let hello = Hello {
+        session: SESSION,
+        base: 1,
+        nonce: 1,
+        proof: Bytes::from_static(&[0xab; 2]),
+        name: "A".into(),
+    };
+    let bytes = "160a1409080706050403020110011801 2202abab 2a0141";
+    assert_golden(Kind::Hello(hello), bytes);
+    let resume = Resume {
+        next: 1,
+        nonce: 1,
+        proof: Bytes::from_static(&[0xab; 2]),
+        name: "A".into(),
+    };
+    assert_golden(Kind::Resume(resume), "0d120b080110011a02abab220141");
+}
+
+#[test]
+fn bye_golden_bytes() {
+    assert_golden(Kind::Bye(Bye {}), "022a00");
+}
+
+#[test]
+fn a_scope_that_is_not_known_is_the_narrowest() {
+    let frame = unhex("0a1a0810011a0268692009");
+    let [Kind::Data(data)] = &read_all(&frame).unwrap()[..] else {
+        panic!("no message");
+    };
+    assert_eq!(data.scope_of(), Scope::Private);
+}
+
+#[test]
 fn ack_golden_bytes() {
     assert_golden(Kind::Ack(Ack { next: 2 }), "0422020802");
 }
