@@ -16,18 +16,20 @@ await init();
 const config: PeerConfig = {
   relays: ["/ip4/192.0.2.7/tcp/45679/ws"],
   namespace: "our-room",
+  name: "Anna",
   dial: [],
   greet_interval: 0,
   message_timeout: 60,
 };
 const peer = await Peer.start(config);
-console.log(`we are ${peer.peerId}`);
+console.log(`we are ${peer.name}, ${peer.peerId}`);
+peer.setName("Anna on the train");
 
 /** One line for a person. The `switch` must know every event. */
 function line(event: Event): string {
   switch (event.event) {
     case "started":
-      return event.peer_id;
+      return `${event.peer_id} ${event.name}`;
     case "listening":
     case "external_address":
       return event.address;
@@ -45,16 +47,22 @@ function line(event: Event): string {
       const path: "direct" | "relayed" = event.path;
       const transport: "quic" | "tcp" | "ws" | "webrtc" | "webrtc-direct" | "circuit" =
         event.transport;
-      return `${event.peer} ${path} ${transport} ${event.address} ${event.after_ms.toFixed()}`;
+      return `${event.name} ${event.in_room} ${event.peer} ${path} ${transport} ${event.address} ${event.after_ms.toFixed()}`;
     }
     case "path_changed":
       return `${event.peer} ${event.from} ${event.to} ${event.transport} ${event.address}`;
     case "disconnected":
-      return `${event.peer} ${event.code}: ${event.reason}`;
+      return `${event.peer} ${event.code}: ${event.reason} ${event.left}`;
+    case "renamed":
+      return `${event.peer} ${event.name}`;
+    case "membership":
+      return `${event.peer} ${event.in_room}`;
     case "incompatible":
       return `${event.peer} ${event.protocols.join()}`;
-    case "message":
-      return `${event.from} ${event.id.toFixed()} ${event.path}: ${event.body}`;
+    case "message": {
+      const scope: "room" | "private" = event.scope;
+      return `${event.from} ${event.name} ${scope} ${event.id.toFixed()} ${event.path}: ${event.body}`;
+    }
     case "delivery": {
       const state: "queued" | "sent" | "acked" | "failed" = event.state;
       const code: Reason | undefined = event.code;
@@ -97,7 +105,7 @@ await peer.dial("/ip4/192.0.2.9/tcp/4001/ws");
 const here: PeerInfo[] = await peer.connections();
 for (const info of here) {
   const path: "direct" | "relayed" | undefined = info.path;
-  console.log(info.peer, path, info.transport, info.address, info.rtt_ms?.toFixed(), info.unacked);
+  console.log(info.peer, info.name, info.in_room, path, info.transport, info.address, info.rtt_ms?.toFixed(), info.unacked);
   await talk(info.peer);
 }
 

@@ -6,7 +6,10 @@ use std::{fmt::Display, time::Duration};
 
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use libp2p::{Multiaddr, identity::Keypair};
-use punchline::config::{NodeConfig, RelayAddress};
+use punchline::{
+    config::{NodeConfig, RelayAddress},
+    name::PeerName,
+};
 use tsify::Tsify;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -41,6 +44,8 @@ peer_config! {
     relays: Vec<Multiaddr> as "Multiaddr[]", read by addresses;
     /// The namespace to meet others in; `rendezvous` if absent.
     namespace: String as "string", read by text;
+    /// What others read of us, at most 64 bytes; two words that the peer id gives if absent or empty.
+    name: Option<PeerName> as "string", read by name;
     /// The bytes that `peer.identity()` returned earlier; a fresh identity if absent.
     identity: Keypair as "Uint8Array", read by identity;
     /// Multiaddrs of peers to dial, and to greet.
@@ -62,6 +67,7 @@ pub(crate) fn read(config: &JsValue) -> Result<(NodeConfig, Keypair), Failure> {
     let node = NodeConfig {
         relays: relays.map(relay).collect(),
         namespace: given.namespace.unwrap_or(default.namespace),
+        name: given.name.flatten(),
         dial: given.dial.unwrap_or_default(),
         greet_interval: given.greet_interval.or(default.greet_interval),
         message_timeout: given.message_timeout.unwrap_or(default.message_timeout),
@@ -127,6 +133,19 @@ pub(crate) fn address(name: &str, text: &str) -> Result<Multiaddr, Failure> {
 
 fn text(name: &str, value: &JsValue) -> Result<String, Failure> {
     value.as_string().ok_or_else(|| bad(name, "not a string"))
+}
+
+/// Reads what a person wants to be called. No word is no name.
+pub(crate) fn chosen_name(text: &str) -> Result<Option<PeerName>, Failure> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let name = PeerName::chosen(text).map_err(|e| bad("name", e))?;
+    Ok(Some(name))
+}
+
+fn name(name: &str, value: &JsValue) -> Result<Option<PeerName>, Failure> {
+    chosen_name(&text(name, value)?)
 }
 
 fn identity(name: &str, value: &JsValue) -> Result<Keypair, Failure> {

@@ -96,6 +96,20 @@ impl Peer {
         self.peer_id.to_string()
     }
 
+    /// What others read of this peer: the name that was chosen, or two words that the peer id gives.
+    #[wasm_bindgen(getter, unchecked_return_type = "string")]
+    pub fn name(&self) -> Result<String, JsValue> {
+        Ok(self.node()?.name().to_string())
+    }
+
+    /// Changes what others read of this peer; an empty name stands for the two words. Everybody who is connected learns
+    /// of it at once.
+    #[wasm_bindgen(js_name = setName)]
+    pub fn set_name(&self, name: &str) -> Result<(), JsValue> {
+        self.node()?.set_name(config::chosen_name(name)?);
+        Ok(())
+    }
+
     /// The events of this peer, in order. To be called once, and to be read all the time: when many events wait, the peer
     /// stops reading messages. After the stream has been cancelled, the peer goes on without a reader.
     #[wasm_bindgen(unchecked_return_type = "ReadableStream<Event>")]

@@ -187,13 +187,14 @@ fn an_identity_can_be_kept() {
 #[wasm_bindgen_test]
 fn a_configuration_is_read() {
     let json = format!(
-        r#"{{"relays":["{NOBODY}"],"namespace":"us","dial":["{NOBODY}"],"greet_interval":0.5,"message_timeout":60}}"#
+        r#"{{"relays":["{NOBODY}"],"namespace":"us","name":" Änne ","dial":["{NOBODY}"],"greet_interval":0.5,"message_timeout":60}}"#
     );
     let (node, _) = config::read(&JSON::parse(&json).unwrap()).unwrap();
     let relays: Vec<_> = node.relays.iter().flat_map(|r| &r.addresses).collect();
     let nobody: Multiaddr = NOBODY.parse().unwrap();
     assert_eq!((relays, &node.dial), (vec![&nobody], &vec![nobody.clone()]));
     assert_eq!(node.namespace, "us");
+    assert_eq!(node.name.as_deref(), Some("Änne"));
     assert_eq!(node.greet_interval, Some(Duration::from_millis(500)));
     assert_eq!(node.message_timeout, Duration::from_secs(60));
 
@@ -230,6 +231,7 @@ fn a_wrong_configuration_is_named() {
         (r#"{"relays":"/ip4/127.0.0.1"}"#, "relays: not an array"),
         (r#"{"dial":[7]}"#, "dial[0]: not a string"),
         (r#"{"relay":[]}"#, "relay: there is no such setting"),
+        (r#"{"name":"a\nb"}"#, "name: a name has no control"),
         (r#"{"namespace":7}"#, "namespace: not a string"),
         (
             &long,
