@@ -79,8 +79,8 @@ fn who_moved_to_another_room_hears_nothing_of_the_old_one() {
     let (mut b, _) = peer("b in room two", &url, "two", &identity);
     let (mut c, c_id) = peer("c", &url, "two", &[]);
     meet((&mut b, &b_id), (&mut c, &c_id));
-    assert_eq!(connected(&mut b, &a_id)["in_room"], false);
-    disconnected(&mut b, &a_id);
+    // By now `a` has dialled it by its old listing, and learned where it is. What `b` sees of that depends on which side is
+    // faster.
     let failed = delivery(&mut a, &b_id);
     assert_eq!(
         (&failed["state"], &failed["code"]),
