@@ -1,11 +1,20 @@
-//! TCP, QUIC, DNS and WebSocket, on tokio.
+//! TCP, QUIC, WebSocket and names, on tokio.
+
+mod names;
 
 use std::error::Error;
 
 use libp2p::{
-    Multiaddr, Swarm, SwarmBuilder, Transport as _, core::upgrade::Version, dns, identity::Keypair,
-    multiaddr::Protocol, noise, relay, swarm::NetworkBehaviour, tcp, websocket, yamux,
+    Multiaddr, PeerId, Swarm, SwarmBuilder, Transport as _,
+    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
+    identity::Keypair,
+    multiaddr::Protocol,
+    noise, quic, relay,
+    swarm::NetworkBehaviour,
+    tcp, websocket, yamux,
 };
+
+use self::names::{NameError, Names};
 
 use crate::{
     config::{IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS, MAX_WEBSOCKET_FRAME},
@@ -49,9 +58,7 @@ pub fn can_dial(address: &Multiaddr) -> bool {
 /// What an error of this platform's transports means, beyond what any I/O error says of itself.
 #[must_use]
 pub fn reason_of(error: &(dyn Error + 'static)) -> Option<Reason> {
-    error
-        .is::<dns::ResolveError>()
-        .then_some(Reason::NameNotFound)
+    error.is::<NameError>().then_some(Reason::NameNotFound)
 }
 
 /// Makes a swarm with every transport that a terminal has.
@@ -59,26 +66,11 @@ pub fn build_swarm<B: NetworkBehaviour>(
     key: Keypair,
     behaviour: impl FnOnce(relay::client::Behaviour) -> B,
 ) -> Result<Swarm<B>, StartError> {
+    let direct = direct(&key).map_err(|e| failed("Noise", &e))?;
     let swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
-        .with_tcp(tcp_config(), noise::Config::new, yamux::Config::default)
-        .map_err(|e| failed("TCP", &e))?
-        .with_quic_config(|mut config| {
-            config.handshake_timeout = HANDSHAKE_TIMEOUT;
-            config
-        })
-        .with_other_transport(|key| {
-            let tcp = tcp::tokio::Transport::new(tcp_config());
-            let mut config = websocket::Config::new(dns::tokio::Transport::system(tcp)?);
-            config.set_max_data_size(MAX_WEBSOCKET_FRAME);
-            Ok(config
-                .upgrade(Version::V1Lazy)
-                .authenticate(noise::Config::new(key)?)
-                .multiplex(yamux::Config::default()))
-        })
-        .map_err(|e| failed("WebSocket", &e))?
-        .with_dns()
-        .map_err(|e| failed("DNS", &e))?
+        .with_other_transport(|_| Names::new(direct))
+        .map_err(|never| match never {})?
         .with_relay_client(noise::Config::new, yamux::Config::default)
         .map_err(|e| failed("the relay client", &e))?
         .with_behaviour(|_, relay| behaviour(relay))
@@ -90,6 +82,35 @@ pub fn build_swarm<B: NetworkBehaviour>(
         })
         .build();
     Ok(swarm)
+}
+
+/// Everything that leads to a machine without a relay.
+fn direct(key: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
+    let tcp = tcp::tokio::Transport::new(tcp_config())
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(key)?)
+        .multiplex(yamux::Config::default())
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let mut config = quic::Config::new(key);
+    config.handshake_timeout = HANDSHAKE_TIMEOUT;
+    let quic = quic::tokio::Transport::new(config)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    // A secure WebSocket needs the name itself, so that it resolves names beneath it.
+    let names = Names::new(tcp::tokio::Transport::new(tcp_config()));
+    let mut websocket = websocket::Config::new(names);
+    websocket.set_max_data_size(MAX_WEBSOCKET_FRAME);
+    let websocket = websocket
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(key)?)
+        .multiplex(yamux::Config::default())
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    // TCP would take a WebSocket's address for its own.
+    Ok(websocket
+        .or_transport(tcp)
+        .map(|either, _| either.into_inner())
+        .or_transport(quic)
+        .map(|either, _| either.into_inner())
+        .boxed())
 }
 
 /// The longest QUIC handshake. The first packets of a hole punch may be lost, and have to be sent again.
@@ -108,21 +129,47 @@ fn failed(what: &'static str, reason: &dyn std::fmt::Display) -> StartError {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
-    use libp2p::{TransportError, swarm::DialError};
+    use libp2p::{
+        TransportError,
+        core::{
+            Endpoint,
+            transport::{DialOpts, PortUse},
+        },
+        swarm::DialError,
+    };
 
     use super::*;
     use crate::reason::Cause;
 
-    #[test]
-    fn a_name_that_cannot_be_resolved_has_a_code() {
-        let unknown = dns::ResolveError::from("no such name");
-        let error: dns::Error<io::Error> = dns::Error::ResolveError(unknown);
-        let address = "/dns4/relay.invalid/tcp/1".parse().unwrap();
-        let error = TransportError::Other(io::Error::other(error));
+    #[tokio::test]
+    async fn a_name_that_cannot_be_resolved_has_a_code() {
+        let mut transport = direct_by_names();
+        let address: Multiaddr = "/dns4/no-such-name.invalid/tcp/1".parse().unwrap();
+        let dial = transport.dial(address.clone(), DIAL).unwrap();
+        let error = TransportError::Other(dial.await.err().unwrap());
         let cause = Cause::of_dial(&DialError::Transport(vec![(address, error)]), reason_of);
         assert_eq!(cause.code, Reason::NameNotFound);
-        assert_eq!(cause.text, "no such name");
+        assert!(cause.text.starts_with("no-such-name.invalid: "), "{cause}");
+        assert!(!cause.text.contains("Query"), "{cause}");
+    }
+
+    #[tokio::test]
+    async fn a_name_of_this_machine_is_dialled() {
+        let mut transport = direct_by_names();
+        for address in ["/dns4/localhost/tcp/1", "/dns/localhost/tcp/1/ws"] {
+            let dial = transport.dial(address.parse().unwrap(), DIAL).unwrap();
+            let error = TransportError::Other(dial.await.err().unwrap());
+            let cause = Cause::of_transport(&error, reason_of);
+            assert!(cause.text.contains("refused"), "{address}: {cause}");
+        }
+    }
+
+    const DIAL: DialOpts = DialOpts {
+        role: Endpoint::Dialer,
+        port_use: PortUse::New,
+    };
+
+    fn direct_by_names() -> Names<Boxed<(PeerId, StreamMuxerBox)>> {
+        Names::new(direct(&Keypair::generate_ed25519()).unwrap())
     }
 }

@@ -56,27 +56,22 @@ impl Peers {
 impl Peer {
     /// Takes in who is at the end of a path. Returns whether it is let go, as it was dialled for our room and is in
     /// another one.
-    pub(super) fn meet(
-        &mut self,
-        cx: &Context<'_>,
-        shared: &mut Shared,
-        path: &Conn,
-        remote: Remote,
-    ) -> bool {
-        let dialled_for_room = matches!(path.purpose, Some(Purpose::Peer(_)));
+    pub(super) fn meet(&mut self, cx: &Context<'_>, shared: &mut Shared, remote: Remote) -> bool {
         self.introduction.remote = Some(remote);
         if self.is_guest() {
             self.part();
         } else {
             self.parted = false;
         }
-        let moved = self.has_moved(shared);
-        let let_go = moved || (self.is_guest() && dialled_for_room && !self.is_ordered());
-        if let_go && !shared.is_relay(self.id) {
+        // Whichever of its connections became the path: a hole may have been punched from the one that we dialled.
+        let dialled = |conn: &Conn| matches!(conn.purpose, Some(Purpose::Peer(_)));
+        let dialled = cx.connections.of(self.id).any(dialled);
+        let for_room = self.is_guest() && dialled && !self.is_ordered();
+        let let_go = self.has_moved(shared) || (for_room && !shared.is_relay(self.id));
+        if let_go {
             self.close_all(cx, shared);
-            return true;
         }
-        false
+        let_go
     }
 
     /// The application learns that it is connected, and its messages may be shown.

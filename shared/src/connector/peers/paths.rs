@@ -41,8 +41,7 @@ impl Peers {
         let Some((peer, shared)) = self.admit(id, true) else {
             return;
         };
-        let conn = cx.connections.get(path.conn);
-        if conn.is_some_and(|conn| peer.meet(cx, shared, conn, remote)) {
+        if peer.meet(cx, shared, remote) {
             let cause = Cause::new(Reason::OtherRoom, "it is in another room now");
             return self.path_lost(cx, id, cause);
         }

@@ -46,6 +46,21 @@ fn a_listed_peer_that_is_in_another_room_is_let_go_and_left_alone() {
     assert_eq!(rig.dials(), [], "its listing is out of date");
 }
 
+/// The circuit is dialled, and a hole is punched from it before msg has proven either.
+#[test]
+fn a_listed_peer_in_another_room_is_let_go_on_whichever_connection_it_says_so() {
+    let (mut rig, _) = Rig::with_relay();
+    let peer = id(SMALL);
+    guest(&mut rig, peer);
+    rig.list(peer, &[]);
+    let dial = rig.last_dial();
+    let conn = rig.connect_as(peer, circuit(QUIC, peer), true, Some(dial));
+    rig.take();
+    let direct = rig.go_direct(peer);
+    assert!(!rig.out.iter().any(is_connected), "{:?}", rig.out);
+    assert_eq!(rig.closes(), [conn, direct]);
+}
+
 #[test]
 fn a_peer_that_is_listed_anew_is_dialled_again() {
     let (mut rig, _) = Rig::with_relay();
