@@ -1,21 +1,16 @@
 //! The command line: its options, and one line of text for each wrong argument.
 
+mod peer;
 mod relay;
 mod values;
 
-use std::{ffi::OsString, io::Write, path::PathBuf};
+use std::{ffi::OsString, io::Write};
 
+use crate::{common::UsageError, relay::settings::Settings};
 use clap::{Parser, Subcommand, error::ErrorKind};
-use libp2p::Multiaddr;
-use punchline::config::DEFAULT_NAMESPACE;
 
-use crate::{
-    common::{Period, UsageError},
-    relay::settings::Settings,
-};
-
-use self::relay::RelayOptions;
-pub(crate) use self::values::RelaySpec;
+pub(crate) use self::{peer::PeerArgs, values::RelaySpec};
+use self::{peer::PeerOptions, relay::RelayOptions};
 
 /// What the command line asks to run.
 #[derive(Debug)]
@@ -44,13 +39,15 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    peer: PeerArgs,
+    peer: PeerOptions,
 }
 
 const PEER_EXAMPLES: &str = "\
 Examples:
+  punchline http://relay.example:45680/#room=our-room
+      Meet those who have the same link: the page's invitation works in a terminal, too.
   punchline --relay http://relay.example:45680
-      Meet everyone who uses that relay.
+      Meet everyone who uses that relay and names no room.
   punchline --relay http://relay.example:45680 --namespace our-room
       Meet those who name the same namespace.
   punchline /ip4/192.0.2.7/udp/45678/quic-v1
@@ -101,54 +98,6 @@ pub(crate) struct DoctorArgs {
     pub(crate) json: bool,
 }
 
-/// The options of a peer.
-#[derive(Debug, Clone, PartialEq, clap::Args)]
-pub(crate) struct PeerArgs {
-    /// Peers to dial, such as /ip4/192.0.2.7/udp/45678/quic-v1; without any, listen.
-    #[arg(value_name = "MULTIADDR", value_parser = values::dial_address)]
-    pub(crate) dial: Vec<Multiaddr>,
-
-    /// A relay to be reachable through and to meet others at: its multiaddr, or the http(s) URL
-    /// that it printed. May be given more than once.
-    #[arg(long, alias = "relay-address", value_name = "MULTIADDR|URL", value_parser = values::relay)]
-    pub(crate) relay: Vec<RelaySpec>,
-
-    /// Only peers that name the same namespace meet. At most 255 bytes.
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_NAMESPACE, value_parser = values::namespace)]
-    pub(crate) namespace: String,
-
-    /// An address to listen on, such as /ip4/0.0.0.0/tcp/4001. May be given more than once.
-    /// Default: QUIC and TCP on every interface, any port, IPv4 and IPv6.
-    #[arg(long, value_name = "MULTIADDR", value_parser = values::listen_address)]
-    pub(crate) listen: Vec<Multiaddr>,
-
-    /// Find peers on this network by mDNS, and be found by them; --mdns=false turns it off.
-    /// Default: on without --relay, unless every --listen is on this machine only.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub(crate) mdns: Option<bool>,
-
-    /// Ask this network's gateway (UPnP, else PCP or NAT-PMP) to let others reach us from outside.
-    #[arg(long)]
-    pub(crate) port_mapping: bool,
-
-    /// How often a dialled peer is greeted, such as 500ms, 10s or 1m; 0 = never.
-    #[arg(long, value_name = "DURATION", default_value = "10s")]
-    pub(crate) greet_interval: Period,
-
-    /// Keep the key, and so the peer id, in this file. It is created if it does not exist.
-    /// Default: a fresh key each start.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) identity: Option<PathBuf>,
-
-    /// A fixed key that anyone can compute: for demos and tests only.
-    #[arg(long, value_name = "0-255", conflicts_with = "identity", value_parser = values::seed)]
-    pub(crate) secret_key_seed: Option<u8>,
-
-    /// Print one JSON object a line on stdout.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
 /// Parses the arguments; `None` if they asked for help or the version, which has been printed.
 pub(crate) fn parse(
     args: impl IntoIterator<Item = OsString>,
@@ -167,7 +116,7 @@ pub(crate) fn parse(
             check_relays(&args.relay)?;
             Invocation::Doctor(args)
         }
-        None => Invocation::Peer(cli.peer),
+        None => Invocation::Peer(cli.peer.resolve()?),
     }))
 }
 

@@ -133,6 +133,7 @@ fn config(args: &PeerArgs) -> (NodeConfig, Vec<Uri>) {
         relays,
         pending_relays: urls.len(),
         namespace: args.namespace.clone(),
+        name: args.name.clone(),
         listen,
         dial: args.dial.clone(),
         greet_interval: args.greet_interval.0,

@@ -113,6 +113,7 @@ enum Request {
 /// Makes a node. Its listeners are bound already; the rest happens while the [`EventLoop`] runs.
 pub fn new(mut config: NodeConfig, key: Keypair) -> Result<(Node, Events, EventLoop), StartError> {
     config.hole_punch &= platform::HOLE_PUNCH;
+    config.namespace = platform::room_name(&config.namespace);
     let (messenger, events) = prepare(&config, key.public().to_peer_id())?;
     let swarm = platform::build_swarm(key.clone(), |relay| {
         PollOnWake(Behaviour::new(&config, &key, relay, messenger.clone()))

@@ -11,8 +11,8 @@ mod wasm;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use native::HAS_INTERFACES;
 #[cfg(not(target_family = "wasm"))]
-pub use native::{HOLE_PUNCH, build_swarm, can_dial, default_listen, reason_of};
+pub use native::{HOLE_PUNCH, build_swarm, can_dial, default_listen, reason_of, room_name};
 #[cfg(target_family = "wasm")]
 pub(crate) use wasm::HAS_INTERFACES;
 #[cfg(target_family = "wasm")]
-pub use wasm::{HOLE_PUNCH, build_swarm, can_dial, default_listen, reason_of};
+pub use wasm::{HOLE_PUNCH, build_swarm, can_dial, default_listen, reason_of, room_name};

@@ -58,7 +58,7 @@ pub(crate) struct RelayOptions {
 
     /// An address to advertise, where peers reach this relay at another one than it listens on.
     /// May be given more than once; then only these are advertised.
-    #[arg(long, value_name = "MULTIADDR", value_parser = values::dial_address)]
+    #[arg(long, value_name = "MULTIADDR", value_parser = values::announced_address)]
     announce: Vec<Multiaddr>,
 
     /// Where key and WebRTC certificate are kept, so that peer id and certhash survive restarts.
@@ -203,7 +203,7 @@ fn check(options: &RelayOptions) -> Result<(), String> {
         port(&wanted.to_string()).map_err(|e| format!("port: {e}"))?;
     }
     for address in &options.announce {
-        values::dial_address(&address.to_string()).map_err(|e| format!("announce: {e}"))?;
+        values::announced_address(&address.to_string()).map_err(|e| format!("announce: {e}"))?;
     }
     if let Some(name) = &options.namespace {
         values::namespace(name).map_err(|e| format!("namespace: {e}"))?;

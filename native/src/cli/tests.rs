@@ -5,8 +5,10 @@ mod relay_settings;
 use std::time::Duration;
 
 use clap::CommandFactory;
+use punchline::config::DEFAULT_NAMESPACE;
 
 use super::*;
+use crate::common::Period;
 
 fn parse_words(words: &[&str]) -> Result<Option<Invocation>, UsageError> {
     let words = std::iter::once("punchline").chain(words.iter().copied());
@@ -86,6 +88,48 @@ fn a_peer_takes_every_option() {
     assert!(args.json);
 }
 
+/// tests/cases/links.json, which the page is tested with, too.
+#[test]
+fn a_link_names_relay_and_room() {
+    #[derive(serde::Deserialize)]
+    struct Case {
+        link: String,
+        relay: String,
+        room: Option<String>,
+    }
+    const CASES: &str = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/cases/links.json"
+    ));
+    let cases: Vec<Case> = serde_json::from_str(CASES).unwrap();
+    assert!(cases.len() > 10);
+    for case in cases {
+        for words in [vec![&*case.link], vec!["--relay", &*case.link]] {
+            let args = peer(&words);
+            let relay = match &args.relay[..] {
+                [RelaySpec::Url(url)] => url.to_string(),
+                [RelaySpec::Address(address)] => address.to_string(),
+                other => panic!("{other:?}"),
+            };
+            let room = case.room.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+            assert_eq!(
+                (&*relay, &*args.namespace),
+                (&*case.relay, room),
+                "{}",
+                case.link
+            );
+        }
+    }
+}
+
+#[test]
+fn a_room_has_one_spelling() {
+    let composed = peer(&["--namespace", "caf\u{e9}"]).namespace;
+    assert_eq!(peer(&["--namespace", " cafe\u{301} "]).namespace, composed);
+    assert_eq!(peer(&["--namespace", "-test"]).namespace, "-test");
+    assert_eq!(peer(&["--namespace=-test"]).namespace, "-test");
+}
+
 #[test]
 fn mdns_can_be_switched_either_way() {
     let mdns = |words: &[&str]| peer(words).mdns;
@@ -121,6 +165,22 @@ fn wrong_arguments_of_a_peer() {
         (&["--relay", "http://"], "nor a URL"),
         (&["--relay", "/ip4/1.2.3.4"], "no host and port"),
         (&["--relay"], "a value is required for '--relay"),
+        (&["--relay", "http://h:99999"], "\"99999\" is no port"),
+        (&["--relay", "http://[::1]:0"], "\"0\" is no port"),
+        (&["http://h:99999/#room=a"], "\"99999\" is no port"),
+        (&["http://h/#room=%ff"], "not UTF-8"),
+        (
+            &["http://h/#room=a", "--namespace", "b"],
+            "names the room 'a', and 'b' is named too",
+        ),
+        (
+            &["http://h/#room=a", "--relay", "http://k/#room=b"],
+            "a peer is in one room",
+        ),
+        (&["/ip4/1.2.3.4/tcp/1/https"], "/tcp/443/wss"),
+        (&["--name", ""], "at least one letter"),
+        (&["--name", "a\nb"], "no control characters"),
+        (&["--ephemeral", "--identity", "key"], "cannot be used with"),
         (&["--namespace", &long], "256 bytes; at most 255"),
         (&["--namespace", ""], "at least one byte"),
         (

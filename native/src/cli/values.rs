@@ -2,7 +2,10 @@
 
 use axum::http::Uri;
 use libp2p::{Multiaddr, multiaddr::Protocol};
-use punchline::{address::has_circuit, config::MAX_NAMESPACE_BYTES};
+use percent_encoding::percent_decode_str;
+use punchline::{address::has_circuit, config::MAX_NAMESPACE_BYTES, platform};
+
+use super::peer::Destination;
 
 const EXAMPLE: &str = "/ip4/192.0.2.7/udp/45678/quic-v1";
 
@@ -13,6 +16,13 @@ pub(crate) enum RelaySpec {
     Address(Multiaddr),
     /// The URL of its web host, whose `/bootstrap.json` has its addresses.
     Url(Uri),
+}
+
+/// A relay, and the room there that a link names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) relay: RelaySpec,
+    pub(crate) room: Option<String>,
 }
 
 /// A multiaddr of any shape.
@@ -49,6 +59,43 @@ pub(crate) fn listen_address(text: &str) -> Result<Multiaddr, String> {
     Ok(address)
 }
 
+/// A peer's multiaddr, or an invitation.
+pub(super) fn destination(text: &str) -> Result<Destination, String> {
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return link(text).map(Destination::Link);
+    }
+    dial_address(text).map(Destination::Address)
+}
+
+/// A relay's multiaddr, its URL, or an invitation: a URL whose fragment names a room, as the page makes it
+/// (`#room=NAME`, or `#NAME`), and maybe another relay (`&relay=…`). Percent signs are decoded, and nothing else.
+pub(crate) fn link(text: &str) -> Result<Link, String> {
+    let (url, fragment) = match text.split_once('#') {
+        Some((url, fragment)) if text.starts_with("http") => (url, fragment),
+        _ => (text, ""),
+    };
+    let mut relay = relay(url)?;
+    let mut room = None;
+    for part in fragment.split('&').filter(|part| !part.is_empty()) {
+        match part.split_once('=') {
+            Some(("room", name)) => room = Some(decoded(name)?),
+            Some(("relay", address)) => relay = self::relay(&decoded(address)?)?,
+            Some(_) => {}
+            None => room = Some(decoded(part)?),
+        }
+    }
+    let room = room.filter(|name| !name.trim().is_empty());
+    let room = room.map(|name| namespace(&name)).transpose()?;
+    Ok(Link { relay, room })
+}
+
+fn decoded(text: &str) -> Result<String, String> {
+    match percent_decode_str(text).decode_utf8() {
+        Ok(text) => Ok(text.into_owned()),
+        Err(_) => Err("what follows the # of the link is not UTF-8".into()),
+    }
+}
+
 /// A relay's multiaddr or URL.
 pub(crate) fn relay(text: &str) -> Result<RelaySpec, String> {
     if text.starts_with('/') {
@@ -60,20 +107,37 @@ pub(crate) fn relay(text: &str) -> Result<RelaySpec, String> {
         format!("neither a multiaddr, like {EXAMPLE}, nor a URL, like http://relay.example:45680")
     };
     let url: Uri = text.parse().map_err(|_| wanted())?;
+    check_port(&url)?;
     match (url.scheme_str(), url.host()) {
         (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(RelaySpec::Url(url)),
         _ => Err(wanted()),
     }
 }
 
+/// Refuses a port that the type of URLs leaves out without a word.
+fn check_port(url: &Uri) -> Result<(), String> {
+    let authority = url.authority().map_or("", |authority| authority.as_str());
+    let after_host = authority
+        .rsplit_once(']')
+        .map_or(authority, |(_, rest)| rest);
+    match after_host.rsplit_once(':') {
+        Some((_, port)) if port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(()),
+        Some((_, port)) => Err(format!(
+            "\"{port}\" is no port; one is a number from 1 to 65535"
+        )),
+        None => Ok(()),
+    }
+}
+
 /// A rendezvous namespace.
 pub(crate) fn namespace(text: &str) -> Result<String, String> {
-    match text.len() {
+    let name = platform::room_name(text);
+    match name.len() {
         0 => Err("a namespace has at least one byte".into()),
         length if length > MAX_NAMESPACE_BYTES => Err(format!(
             "the namespace has {length} bytes; at most {MAX_NAMESPACE_BYTES} are allowed"
         )),
-        _ => Ok(text.into()),
+        _ => Ok(name),
     }
 }
 
@@ -115,5 +179,44 @@ fn check_transport(address: &Multiaddr, any_port: bool) -> Result<(), String> {
     if port == 0 && !any_port {
         return Err("nothing can be dialled at port 0".into());
     }
+    check_rest(parts)
+}
+
+/// Checks what stands between the port and the peer id.
+fn check_rest<'a>(parts: impl Iterator<Item = Protocol<'a>>) -> Result<(), String> {
+    for part in parts {
+        match part {
+            Protocol::P2p(_) => break,
+            Protocol::Ws(_)
+            | Protocol::Wss(_)
+            | Protocol::Tls
+            | Protocol::Sni(_)
+            | Protocol::QuicV1
+            | Protocol::WebRTCDirect
+            | Protocol::Certhash(_) => {}
+            Protocol::Http | Protocol::Https => {
+                return Err(format!(
+                    "{part} is no transport of libp2p's; a WebSocket is /tcp/PORT/ws, and behind TLS /tcp/443/wss"
+                ));
+            }
+            other => return Err(format!("nothing can be reached by {other}")),
+        }
+    }
     Ok(())
+}
+
+/// A multiaddr that others can be told to dial.
+pub(crate) fn announced_address(text: &str) -> Result<Multiaddr, String> {
+    let address = dial_address(text)?;
+    let is_of_nobody = match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast(),
+        Some(Protocol::Ip6(ip)) => ip.is_unspecified() || ip.is_multicast(),
+        _ => false,
+    };
+    if is_of_nobody {
+        return Err(
+            "nobody can dial that address; name the one that others reach this machine at".into(),
+        );
+    }
+    Ok(address)
 }

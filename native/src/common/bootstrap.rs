@@ -42,9 +42,9 @@ pub(crate) fn fetch(url: &Uri, timeout: Duration) -> Result<Answer, String> {
     let mut response = ureq::Agent::new_with_config(config)
         .get(bootstrap_url(url))
         .call()
-        .map_err(|e| reason(&e, timeout))?;
+        .map_err(|e| reason(url, &e, timeout))?;
     let body = response.body_mut().with_config().limit(MAX_BYTES);
-    let body = body.read_to_vec().map_err(|e| reason(&e, timeout))?;
+    let body = body.read_to_vec().map_err(|e| reason(url, &e, timeout))?;
     let bootstrap: Bootstrap = serde_json::from_slice(&body)
         .map_err(|e| format!("its answer is not a relay's ({e}); check the address"))?;
     let host = url.host().ok_or("the URL names no host")?;
@@ -154,7 +154,15 @@ fn host_of(address: &Multiaddr) -> Option<Protocol<'_>> {
     })
 }
 
-fn reason(error: &ureq::Error, timeout: Duration) -> String {
+fn reason(url: &Uri, error: &ureq::Error, timeout: Duration) -> String {
+    if let Some(other) = spoken_instead(url, error) {
+        let rest = url.to_string();
+        let rest = rest.split_once("://").map_or("", |(_, rest)| rest);
+        return format!(
+            "its port does not speak {}; try {other}://{rest}",
+            url.scheme_str().unwrap_or("that")
+        );
+    }
     match error {
         ureq::Error::StatusCode(code) => {
             format!("its HTTP server answers with status {code}; check the address")
@@ -163,6 +171,25 @@ fn reason(error: &ureq::Error, timeout: Duration) -> String {
         ureq::Error::Timeout(_) => format!("no answer within {} s", timeout.as_secs()),
         ureq::Error::HostNotFound => "there is no such host".into(),
         other => other.to_string(),
+    }
+}
+
+/// The scheme that a server most likely speaks if it does not speak that of the URL.
+fn spoken_instead(url: &Uri, error: &ureq::Error) -> Option<&'static str> {
+    let is_https = url.scheme_str() == Some("https");
+    let is_io = |kind| matches!(error, ureq::Error::Io(e) if e.kind() == kind);
+    match error {
+        // What rustls makes of a server's plain text.
+        ureq::Error::Io(e) if is_https && e.to_string().contains("InvalidContentType") => {
+            Some("http")
+        }
+        ureq::Error::Rustls(e) if is_https && e.to_string().contains("InvalidContentType") => {
+            Some("http")
+        }
+        // A TLS server's alert is no HTTP.
+        ureq::Error::Protocol(_) if !is_https => Some("https"),
+        _ if !is_https && is_io(std::io::ErrorKind::InvalidData) => Some("https"),
+        _ => None,
     }
 }
 
@@ -295,6 +322,33 @@ mod tests {
         let answer = fetch_relay(&url.parse().unwrap());
         serving.join().unwrap();
         answer
+    }
+
+    /// Answers one connection with these bytes, whatever it asks.
+    fn serve(bytes: &'static [u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4_096];
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(bytes);
+        });
+        address.to_string()
+    }
+
+    #[test]
+    fn the_wrong_scheme_is_named() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let plain = serve(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+        let error = fetch_relay(&format!("https://{plain}").parse().unwrap()).unwrap_err();
+        let expected = format!("its port does not speak https; try http://{plain}/");
+        assert_eq!(error, expected);
+        // An alert: the handshake failed.
+        let tls = serve(&[0x15, 3, 1, 0, 2, 2, 0x28]);
+        let error = fetch_relay(&format!("http://{tls}").parse().unwrap()).unwrap_err();
+        let expected = format!("its port does not speak http; try https://{tls}/");
+        assert_eq!(error, expected);
     }
 
     #[test]

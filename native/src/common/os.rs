@@ -23,11 +23,13 @@ mod imp {
     /// The mode of a directory that only its owner can enter.
     const PRIVATE_DIR: u32 = 0o700;
 
-    /// SIGINT and SIGTERM.
+    /// SIGINT, SIGTERM, and SIGHUP unless it was ignored when the process began (`nohup`).
     #[derive(Debug)]
     pub(crate) struct StopSignals {
         interrupt: Signal,
         terminate: Signal,
+        /// The terminal's window was closed.
+        hang_up: Option<Signal>,
     }
 
     impl StopSignals {
@@ -35,6 +37,10 @@ mod imp {
             Ok(Self {
                 interrupt: signal(SignalKind::interrupt())?,
                 terminate: signal(SignalKind::terminate())?,
+                hang_up: match is_ignored(HANG_UP) {
+                    true => None,
+                    false => Some(signal(SignalKind::hangup())?),
+                },
             })
         }
 
@@ -43,8 +49,26 @@ mod imp {
             tokio::select! {
                 _ = self.interrupt.recv() => {}
                 _ = self.terminate.recv() => {}
+                () = async {
+                    match &mut self.hang_up {
+                        Some(signal) => drop(signal.recv().await),
+                        None => std::future::pending().await,
+                    }
+                } => {}
             }
         }
+    }
+
+    /// The number of SIGHUP, by POSIX.
+    const HANG_UP: u32 = 1;
+
+    /// Whether the process was started with this signal ignored. Asking the system without unsafe code goes by
+    /// `/proc`; where there is none, no signal counts as ignored.
+    fn is_ignored(signal: u32) -> bool {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
     }
 
     /// When a file last changed. Unlike the time of modification, a program cannot set it: it differs between copies

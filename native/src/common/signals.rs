@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks to stop, the second ends the process at once.
+//! Ctrl-C, SIGTERM and a closed terminal (SIGHUP): the first asks to stop, the second ends the process at once.
 
 use anyhow::Context;
 use tokio::sync::watch;

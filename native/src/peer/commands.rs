@@ -23,6 +23,9 @@ pub(crate) const PEER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long piped lines wait for the other dialled peers, once one peer is connected.
 const GATHER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What a pasted text can be addressed with.
+const TO: &str = "/to ";
+
 /// Where lines come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InputSource {
@@ -92,6 +95,9 @@ impl CommandRunner {
                 return Ok(true);
             }
             InputLine::Text(line) => line.parse(),
+            // `/to PEER` can be typed in front of what is pasted.
+            InputLine::Pasted(text) if text.starts_with(TO) => text.parse(),
+            InputLine::Pasted(body) => Ok(Command::Broadcast { body }),
         };
         match command {
             Ok(Command::Broadcast { body }) => self.broadcast(&body, lines).await?,

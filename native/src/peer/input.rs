@@ -24,6 +24,8 @@ const QUEUE_LEN: usize = 256;
 pub(crate) enum InputLine {
     /// Its text, without the line break.
     Text(String),
+    /// Several lines that were pasted at a prompt: one message, whatever it begins with.
+    Pasted(String),
     /// It cannot be a message, for this reason.
     Invalid(String),
 }

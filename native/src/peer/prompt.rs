@@ -62,11 +62,12 @@ fn read_all(editor: &mut DefaultEditor, lines: &InputSender) {
     loop {
         match editor.readline(PROMPT) {
             Ok(text) => {
-                // Pasted text may have several lines. Each is a message.
-                let sent = text
-                    .lines()
-                    .all(|line| lines.send(InputLine::Text(line.into())));
-                if !sent {
+                // A key cannot type a line break, only a paste has some.
+                let line = match text.trim_end_matches(['\r', '\n']) {
+                    text if text.contains('\n') => InputLine::Pasted(text.into()),
+                    text => InputLine::Text(text.into()),
+                };
+                if !lines.send(line) {
                     return;
                 }
             }

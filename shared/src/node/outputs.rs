@@ -2,7 +2,10 @@
 
 use libp2p::{
     Multiaddr, PeerId,
-    swarm::dial_opts::{DialOpts, PeerCondition},
+    swarm::{
+        DialError,
+        dial_opts::{DialOpts, PeerCondition},
+    },
 };
 use web_time::Instant;
 
@@ -15,6 +18,7 @@ use crate::{
     reason::{Cause, Reason},
 };
 
+const OURS: &str = "that is an address of our own";
 const NO_TRANSPORT: &str = "there is no transport for that kind of address";
 
 impl EventLoop {
@@ -73,7 +77,12 @@ impl EventLoop {
         self.dials.insert(conn, dial);
         if let Err(e) = self.swarm.dial(opts) {
             self.dials.remove(&conn);
-            self.dial_failed(dial, Cause::of_dial(&e, platform::reason_of));
+            let cause = match e {
+                // It leaves out those that we listen on, and there were some.
+                DialError::NoAddresses => Cause::new(Reason::InvalidAddress, OURS),
+                e => Cause::of_dial(&e, platform::reason_of),
+            };
+            self.dial_failed(dial, cause);
         }
     }
 

@@ -14,6 +14,8 @@ use libp2p::{
     tcp, websocket, yamux,
 };
 
+use unicode_normalization::UnicodeNormalization;
+
 use self::names::{NameError, Names};
 
 use crate::{
@@ -42,6 +44,12 @@ pub fn default_listen() -> Vec<Multiaddr> {
     .iter()
     .filter_map(|address| address.parse().ok())
     .collect()
+}
+
+/// Returns a room's name as everybody writes it: in Normalization Form C, without blanks around it.
+#[must_use]
+pub fn room_name(text: &str) -> String {
+    text.trim().nfc().collect()
 }
 
 /// Returns whether there is a transport for this address. There is none for WebRTC.

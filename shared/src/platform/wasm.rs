@@ -4,9 +4,14 @@ mod websocket;
 
 use std::{error::Error, time::Duration};
 
+use js_sys::{JsString, Reflect};
 use libp2p::{
     Multiaddr, PeerId, Swarm, Transport as _,
-    core::{muxing::StreamMuxerBox, transport::timeout::TransportTimeout, upgrade::Version},
+    core::{
+        muxing::StreamMuxerBox,
+        transport::{OptionalTransport, timeout::TransportTimeout},
+        upgrade::Version,
+    },
     identity::Keypair,
     multiaddr::Protocol,
     noise, relay,
@@ -33,15 +38,27 @@ pub const fn default_listen() -> Vec<Multiaddr> {
     Vec::new()
 }
 
-/// Returns whether there is a transport for this address: a tab has WebSocket and webrtc-direct.
+/// Returns a room's name as everybody writes it: in Normalization Form C, without blanks around it.
+///
+/// The browser has the tables; the same in Rust would be a tenth of the wasm.
+#[must_use]
+pub fn room_name(text: &str) -> String {
+    JsString::from(text.trim()).normalize("NFC").into()
+}
+
+/// Returns whether there is a transport for this address: a tab has WebSocket and, in most browsers, webrtc-direct.
 #[must_use]
 pub fn can_dial(address: &Multiaddr) -> bool {
-    address.iter().any(|protocol| {
-        matches!(
-            protocol,
-            Protocol::Ws(_) | Protocol::Wss(_) | Protocol::WebRTCDirect
-        )
+    address.iter().any(|protocol| match protocol {
+        Protocol::Ws(_) | Protocol::Wss(_) => true,
+        Protocol::WebRTCDirect => has_webrtc(),
+        _ => false,
     })
+}
+
+/// Some browsers have no WebRTC, or a policy has taken it away: Tor Browser, for example.
+fn has_webrtc() -> bool {
+    Reflect::has(&js_sys::global(), &"RTCPeerConnection".into()).unwrap_or(false)
 }
 
 /// A browser does not say why it could not connect.
@@ -56,8 +73,15 @@ pub fn build_swarm<B: NetworkBehaviour>(
     behaviour: impl FnOnce(relay::client::Behaviour) -> B,
 ) -> Result<Swarm<B>, StartError> {
     let noise = noise::Config::new(&key).map_err(|e| failed("Noise", &e))?;
-    let webrtc = webrtc_websys::Transport::new(webrtc_websys::Config::new(&key))
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let webrtc = || {
+        webrtc_websys::Transport::new(webrtc_websys::Config::new(&key))
+            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+    };
+    // Where there is none its first dial would panic.
+    let webrtc = match has_webrtc() {
+        true => OptionalTransport::some(webrtc()),
+        false => OptionalTransport::none(),
+    };
     let websocket = websocket_websys::Transport::default().map(|socket, _| Socket::new(socket));
     let local = PeerId::from(key.public());
     let (circuits, relay) = relay::client::new(local);

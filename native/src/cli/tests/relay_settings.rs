@@ -125,6 +125,13 @@ fn wrong_arguments_of_a_relay() {
         (&["--port", "x"], "0 to 65532"),
         (&["--announce", "here"], "one looks like /ip4/"),
         (&["--announce", "/ip4/1.2.3.4/tcp/0"], "port 0"),
+        (&["--announce", "/ip4/0.0.0.0/tcp/1"], "nobody can dial"),
+        (&["--announce", "/ip6/::/udp/1/quic-v1"], "nobody can dial"),
+        (&["--announce", "/ip4/224.0.0.1/tcp/1"], "nobody can dial"),
+        (
+            &["--announce", "/dns4/relay.example/tcp/443/https"],
+            "/tcp/443/wss",
+        ),
         (&["--max-circuits", "0"], "at least 1"),
         (&["--max-share-per-ip", "0"], "from 1 to 100"),
         (&["--max-share-per-ip", "101"], "from 1 to 100"),
@@ -251,6 +258,10 @@ fn what_is_wrong_in_a_file_is_named() {
         ("port = 70000", "line 1:"),
         ("port = 65535", "port: a port is a number from 0 to 65532"),
         ("announce = [\"here\"]", "line 1:"),
+        (
+            "announce = [\"/ip4/0.0.0.0/tcp/1\"]",
+            "announce: nobody can dial",
+        ),
         (
             "announce = [\"/ip4/1.2.3.4\"]",
             "announce: no host and port",

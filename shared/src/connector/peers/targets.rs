@@ -43,6 +43,8 @@ struct Target {
     failure_reported: bool,
     /// Since when we know that there is nobody to talk to.
     off: Option<Instant>,
+    /// For it leads to ourselves.
+    is_ours: bool,
 }
 
 impl Peers {
@@ -108,6 +110,7 @@ impl Targets {
             backoff: Backoff::retry(),
             failure_reported: false,
             off: None,
+            is_ours: false,
         };
         self.targets.insert(id, target);
     }
@@ -234,6 +237,12 @@ impl Target {
     }
 
     fn order_again(&mut self, now: Instant, shared: &mut Shared) {
+        if self.is_ours {
+            // It may be somebody else's by now.
+            self.is_ours = false;
+            self.off = None;
+            self.next = Next::Waiting(now);
+        }
         if self.off.is_some() {
             let why = "who answers there speaks none of our protocols";
             let message = format!("cannot dial {}: {why}", self.address);
@@ -257,6 +266,14 @@ impl Target {
         if self.is_reached || self.off.is_some() {
             self.next = Next::Idle;
             return;
+        }
+        if cause.code == Reason::InvalidAddress {
+            // It leads to ourselves, and will tomorrow.
+            self.is_ours = true;
+            self.off = Some(cx.now);
+            self.next = Next::Idle;
+            let message = format!("cannot dial {}: {cause}", self.address);
+            return shared.error(cause.code, message);
         }
         self.next = Next::Waiting(cx.now + self.backoff.next(cx.rng));
         if !std::mem::replace(&mut self.failure_reported, true) {

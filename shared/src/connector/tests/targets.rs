@@ -36,6 +36,24 @@ fn peers_of_the_configuration_are_dialled_at_once() {
 }
 
 #[test]
+fn an_address_of_our_own_is_not_tried_again_unless_asked_for() {
+    let mut rig = Rig::alone();
+    for _ in 0..2 {
+        rig.input(Input::Dial(a(DIRECT)));
+        let dial = rig.last_dial();
+        rig.take();
+        rig.input(Input::DialFailed {
+            dial,
+            cause: Cause::new(Reason::InvalidAddress, "that is this peer itself"),
+        });
+        let message = format!("cannot dial {DIRECT}: that is this peer itself");
+        assert_eq!(rig.errors(), [message]);
+        rig.advance(secs(300));
+        assert_eq!(rig.dials(), []);
+    }
+}
+
+#[test]
 fn an_address_that_fails_is_reported_once_and_tried_for_ever() {
     for address in [a(DIRECT), direct(id(SMALL))] {
         let mut rig = Rig::alone();
