@@ -18,10 +18,12 @@ use common::{Killed, wait_exit};
 
 /// A peer whose stdin and stdout are a terminal, and the terminal's other end.
 fn at_a_terminal() -> (Killed, File) {
+    let state = tempfile::tempdir().unwrap();
     let OpenptyResult { master, slave } = openpty(None, None).unwrap();
     let child: Child = Command::new(env!("CARGO_BIN_EXE_punchline"))
         .args(["--listen", "/ip4/127.0.0.1/tcp/0"])
         .env("TERM", "xterm")
+        .env("XDG_STATE_HOME", state.path())
         .stdin(Stdio::from(slave.try_clone().unwrap()))
         .stdout(Stdio::from(slave))
         .stderr(Stdio::null())

@@ -4,7 +4,7 @@ mod peer;
 mod relay;
 mod values;
 
-use std::{ffi::OsString, io::Write};
+use std::ffi::OsString;
 
 use crate::{common::UsageError, relay::settings::Settings};
 use clap::{Parser, Subcommand, error::ErrorKind};
@@ -21,6 +21,8 @@ pub(crate) enum Invocation {
     Relay(Box<Settings>),
     /// The doctor.
     Doctor(DoctorArgs),
+    /// Help or the version.
+    Print(String),
 }
 
 /// Talk to another machine directly, through NATs.
@@ -98,26 +100,21 @@ pub(crate) struct DoctorArgs {
     pub(crate) json: bool,
 }
 
-/// Parses the arguments; `None` if they asked for help or the version, which has been printed.
-pub(crate) fn parse(
-    args: impl IntoIterator<Item = OsString>,
-) -> Result<Option<Invocation>, UsageError> {
+/// Parses the arguments.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, UsageError> {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(e) if is_help(&e) => {
-            let _ = write!(std::io::stdout(), "{e}");
-            return Ok(None);
-        }
+        Err(e) if is_help(&e) => return Ok(Invocation::Print(e.to_string())),
         Err(e) => return Err(UsageError(one_line(&e))),
     };
-    Ok(Some(match cli.command {
+    Ok(match cli.command {
         Some(Command::Relay(options)) => Invocation::Relay(Box::new(options.resolve()?)),
         Some(Command::Doctor(args)) => {
             check_relays(&args.relay)?;
             Invocation::Doctor(args)
         }
         None => Invocation::Peer(cli.peer.resolve()?),
-    }))
+    })
 }
 
 fn check_relays(relays: &[RelaySpec]) -> Result<(), UsageError> {

@@ -60,7 +60,10 @@ pub(crate) async fn run(args: DoctorArgs, mut stop: Stop) -> anyhow::Result<Exit
             .into_iter()
             .for_each(|line| output.line(line)),
     }
-    output.finish();
+    if !output.finish() {
+        // Said on stderr already: whoever goes by the status has no report to go with it.
+        return Ok(ExitCode::FAILURE);
+    }
     Ok(ExitCode::from(report.exit_status))
 }
 

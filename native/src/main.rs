@@ -38,15 +38,22 @@ const QUIET: &str = "libp2p_webrtc=off,libp2p_identify=error,libp2p_autonat=erro
 
 fn main() -> ExitCode {
     let invocation = match cli::parse(std::env::args_os()) {
-        Ok(Some(invocation)) => invocation,
-        Ok(None) => return ExitCode::SUCCESS,
+        Ok(Invocation::Print(text)) => {
+            return match output::print(&text) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(e) => fail(&format!("cannot write to stdout: {e}"), EXIT_FAILURE),
+            };
+        }
+        Ok(invocation) => invocation,
         Err(UsageError(line)) => return fail(&line, EXIT_USAGE),
     };
     prepare();
     // One peer's work seldom fills a core, and passing it between threads costs more than it gains. A relay serves
     // many peers.
     let mut runtime = match invocation {
-        Invocation::Peer(_) | Invocation::Doctor(_) => runtime::Builder::new_current_thread(),
+        Invocation::Peer(_) | Invocation::Doctor(_) | Invocation::Print(_) => {
+            runtime::Builder::new_current_thread()
+        }
         Invocation::Relay(_) => runtime::Builder::new_multi_thread(),
     };
     let runtime = match runtime.enable_all().build() {
@@ -71,6 +78,8 @@ async fn run(invocation: Invocation) -> anyhow::Result<ExitCode> {
         Invocation::Peer(args) => peer::run(args, stop).await?,
         Invocation::Relay(settings) => relay::run(*settings, stop).await?,
         Invocation::Doctor(args) => return doctor::run(args, stop).await,
+        // Printed before there was a runtime.
+        Invocation::Print(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }

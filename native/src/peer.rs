@@ -6,6 +6,7 @@
 
 mod commands;
 mod connectivity;
+mod identity;
 mod input;
 mod names;
 mod paint;
@@ -44,10 +45,7 @@ use self::{
 };
 use crate::{
     cli::{PeerArgs, RelaySpec},
-    common::{
-        identity,
-        signals::{self, Stop},
-    },
+    common::signals::{self, Stop},
 };
 
 /// How long the node may take to stop, whose own limits are shorter, and its last events to be reported.
@@ -58,8 +56,9 @@ pub(crate) async fn run(args: PeerArgs, mut stop: Stop) -> anyhow::Result<()> {
     let (config, urls) = config(&args);
     ports::check(&config.listen)?;
     // Not before the check: a start that fails leaves no key file behind.
-    let key = identity::load(args.identity.as_deref(), args.secret_key_seed)?;
-    let (node, events, event_loop) = node::new(config, key)?;
+    let person = stdin().is_terminal() && !args.json;
+    let identity = identity::choose(&args, person)?;
+    let (node, events, event_loop) = node::new(config, identity.key.clone())?;
     // Not before the node: its error is one line on a terminal that still is as it was.
     let console = Console::open(args.json)?;
     let mut looping = tokio::spawn(event_loop.run());
@@ -72,6 +71,9 @@ pub(crate) async fn run(args: PeerArgs, mut stop: Stop) -> anyhow::Result<()> {
         terminal: _terminal,
     } = console;
     let reporter = Arc::new(Reporter::new(screen.clone(), style));
+    if let Some(note) = &identity.note {
+        reporter.note(note).await;
+    }
     let (tracker, connected, reservations) = connectivity::track();
     let reporting = tokio::spawn(report_all(events, node.clone(), tracker, reporter.clone()));
     let mut helpers = JoinSet::new();
@@ -101,7 +103,7 @@ pub(crate) async fn run(args: PeerArgs, mut stop: Stop) -> anyhow::Result<()> {
         screen_thread,
     };
     tokio::select! {
-        failures = output.finish(node, ending == Ending::Quit) => outcome(&ending, failures),
+        done = output.finish(node, ending == Ending::Quit) => outcome(&ending, &done),
         // A second request, or the first one after the input has ended.
         () = signals::asked(&mut stop), if !asked => Ok(()),
     }
@@ -228,10 +230,10 @@ struct LastOutput {
 }
 
 impl LastOutput {
-    /// Stops the node, and waits until its last event is written. Returns how many messages and commands failed.
+    /// Stops the node, and waits until its last event is written.
     ///
     /// `soon`: stdout may have no reader any more, so there is a time limit.
-    async fn finish(self, node: Node, soon: bool) -> u64 {
+    async fn finish(self, node: Node, soon: bool) -> Done {
         let reported = async {
             node.shutdown().await;
             // An error means that the task panicked: it reports nothing more.
@@ -244,22 +246,37 @@ impl LastOutput {
         }
         let failures = self.reporter.failures();
         drop((self.reporter, self.screen));
-        if soon {
-            self.screen_thread.finish_soon().await;
+        let all_written = if soon {
+            self.screen_thread.finish_soon().await
         } else {
-            self.screen_thread.finish().await;
+            self.screen_thread.finish().await
+        };
+        Done {
+            failures,
+            all_written,
         }
-        failures
     }
 }
 
-fn outcome(ending: &Ending, failures: u64) -> anyhow::Result<()> {
+/// How a run went.
+struct Done {
+    /// Messages and commands that failed.
+    failures: u64,
+    /// Everything could be written to stdout.
+    all_written: bool,
+}
+
+fn outcome(ending: &Ending, done: &Done) -> anyhow::Result<()> {
+    let failures = done.failures;
     match ending {
         Ending::Quit => Ok(()),
         Ending::Nobody => bail!(
             "nobody could be reached within {} s: not sent",
             PEER_TIMEOUT.as_secs()
         ),
+        Ending::Delivered if !done.all_written => {
+            bail!("what became of the messages could not be written to stdout")
+        }
         Ending::Delivered if failures == 0 => Ok(()),
         Ending::Delivered => bail!("{failures} of the messages and commands failed"),
     }

@@ -19,11 +19,10 @@ const MAX_SECRET_BYTES: u64 = 16 * 1024;
 /// Bytes of an ed25519 secret key.
 const SECRET_KEY_BYTES: usize = 32;
 
-/// The key from a file, of a seed, or a fresh one.
-pub(crate) fn load(file: Option<&Path>, seed: Option<u8>) -> anyhow::Result<Keypair> {
-    match (file, seed) {
-        (Some(path), _) => from_file(path),
-        (None, Some(seed)) => {
+/// The key of a seed, or a fresh one.
+pub(crate) fn load(seed: Option<u8>) -> anyhow::Result<Keypair> {
+    match seed {
+        Some(seed) => {
             let key = from_seed(seed)?;
             output::complain(&format!(
                 "warning: the key of seed {seed} is no secret: anyone can compute it and pass for {}",
@@ -31,7 +30,7 @@ pub(crate) fn load(file: Option<&Path>, seed: Option<u8>) -> anyhow::Result<Keyp
             ));
             Ok(key)
         }
-        (None, None) => Ok(Keypair::generate_ed25519()),
+        None => Ok(Keypair::generate_ed25519()),
     }
 }
 
@@ -192,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_key_is_fresh_without_file_and_seed() {
-        let peer_id = || load(None, None).unwrap().public().to_peer_id();
+        let peer_id = || load(None).unwrap().public().to_peer_id();
         assert_ne!(peer_id(), peer_id());
     }
 

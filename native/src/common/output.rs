@@ -22,7 +22,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Output {
     lines: SyncSender<String>,
     closed: watch::Receiver<bool>,
-    finished: Receiver<()>,
+    /// Whether every line could be written.
+    finished: Receiver<bool>,
     dropped: u64,
 }
 
@@ -35,10 +36,11 @@ impl Output {
         thread::Builder::new()
             .name("stdout".into())
             .spawn(move || {
-                if write_all(&queue).is_err() {
+                let mut trouble = Trouble::default();
+                if write_all(&queue, &mut trouble).is_err() {
                     closed_tx.send_replace(true);
                 }
-                let _ = finished_tx.try_send(());
+                let _ = finished_tx.try_send(!trouble.happened());
             })?;
         Ok(Self {
             lines,
@@ -71,21 +73,61 @@ impl Output {
         }
     }
 
-    /// Waits until the queued lines are written, with a time limit.
-    pub(crate) fn finish(self) {
+    /// Waits until the queued lines are written, with a time limit. Returns whether every line could be.
+    pub(crate) fn finish(self) -> bool {
         drop(self.lines);
-        let _ = self.finished.recv_timeout(FLUSH_TIMEOUT);
+        self.finished.recv_timeout(FLUSH_TIMEOUT).unwrap_or(true)
     }
 }
 
-fn write_all(queue: &Receiver<String>) -> io::Result<()> {
+fn write_all(queue: &Receiver<String>, trouble: &mut Trouble) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    while let Ok(line) = queue.recv() {
-        out.write_all(line.as_bytes())?;
-        out.write_all(b"\n")?;
-        out.flush()?;
+    while let Ok(mut line) = queue.recv() {
+        line.push('\n');
+        let written = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+        trouble.judge(written)?;
     }
     Ok(())
+}
+
+/// What becomes of a program whose stdout cannot be written.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble {
+    reported: bool,
+}
+
+impl Trouble {
+    /// Takes the result of a write. An error means that nobody reads any more. Every other fault, such as a full disk,
+    /// may pass: it is said once on stderr, and what could not be written is lost.
+    pub(crate) fn judge(&mut self, result: io::Result<()>) -> io::Result<()> {
+        match result {
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(e),
+            Err(e) => {
+                if !std::mem::replace(&mut self.reported, true) {
+                    complain(&format!(
+                        "error: cannot write to stdout: {e}; going on without"
+                    ));
+                }
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Whether anything could not be written.
+    pub(crate) const fn happened(&self) -> bool {
+        self.reported
+    }
+}
+
+/// Writes text to stdout at once. A reader that has gone is no fault.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.or_else(|e| match e.kind() {
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(e),
+    })
 }
 
 /// Writes a line to stderr, if there is one: `eprintln!` would panic on a closed stderr.

@@ -14,6 +14,8 @@ use tokio::{
     time,
 };
 
+use crate::common::output::Trouble;
+
 /// How many lines wait for the writing thread.
 const QUEUE_LEN: usize = 1_024;
 /// How many lines are taken from the queue at a time.
@@ -30,7 +32,7 @@ pub(crate) struct Screen {
 /// The thread that writes what a [`Screen`] prints.
 #[derive(Debug)]
 pub(crate) struct ScreenThread {
-    finished: oneshot::Receiver<()>,
+    finished: oneshot::Receiver<bool>,
 }
 
 /// Prints text above a prompt.
@@ -49,15 +51,16 @@ pub(crate) fn open(prompt: Option<PromptPrinter>) -> io::Result<(Screen, ScreenT
     thread::Builder::new()
         .name("screen".into())
         .spawn(move || {
+            let mut trouble = Trouble::default();
             let result = match prompt {
                 Some(print) => write_above_prompt(&mut lines, print),
-                None => write_lines(&mut lines),
+                None => write_lines(&mut lines, &mut trouble),
             };
             if let Err(e) = result {
                 tracing::debug!("nobody reads what we print: {e}");
             }
             // Nobody may be waiting for it.
-            let _ = finished_tx.send(());
+            let _ = finished_tx.send(!trouble.happened());
         })?;
     Ok((Screen { lines: sender }, ScreenThread { finished }))
 }
@@ -81,33 +84,36 @@ impl Screen {
 }
 
 impl ScreenThread {
-    /// Waits until the last line is written. Every [`Screen`] must have been dropped.
-    pub(crate) async fn finish(self) {
+    /// Waits until the last line is written. Every [`Screen`] must have been dropped. Returns whether every line could
+    /// be written.
+    pub(crate) async fn finish(self) -> bool {
         // An error means that the thread is gone.
-        let _ = self.finished.await;
+        self.finished.await.unwrap_or(false)
     }
 
     /// Like [`finish`](Self::finish), with a time limit.
-    pub(crate) async fn finish_soon(self) {
-        if time::timeout(FLUSH_TIMEOUT, self.finish()).await.is_err() {
+    pub(crate) async fn finish_soon(self) -> bool {
+        let finished = time::timeout(FLUSH_TIMEOUT, self.finish()).await;
+        finished.unwrap_or_else(|_| {
             tracing::warn!("stdout is not being read: the last lines are lost");
-        }
+            true
+        })
     }
 }
 
-fn write_lines(lines: &mut mpsc::Receiver<Line>) -> io::Result<()> {
+fn write_lines(lines: &mut mpsc::Receiver<Line>, trouble: &mut Trouble) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut batch = Vec::with_capacity(BATCH);
     while lines.blocking_recv_many(&mut batch, BATCH) > 0 {
         for line in batch.drain(..) {
-            write_line(&mut out, line)?;
+            trouble.judge(write_line(&mut out, line))?;
         }
         // Flushed only when the queue is empty: a system call for each line would be the slowest step of all.
         if lines.is_empty() {
-            out.flush()?;
+            trouble.judge(out.flush())?;
         }
     }
-    out.flush()
+    trouble.judge(out.flush())
 }
 
 fn write_line(out: &mut io::BufWriter<StdoutLock<'_>>, line: Line) -> io::Result<()> {
@@ -117,10 +123,10 @@ fn write_line(out: &mut io::BufWriter<StdoutLock<'_>>, line: Line) -> io::Result
             out.write_all(line.as_bytes())
         }
         Line::Err(line) => {
-            out.flush()?;
+            let flushed = out.flush();
             // Nothing can be done about a closed stderr.
             let _ = writeln!(io::stderr(), "{line}");
-            Ok(())
+            flushed
         }
     }
 }

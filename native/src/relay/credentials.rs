@@ -44,7 +44,7 @@ impl Credentials {
     /// Reads what the directory has, and creates what is missing.
     pub(crate) fn load(source: &KeySource, port: u16) -> anyhow::Result<Self> {
         if let KeySource::Seed(seed) = source {
-            return Self::temporary(identity::load(None, Some(*seed))?);
+            return Self::temporary(identity::load(Some(*seed))?);
         }
         let directory = directory_of(source, port);
         if directory.is_none() && *source == KeySource::Default {

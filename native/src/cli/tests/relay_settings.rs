@@ -172,7 +172,7 @@ fn configured(text: &str, words: &[&str]) -> Result<Settings, String> {
     let mut all = vec!["relay", "--config", path.to_str().unwrap()];
     all.extend(words);
     match parse_words(&all) {
-        Ok(Some(Invocation::Relay(settings))) => Ok(*settings),
+        Ok(Invocation::Relay(settings)) => Ok(*settings),
         Ok(other) => panic!("{other:?}"),
         Err(UsageError(line)) => {
             assert!(!line.contains('\n'), "{line:?}");
