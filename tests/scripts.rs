@@ -182,3 +182,76 @@ fn an_identity_is_for_one_process_at_a_time() {
     let mut third = Proc::start("third", &args);
     assert_eq!(text(&third.wait_event("started"), "peer_id"), id);
 }
+
+/// As a script does: what is piped in reaches everybody who is there, and only then the program ends.
+fn pipe(lines: &str, args: &[&str]) -> common::Finished {
+    let mut sender = Proc::start("sender", args);
+    std::io::Write::write_all(&mut sender.take_stdin(), lines.as_bytes()).unwrap();
+    sender.finish()
+}
+
+#[test]
+fn a_piped_line_reaches_everybody_in_the_room() {
+    let relay = Relay::start::<&str>(&[]);
+    let url = relay.url();
+    let args = [&LISTEN[..], &["--relay", &url, "--namespace", "ci"]].concat();
+    let mut receivers: Vec<_> = (0..4).map(|_| Proc::start("receiver", &args)).collect();
+    for receiver in &mut receivers {
+        receiver.wait_event("ready");
+    }
+    for round in 0..3 {
+        let body = format!("round {round}");
+        let finished = pipe(&format!("{body}\n"), &args[1..]);
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        assert!(
+            finished.stdout.contains("delivered to 4 of 4"),
+            "{finished:?}"
+        );
+        for receiver in &mut receivers {
+            receiver.wait_for(&body, |e| e["body"] == *body);
+        }
+    }
+    let lines: String = (0..200).map(|i| format!("line {i}\n")).collect();
+    let finished = pipe(&lines, &args[1..]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    for receiver in &mut receivers {
+        for i in 0..200 {
+            receiver.wait_for("line", |e| e["body"] == format!("line {i}"));
+        }
+    }
+}
+
+#[test]
+fn who_has_not_got_a_piped_line_is_named() {
+    let relay = Relay::start::<&str>(&[]);
+    let url = relay.url();
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key");
+    let args = [&LISTEN[..], &["--relay", &url]].concat();
+    let identity = ["--identity", key.to_str().unwrap()];
+    let mut a = Proc::start("a", &args);
+    a.wait_event("ready");
+    let mut b = Proc::start("b", &[&args[..], &identity].concat());
+    let b_id = text(&b.wait_event("started"), "peer_id");
+    b.wait_event("ready");
+    let mut sender = Proc::start("sender", &args[1..]);
+    let mut stdin = sender.take_stdin();
+    std::io::Write::write_all(&mut stdin, b"first\n").unwrap();
+    b.wait_for("first", |e| e["body"] == "first");
+    a.wait_for("first", |e| e["body"] == "first");
+    sender.wait_line("  ✓ #1 delivered to 2 of 2");
+    // Without a word, so a line waits for it; and when it is back it is in another room.
+    b.signal(Signal::SIGKILL);
+    b.wait_exit();
+    std::io::Write::write_all(&mut stdin, b"second\n").unwrap();
+    drop(stdin);
+    a.wait_for("second", |e| e["body"] == "second");
+    let elsewhere = [&args[..], &identity, &["--namespace", "elsewhere"]].concat();
+    let mut b = Proc::start("b elsewhere", &elsewhere);
+    b.wait_event("ready");
+    let finished = sender.finish();
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    let end = &b_id[b_id.len() - 6..];
+    let expected = format!("messages were not delivered to {end} (1)");
+    assert!(finished.stderr.contains(&expected), "{finished:?}");
+}

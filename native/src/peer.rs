@@ -54,6 +54,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Runs a peer until it is asked to stop, or until everything that was piped in has arrived.
 pub(crate) async fn run(args: PeerArgs, mut stop: Stop) -> anyhow::Result<()> {
     let (config, urls) = config(&args);
+    let mdns = config.mdns;
     ports::check(&config.listen)?;
     // Not before the check: a start that fails leaves no key file behind.
     let person = stdin().is_terminal() && !args.json;
@@ -86,7 +87,8 @@ pub(crate) async fn run(args: PeerArgs, mut stop: Stop) -> anyhow::Result<()> {
         reporter: reporter.clone(),
         connected,
         source,
-        dialled: args.dial,
+        mdns,
+        gathered: false,
     };
 
     let (ending, asked) = tokio::select! {
@@ -245,6 +247,7 @@ impl LastOutput {
             reported.await;
         }
         let failures = self.reporter.failures();
+        let undelivered = self.reporter.undelivered();
         drop((self.reporter, self.screen));
         let all_written = if soon {
             self.screen_thread.finish_soon().await
@@ -253,6 +256,7 @@ impl LastOutput {
         };
         Done {
             failures,
+            undelivered,
             all_written,
         }
     }
@@ -262,6 +266,8 @@ impl LastOutput {
 struct Done {
     /// Messages and commands that failed.
     failures: u64,
+    /// Who has not got how many messages.
+    undelivered: Vec<(String, u64)>,
     /// Everything could be written to stdout.
     all_written: bool,
 }
@@ -278,6 +284,15 @@ fn outcome(ending: &Ending, done: &Done) -> anyhow::Result<()> {
             bail!("what became of the messages could not be written to stdout")
         }
         Ending::Delivered if failures == 0 => Ok(()),
-        Ending::Delivered => bail!("{failures} of the messages and commands failed"),
+        Ending::Delivered if done.undelivered.is_empty() => {
+            bail!("{failures} of the messages and commands failed")
+        }
+        Ending::Delivered => {
+            let who = done.undelivered.iter();
+            let who: Vec<_> = who
+                .map(|(name, count)| format!("{name} ({count})"))
+                .collect();
+            bail!("messages were not delivered to {}", who.join(", "))
+        }
     }
 }

@@ -187,6 +187,13 @@ impl Connector {
         self.relays.is_relay(peer)
     }
 
+    /// Whether everybody who is listed, announced or ordered is connected, or could not be reached at first, and every
+    /// relay has listed whom it knows, or could not be reached either.
+    #[must_use]
+    pub(crate) fn is_settled(&self) -> bool {
+        self.relays.have_listed() && self.peers.are_settled(self.facts.now)
+    }
+
     /// The relays, in the order in which they were added.
     #[must_use]
     pub(crate) fn relays(&self, now: Instant) -> Vec<RelayInfo> {

@@ -102,6 +102,7 @@ enum Request {
     RelayFound(usize, RelayAddress),
     DropRelay(PeerId),
     Wake,
+    Settled(oneshot::Sender<()>),
     Peers(oneshot::Sender<Vec<PeerInfo>>),
     Relays(oneshot::Sender<Vec<RelayInfo>>),
     Shutdown(oneshot::Sender<()>),
@@ -242,6 +243,15 @@ impl Node {
     /// Forgets a relay, unless there is a connection to it: another one has taken its place.
     pub async fn drop_relay(&self, relay: PeerId) -> Result<(), Stopped> {
         self.request(Request::DropRelay(relay)).await
+    }
+
+    /// Waits until everybody who is listed, announced on the own network or dialled is connected, or could not be reached
+    /// at the first attempt, and every relay has said who is there, or could not be asked. There is no limit of time:
+    /// put one around it.
+    pub async fn settled(&self) -> Result<(), Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.request(Request::Settled(reply)).await?;
+        answer.await.map_err(|_| Stopped)
     }
 
     /// Tries now what waits for a retry: the network or the page came back.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use libp2p::{Multiaddr, PeerId};
+use libp2p::PeerId;
 use punchline::{
     command::{Command, ParseCommandError},
     error::SendError,
@@ -20,8 +20,10 @@ use super::{
 
 /// How long piped lines wait for a first receiver, from the moment when the writer can write no more.
 pub(crate) const PEER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long piped lines wait for the other dialled peers, once one peer is connected.
-const GATHER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the first piped line waits for all who are known to be there, once they are known.
+const GATHER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long neighbours on the own network may take to announce themselves.
+const LAN_TIME: Duration = Duration::from_secs(2);
 
 /// What a pasted text can be addressed with.
 const TO: &str = "/to ";
@@ -53,8 +55,10 @@ pub(crate) struct CommandRunner {
     pub(crate) reporter: Arc<Reporter>,
     pub(crate) connected: ConnectedPeers,
     pub(crate) source: InputSource,
-    /// The addresses dialled at the start. The first piped line waits for their peers.
-    pub(crate) dialled: Vec<Multiaddr>,
+    /// Neighbours are looked for, too.
+    pub(crate) mdns: bool,
+    /// Lines have gone out: whoever comes later has not missed any of the rest.
+    pub(crate) gathered: bool,
 }
 
 /// No peer connected in time.
@@ -161,7 +165,7 @@ impl CommandRunner {
         Ok(())
     }
 
-    /// Waits until the room is not empty and, the first time, until the dialled peers are connected.
+    /// Waits until the room is not empty and, the first time, until everybody is connected who is known to be there.
     async fn wait_for_someone(&mut self, lines: &mut InputLines) -> Result<(), NoReceiver> {
         let node = self.node.clone();
         let someone = self.connected.until(|| !node.room().is_empty());
@@ -174,13 +178,19 @@ impl CommandRunner {
             () = someone => {}
             () = too_late => return Err(NoReceiver),
         }
-        let dialled = std::mem::take(&mut self.dialled);
-        if dialled.len() > 1 {
-            let all = self.connected.until_all(&dialled);
-            // A peer that is not connected by now may never be.
-            let _ = time::timeout(GATHER_TIMEOUT, all).await;
+        if !std::mem::replace(&mut self.gathered, true) {
+            // A peer that is not connected by then may never be.
+            let _ = time::timeout(GATHER_TIMEOUT, self.gather()).await;
         }
         Ok(())
+    }
+
+    async fn gather(&self) {
+        if self.mdns {
+            time::sleep(LAN_TIME).await;
+        }
+        // An error means that the node has stopped, which ends the program.
+        let _ = self.node.settled().await;
     }
 
     async fn send(&mut self, to: &[PeerId], scope: Scope, body: &str) {

@@ -2,10 +2,10 @@
 //!
 //! A [`ConnectivityTracker`] is given every event and keeps the values current.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use libp2p::{Multiaddr, PeerId};
-use punchline::{address, event::Event};
+use libp2p::PeerId;
+use punchline::event::Event;
 use tokio::sync::watch;
 
 /// The relays that hold a reservation of ours. It closes when the node has stopped.
@@ -14,19 +14,19 @@ pub(crate) type Reservations = watch::Receiver<BTreeSet<PeerId>>;
 /// Keeps [`ConnectedPeers`] and [`Reservations`] current.
 #[derive(Debug)]
 pub(crate) struct ConnectivityTracker {
-    connected: watch::Sender<BTreeMap<PeerId, Multiaddr>>,
+    connected: watch::Sender<BTreeSet<PeerId>>,
     reservations: watch::Sender<BTreeSet<PeerId>>,
 }
 
-/// The peers that are connected, with the address of each.
+/// The peers that are connected.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectedPeers {
-    connected: watch::Receiver<BTreeMap<PeerId, Multiaddr>>,
+    connected: watch::Receiver<BTreeSet<PeerId>>,
 }
 
 /// A tracker and what it tracks, before the first event.
 pub(crate) fn track() -> (ConnectivityTracker, ConnectedPeers, Reservations) {
-    let (connected_tx, connected) = watch::channel(BTreeMap::new());
+    let (connected_tx, connected) = watch::channel(BTreeSet::new());
     let (reservations_tx, reservations) = watch::channel(BTreeSet::new());
     let tracker = ConnectivityTracker {
         connected: connected_tx,
@@ -39,14 +39,14 @@ impl ConnectivityTracker {
     /// Takes an event into account.
     pub(crate) fn on_event(&self, event: &Event) {
         match event {
-            Event::Connected { peer, address, .. } => {
-                let address = address::without_peer(address.clone());
-                self.connected
-                    .send_modify(|all| drop(all.insert(*peer, address)));
+            Event::Connected { peer, .. } => {
+                self.connected.send_if_modified(|all| all.insert(*peer));
             }
             Event::Disconnected { peer, .. } => {
-                self.connected.send_modify(|all| drop(all.remove(peer)));
+                self.connected.send_if_modified(|all| all.remove(peer));
             }
+            // Whoever waits for somebody of the room looks again.
+            Event::Membership { .. } => self.connected.send_modify(|_| {}),
             Event::Reserved { relay, .. } => {
                 self.reservations.send_if_modified(|all| all.insert(*relay));
             }
@@ -61,7 +61,7 @@ impl ConnectivityTracker {
 impl ConnectedPeers {
     /// Whether this peer is connected.
     pub(crate) fn contains(&self, peer: &PeerId) -> bool {
-        self.connected.borrow().contains_key(peer)
+        self.connected.borrow().contains(peer)
     }
 
     /// Waits until a condition holds. It is evaluated now and whenever a peer connects or disconnects.
@@ -71,31 +71,10 @@ impl ConnectedPeers {
             std::future::pending::<()>().await;
         }
     }
-
-    /// Waits until every peer that was dialled is connected. One without a peer id is recognised by its address.
-    pub(crate) async fn until_all(&mut self, dialled: &[Multiaddr]) {
-        let all_connected = |all: &BTreeMap<PeerId, Multiaddr>| {
-            dialled
-                .iter()
-                .all(|dialled| match address::peer_of(dialled) {
-                    Some(peer) => all.contains_key(&peer),
-                    None => all.values().any(|address| address == dialled),
-                })
-        };
-        if self
-            .connected
-            .wait_for(|all| all_connected(all))
-            .await
-            .is_err()
-        {
-            std::future::pending::<()>().await;
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
     use punchline::{
         name::PeerName,
         path::{Path, Transport},
@@ -117,25 +96,18 @@ mod tests {
     }
 
     #[test]
-    fn dialled_peers_are_known_by_id_or_address() {
-        let (tracker, mut connected_peers, _) = track();
-        let (a, b) = (PeerId::random(), PeerId::random());
-        let dialled = [
-            "/ip4/192.0.2.1/tcp/1".parse().unwrap(),
-            format!("/ip4/192.0.2.2/tcp/1/p2p/{b}").parse().unwrap(),
-        ];
-        tracker.on_event(&connected(a, &format!("/ip4/192.0.2.1/tcp/1/p2p/{a}")));
-        assert!(connected_peers.contains(&a));
-        assert!(connected_peers.until_all(&dialled).now_or_never().is_none());
-        tracker.on_event(&connected(b, "/ip4/10.0.0.1/tcp/9"));
-        assert!(connected_peers.until_all(&dialled).now_or_never().is_some());
+    fn a_peer_is_connected_until_it_is_not() {
+        let (tracker, connected_peers, _) = track();
+        let peer = PeerId::random();
+        tracker.on_event(&connected(peer, "/ip4/192.0.2.1/tcp/1"));
+        assert!(connected_peers.contains(&peer));
         tracker.on_event(&Event::Disconnected {
-            peer: b,
+            peer,
             code: Reason::Other,
             reason: String::new(),
             left: false,
         });
-        assert!(!connected_peers.contains(&b));
+        assert!(!connected_peers.contains(&peer));
     }
 
     #[test]

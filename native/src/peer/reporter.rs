@@ -1,6 +1,9 @@
 //! Reports what happens, to a person or to a program.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use libp2p::PeerId;
 use punchline::{
@@ -41,6 +44,8 @@ struct State {
     renderer: Renderer,
     receipts: Receipts,
     failures: u64,
+    /// Messages that failed, by their receiver.
+    undelivered: BTreeMap<PeerId, u64>,
 }
 
 impl Reporter {
@@ -50,6 +55,7 @@ impl Reporter {
             renderer: Renderer::new(Paint::stdout(), style == Style::Prompt),
             receipts: Receipts::default(),
             failures: 0,
+            undelivered: BTreeMap::new(),
         };
         Self {
             screen,
@@ -146,10 +152,18 @@ impl Reporter {
         self.state().failures
     }
 
+    /// Who has not got how many messages.
+    pub(crate) fn undelivered(&self) -> Vec<(String, u64)> {
+        let mut state = self.state();
+        let undelivered = std::mem::take(&mut state.undelivered);
+        let named = undelivered.into_iter();
+        named
+            .map(|(peer, count)| (state.renderer.names.of(peer), count))
+            .collect()
+    }
+
     async fn report_json(&self, event: &Event) {
-        if is_failed_delivery(event) {
-            self.state().failures += 1;
-        }
+        self.state().note_failure(event);
         match serde_json::to_string(event) {
             Ok(line) => self.screen.out(line).await,
             Err(e) => tracing::error!("an event cannot be written as JSON: {e}"),
@@ -162,7 +176,7 @@ impl Reporter {
         };
         let failure = {
             let mut this = self.state();
-            this.failures += u64::from(is_failed_delivery(event));
+            this.note_failure(event);
             let line = this.receipts.update(*to, *id, *state);
             this.renderer.failure(line, event)
         };
@@ -192,12 +206,17 @@ impl Reporter {
     }
 }
 
-const fn is_failed_delivery(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::Delivery {
+impl State {
+    fn note_failure(&mut self, event: &Event) {
+        if let Event::Delivery {
+            to,
             state: DeliveryState::Failed,
             ..
+        } = event
+        {
+            self.failures += 1;
+            // As many as there are conversations, which are bounded.
+            *self.undelivered.entry(*to).or_default() += 1;
         }
-    )
+    }
 }

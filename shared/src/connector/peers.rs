@@ -155,6 +155,12 @@ impl Peers {
         std::mem::take(&mut self.shared.outputs)
     }
 
+    /// Whether everybody who is wanted is connected, or could not be reached at the first attempt.
+    pub(super) fn are_settled(&self, now: Instant) -> bool {
+        let mut peers = self.peers.values();
+        peers.all(|peer| peer.is_settled(now, &self.shared)) && self.targets.are_settled()
+    }
+
     /// Why the path to a peer is not direct: what the last attempt to punch a hole failed with.
     pub(super) fn punch_failure(&self, peer: PeerId) -> Option<&Cause> {
         self.peers.get(&peer)?.upgrade.failure()

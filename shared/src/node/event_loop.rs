@@ -28,6 +28,8 @@ use crate::{
 
 /// How often outboxes are searched for messages that are too old.
 const OUTBOX_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Calls of [`super::Node::settled`] that wait at a time.
+const MAX_SETTLING: usize = 64;
 /// A stop that unregistered waits at least this long, so that the request gets out.
 const UNREGISTER_TIME: Duration = Duration::from_millis(200);
 
@@ -54,6 +56,8 @@ pub struct EventLoop {
     /// To the application.
     pub(super) events: EventSender,
     requests: mpsc::Receiver<Request>,
+    /// Who waits for everybody who is known to be connected.
+    settling: Vec<oneshot::Sender<()>>,
     /// Configured listeners that are not up yet.
     pub(super) listeners_due: Vec<ListenerId>,
     /// What stands, or has been asked for: one for each relay.
@@ -110,6 +114,7 @@ impl EventLoop {
             events: messenger.events.clone(),
             messenger,
             requests,
+            settling: Vec::new(),
             listeners_due,
             reservations: Vec::new(),
             dials: Table::new(),
@@ -146,6 +151,7 @@ impl EventLoop {
         loop {
             self.events.settled().await;
             self.perform_outputs();
+            self.answer_if_settled();
             futures::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
                 request = self.requests.recv().fuse() => match request {
@@ -231,6 +237,13 @@ impl EventLoop {
             }
             Request::DropRelay(relay) => self.input(Input::DropRelay(relay)),
             Request::Wake => self.input(Input::Wake),
+            Request::Settled(reply) => {
+                self.settling.retain(|waiting| !waiting.is_closed());
+                // For one more it is as if the node had stopped.
+                if self.settling.len() < MAX_SETTLING {
+                    self.settling.push(reply);
+                }
+            }
             Request::Peers(reply) => {
                 // Whoever asked may have stopped waiting.
                 let _ = reply.send(self.peers());
@@ -241,6 +254,15 @@ impl EventLoop {
             Request::Shutdown(_) => {}
             #[cfg(test)]
             Request::Meddle(meddling) => meddling.with(&mut self.swarm),
+        }
+    }
+
+    fn answer_if_settled(&mut self) {
+        if !self.settling.is_empty() && self.connector.is_settled() {
+            for reply in self.settling.drain(..) {
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(());
+            }
         }
     }
 

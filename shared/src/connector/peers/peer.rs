@@ -144,6 +144,14 @@ impl Peer {
         self.incompatible.is_none() && (recent || self.is_ordered())
     }
 
+    /// Whether there is nothing to wait for: a path, no wish for one, or a first attempt that failed.
+    pub(super) fn is_settled(&self, now: Instant, shared: &Shared) -> bool {
+        self.is_connected()
+            || self.next == Next::Idle
+            || !self.backoff.is_fresh()
+            || !self.is_wanted(now, shared)
+    }
+
     /// Whether it is known by name only, so that another one may have its place.
     pub(super) const fn is_spare(&self) -> bool {
         self.active.is_none() && self.explicit.is_empty() && !self.next.is_dialling()

@@ -120,6 +120,11 @@ impl Targets {
         self.targets.values().any(|target| target.wants(peer))
     }
 
+    pub(super) fn are_settled(&self) -> bool {
+        let mut targets = self.targets.values();
+        targets.all(|t| t.is_reached || t.off.is_some() || !t.backoff.is_fresh())
+    }
+
     pub(super) fn timeout(&self) -> Option<Instant> {
         earliest(self.targets.values().map(|target| target.next.timeout()))
     }

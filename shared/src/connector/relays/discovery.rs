@@ -58,6 +58,7 @@ impl Relay {
         let rendezvous = &mut self.rendezvous;
         rendezvous.cookie = (cookie.len() <= MAX_COOKIE_BYTES).then_some(cookie);
         rendezvous.answered();
+        rendezvous.has_listed = true;
         rendezvous.refusal = None;
         if let Ask::Asked { .. } = rendezvous.discover {
             rendezvous.discover = Ask::At(cx.now + DISCOVER_INTERVAL + jitter);

@@ -47,6 +47,10 @@ impl Readiness {
         same.nth(1).is_none().then_some(*relay)
     }
 
+    pub(super) fn is_any_pending(&self) -> bool {
+        self.places.contains(&Place::Pending)
+    }
+
     /// Two relays have turned out to be one.
     pub(super) fn merged(&mut self, gone: RelayId, into: RelayId) {
         for place in &mut self.places {
@@ -58,6 +62,12 @@ impl Readiness {
 }
 
 impl Relays {
+    /// Whether every relay has said who is there, or cannot be asked for now.
+    pub(in crate::connector) fn have_listed(&self) -> bool {
+        let mut relays = self.relays.values();
+        !self.readiness.is_any_pending() && relays.all(Relay::has_listed)
+    }
+
     pub(super) fn check_ready(&mut self, cx: &Context<'_>) {
         if self.readiness.is_ready || !cx.listening {
             return;

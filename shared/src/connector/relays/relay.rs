@@ -94,6 +94,12 @@ pub(super) enum Failure {
 }
 
 impl Relay {
+    /// Whether it has said who is there, or something is in the way of that.
+    pub(super) fn has_listed(&self) -> bool {
+        let rendezvous = &self.rendezvous;
+        rendezvous.has_listed || rendezvous.refusal.is_some() || !self.backoff.is_fresh()
+    }
+
     pub(super) fn new(
         id: RelayId,
         pinned: Option<PeerId>,

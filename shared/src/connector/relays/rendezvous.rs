@@ -44,6 +44,8 @@ pub(super) struct Rendezvous {
     refusal_reported: bool,
     pub(super) discover: Ask,
     pub(super) discover_backoff: Backoff,
+    /// The point has said who is there, once at least.
+    pub(super) has_listed: bool,
     pub(super) cookie: Option<Vec<u8>>,
     /// Why the point refuses to answer, until it does again.
     pub(super) refusal: Option<Cause>,
@@ -86,6 +88,7 @@ impl Default for Rendezvous {
             refusal_reported: false,
             discover: Ask::Off,
             discover_backoff: Backoff::retry(),
+            has_listed: false,
             cookie: None,
             refusal: None,
             asked_for_changes: false,
