@@ -11,6 +11,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
+use punchline::name::PeerName;
 use serde_json::Value;
 
 use common::{Killed, Proc, text, wait_exit};
@@ -250,12 +251,22 @@ fn the_largest_line_arrives() {
 fn a_person_reads_who_is_there() {
     let (mut b, b_id, address) = listener("b", "/quic-v1");
     let mut a = plain_peer("a", &[&address, "--greet-interval", "0"]);
-    let name = &b_id[b_id.len() - 6..];
+    let words = PeerName::of(&b_id.parse().unwrap());
+    let name = format!("{words}·{}", &b_id[b_id.len() - 6..]);
     a.wait_line(&format!("connected to {name} (direct, quic) at "));
     a.type_line("/peers");
     a.wait_line("  name");
-    let row = a.wait_line(&format!("  {name}  {b_id}  direct  quic "));
-    assert!(row.contains("/ip4/127.0.0.1/udp/"), "{row}");
+    a.wait_line(&format!("  {name}  direct  quic "));
+    a.type_line("/name Änne");
+    b.wait_for("name", |e| e["event"] == "renamed" && e["name"] == "Änne");
+    a.type_line(&format!("/to {words} between us"));
+    let message = b.wait_event("message");
+    assert_eq!(
+        (&message["name"], &message["scope"]),
+        (&"Änne".into(), &"private".into())
+    );
+    a.type_line("/addresses");
+    a.wait_line("others dial:");
     a.type_line("/help");
     a.wait_line("  /dial ADDR");
     // Control characters, which could move the cursor or forge a line, are replaced.

@@ -11,6 +11,8 @@ export const HELP = `Enter sends, Shift+Enter begins a new line.
 /to PEER TEXT – to one peer: its name, its id, or the end of it
 /dial ADDR – dial another peer
 /peers – who is here
+/name NAME – what others read of you
+/addresses – where others can dial you
 /help – this
 //TEXT – a line that begins with a slash`;
 
@@ -33,6 +35,11 @@ export function parse(typed) {
       return { command: "dial", address: rest };
     case "/peers":
       return { command: "peers" };
+    case "/name":
+      if (!rest) throw fault("usage", "Usage: /name NAME");
+      return { command: "name", name: rest };
+    case "/addresses":
+      return { command: "addresses" };
     case "/help":
       return { command: "help" };
     default:
@@ -40,8 +47,14 @@ export function parse(typed) {
   }
 }
 
+/** A name with blanks stands between double quotes. */
+function addressee(rest) {
+  const end = rest.startsWith('"') ? rest.indexOf('"', 1) : -1;
+  return end < 0 ? split(rest) : [rest.slice(1, end), trim(rest.slice(end + 1))];
+}
+
 function toOne(rest) {
-  const [to, body] = split(rest);
+  const [to, body] = addressee(rest);
   if (!body) throw fault("usage", "Usage: /to PEER TEXT");
   return { command: "send", to, body };
 }

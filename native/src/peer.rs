@@ -5,6 +5,7 @@
 //! [`relays::keep_up`] for each relay that was given by URL.
 
 mod commands;
+mod completion;
 mod connectivity;
 mod identity;
 mod input;
@@ -27,9 +28,11 @@ use std::{
 use anyhow::{Context, bail};
 use axum::http::Uri;
 use futures::{FutureExt, StreamExt};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use punchline::{
     address,
     config::{NodeConfig, RelayAddress},
+    event::Event,
     node::{self, Events, Node},
     platform,
 };
@@ -37,10 +40,12 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use self::{
     commands::{CommandRunner, Ending, InputSource, PEER_TIMEOUT},
+    completion::Choices,
     connectivity::ConnectivityTracker,
     input::InputLines,
     prompt::{Prompt, Terminal},
-    reporter::{Reporter, Style},
+    render::Welcome,
+    reporter::{Manner, Reporter, Style},
     screen::{Screen, ScreenThread},
 };
 use crate::{
@@ -61,7 +66,8 @@ pub(crate) async fn run(args: PeerArgs, mut stop: Stop) -> anyhow::Result<()> {
     let identity = identity::choose(&args, person)?;
     let (node, events, event_loop) = node::new(config, identity.key.clone())?;
     // Not before the node: its error is one line on a terminal that still is as it was.
-    let console = Console::open(args.json)?;
+    let choices = Choices::default();
+    let console = Console::open(args.json, choices.clone())?;
     let mut looping = tokio::spawn(event_loop.run());
     let Console {
         lines,
@@ -71,7 +77,14 @@ pub(crate) async fn run(args: PeerArgs, mut stop: Stop) -> anyhow::Result<()> {
         screen_thread,
         terminal: _terminal,
     } = console;
-    let reporter = Arc::new(Reporter::new(screen.clone(), style));
+    let manner = Manner {
+        style,
+        verbose: args.verbose,
+        bell: args.bell && !args.json && stdout().is_terminal(),
+        welcome: welcome(&args),
+        choices,
+    };
+    let reporter = Arc::new(Reporter::new(screen.clone(), manner));
     if let Some(note) = &identity.note {
         reporter.note(note).await;
     }
@@ -148,6 +161,38 @@ fn config(args: &PeerArgs) -> (NodeConfig, Vec<Uri>) {
     (config, urls)
 }
 
+/// What a person who meets others at a relay wants to know; `None` without one: then addresses are what one needs.
+fn welcome(args: &PeerArgs) -> Option<Welcome> {
+    let room = args.namespace.clone();
+    let invitation = match args.relay.first()? {
+        RelaySpec::Url(url) => invitation(&url.to_string(), &room),
+        RelaySpec::Address(address) => {
+            format!("punchline --relay {address} --namespace={}", quoted(&room))
+        }
+    };
+    Some(Welcome { room, invitation })
+}
+
+/// The link that leads a browser and a terminal to this room.
+fn invitation(relay: &str, room: &str) -> String {
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
+    let relay = relay.trim_end_matches('/');
+    format!("{relay}/#room={}", utf8_percent_encode(room, KEPT))
+}
+
+/// The text as one word of a shell's.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
+    if text.chars().all(is_plain) {
+        return text.into();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// Where lines come from, and where they go.
 struct Console {
     lines: InputLines,
@@ -161,10 +206,10 @@ struct Console {
 
 impl Console {
     /// Opens a prompt if a person types and reads, else plain stdin and stdout.
-    fn open(json: bool) -> anyhow::Result<Self> {
+    fn open(json: bool, choices: Choices) -> anyhow::Result<Self> {
         let person = stdin().is_terminal();
         let prompt = match person && stdout().is_terminal() && !json {
-            true => prompt::open()?,
+            true => prompt::open(choices)?,
             false => None,
         };
         let style = match (json, &prompt) {
@@ -220,6 +265,9 @@ async fn report_all(
         };
         tracker.on_event(&event);
         reporter.report(&event).await;
+        if !matches!(event, Event::Message { .. } | Event::Delivery { .. }) {
+            reporter.offer(&node.here());
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub enum Command {
     },
     /// `/to PEER TEXT`: a line for one peer.
     Send {
-        /// A peer id, or the end of one.
+        /// A peer's name, its id, or the end of that.
         to: String,
         /// The text.
         body: String,
@@ -34,6 +34,13 @@ pub enum Command {
     },
     /// `/peers`.
     Peers,
+    /// `/name NAME`: what others are to read of us.
+    Name {
+        /// The name, not checked yet.
+        name: String,
+    },
+    /// `/addresses`: where others can dial us.
+    Addresses,
     /// `/help`.
     Help,
     /// `/quit`.
@@ -85,13 +92,16 @@ impl FromStr for Command {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
         match word {
-            "/to" => match rest.split_once(char::is_whitespace) {
+            "/to" => match addressee(rest) {
                 Some((to, body)) => Ok(Self::Send {
                     to: to.into(),
                     body: body.trim_start().into(),
                 }),
                 None => Err(ParseCommandError::Usage("/to PEER TEXT")),
             },
+            "/name" if rest.is_empty() => Err(ParseCommandError::Usage("/name NAME")),
+            "/name" => Ok(Self::Name { name: rest.into() }),
+            "/addresses" => Ok(Self::Addresses),
             "/dial" if rest.is_empty() => Err(ParseCommandError::Usage("/dial ADDR")),
             "/dial" => match rest.parse() {
                 Ok(address) => Ok(Self::Dial { address }),
@@ -106,4 +116,13 @@ impl FromStr for Command {
             _ => Err(ParseCommandError::Unknown(word.into())),
         }
     }
+}
+
+/// Splits what follows `/to` into the peer and the text. A name with blanks stands between double quotes.
+fn addressee(rest: &str) -> Option<(&str, &str)> {
+    let (to, body) = match rest.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
+        Some(quoted) => quoted,
+        None => rest.split_once(char::is_whitespace)?,
+    };
+    (!body.trim().is_empty()).then_some((to, body))
 }

@@ -56,7 +56,7 @@ impl PeerName {
         let word = |words: &'static [&str; 64], hash: u64| words[(hash % 64) as usize];
         let first = word(&words::ADJECTIVES, hash);
         let second = word(&words::NOUNS, hash >> 32);
-        Self(format!("{first} {second}").into())
+        Self(format!("{first}-{second}").into())
     }
 }
 

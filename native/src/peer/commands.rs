@@ -7,6 +7,7 @@ use punchline::{
     command::{Command, ParseCommandError},
     error::SendError,
     event::Scope,
+    name::PeerName,
     node::Node,
 };
 use tokio::time;
@@ -112,6 +113,11 @@ impl CommandRunner {
                 let peers = self.node.peers().await.unwrap_or_default();
                 self.reporter.peers(&peers).await;
             }
+            Ok(Command::Addresses) => self.reporter.addresses().await,
+            Ok(Command::Name { name }) => match PeerName::chosen(&name) {
+                Ok(name) => self.node.set_name(Some(name)),
+                Err(e) => self.reporter.refuse(e.to_string()).await,
+            },
             Ok(Command::Help) => self.reporter.help().await,
             Ok(Command::Quit) => return Ok(false),
             Err(ParseCommandError::Empty) => {}

@@ -2,6 +2,10 @@
 
 use std::io::IsTerminal;
 
+/// Colours for names, of the 256 that terminals have: neither too light for a white ground nor too dark for a black
+/// one, and none of those that mean success or failure.
+const NAME_COLOURS: [u8; super::names::COLOURS] = [32, 37, 71, 98, 130, 133, 136, 166, 169, 68];
+
 /// Colours text, or leaves it as it is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Paint {
@@ -24,9 +28,10 @@ impl Paint {
         Self { on: false }
     }
 
-    /// The name of a peer.
-    pub(crate) fn name(self, text: &str) -> String {
-        self.paint("1;36", text)
+    /// The name of a peer, in one of its ten colours.
+    pub(crate) fn name(self, colour: usize, text: &str) -> String {
+        let colour = NAME_COLOURS.get(colour).unwrap_or(&NAME_COLOURS[0]);
+        self.paint(&format!("1;38;5;{colour}"), text)
     }
 
     /// Text that reports a success.

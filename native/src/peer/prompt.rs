@@ -6,9 +6,12 @@ use std::{
 };
 
 use anyhow::Context;
-use rustyline::{Config, DefaultEditor, ExternalPrinter, error::ReadlineError};
+use rustyline::{
+    CompletionType, Config, Editor, ExternalPrinter, error::ReadlineError, history::DefaultHistory,
+};
 
 use super::{
+    completion::{Choices, Completion},
     input::{self, InputLine, InputLines, InputSender},
     screen::PromptPrinter,
 };
@@ -35,14 +38,18 @@ pub(crate) struct Terminal {
 }
 
 /// Opens a prompt on stdin and stdout; `None` if the terminal lacks what it needs.
-pub(crate) fn open() -> anyhow::Result<Option<Prompt>> {
+pub(crate) fn open(choices: Choices) -> anyhow::Result<Option<Prompt>> {
     let terminal = Terminal {
         _mode: TerminalMode::remember(),
     };
-    let config = Config::builder().auto_add_history(true).build();
-    let Ok(mut editor) = DefaultEditor::with_config(config) else {
+    let config = Config::builder()
+        .auto_add_history(true)
+        .completion_type(CompletionType::List)
+        .build();
+    let Ok(mut editor) = PromptEditor::with_config(config) else {
         return Ok(None);
     };
+    editor.set_helper(Some(Completion(choices)));
     let Ok(mut printer) = editor.create_external_printer() else {
         return Ok(None);
     };
@@ -58,7 +65,9 @@ pub(crate) fn open() -> anyhow::Result<Option<Prompt>> {
     }))
 }
 
-fn read_all(editor: &mut DefaultEditor, lines: &InputSender) {
+type PromptEditor = Editor<Completion, DefaultHistory>;
+
+fn read_all(editor: &mut PromptEditor, lines: &InputSender) {
     loop {
         match editor.readline(PROMPT) {
             Ok(text) => {

@@ -1,11 +1,10 @@
 //! Events as lines of text for a person.
 
-use std::time::Duration;
+mod table;
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use punchline::{
     event::{DeliveryState, Event, Scope},
-    node::PeerInfo,
     path::Path,
 };
 
@@ -15,14 +14,28 @@ use crate::common::sanitise::{sanitised, sanitised_body};
 /// How many protocols of an incompatible peer are listed.
 const MAX_SHOWN_PROTOCOLS: usize = 5;
 
+/// Addresses of our own that are remembered for `/addresses`.
+const MAX_ADDRESSES: usize = 64;
+
 /// What `/help` prints.
 pub(crate) const HELP: &str = "\
-  TEXT            to everybody who is here
-  /to PEER TEXT   to one peer: its name, its id, or the end of it
+  TEXT            to everybody in the room
+  /to PEER TEXT   to one peer alone: its name, its id, or the end of it (Tab completes)
+  /name NAME      what others read of you
+  /peers          who is here: path, transport, round trip
+  /addresses      where others can dial you
   /dial ADDR      dial another peer
-  /peers          who is here: id, path, transport, round trip
   /quit           leave (Ctrl-D and Ctrl-C too)
   //TEXT          a line that begins with a slash";
+
+/// What a person at a prompt wants to know once the peer is ready, in place of addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Welcome {
+    /// The room.
+    pub(crate) room: String,
+    /// How others come in: a link, or what to type.
+    pub(crate) invitation: String,
+}
 
 /// Turns events into lines of text.
 #[derive(Debug)]
@@ -30,29 +43,110 @@ pub(crate) struct Renderer {
     pub(crate) names: PeerNames,
     paint: Paint,
     prompt: bool,
+    /// In place of what happens until the peer is ready.
+    welcome: Option<Welcome>,
+    addresses: Vec<String>,
+    /// Who of the room is connected.
+    here: Vec<PeerId>,
     /// Whether the previous line was an address, which a heading stands above.
     in_addresses: bool,
 }
 
 impl Renderer {
-    /// `prompt`: the lines appear above a prompt.
-    pub(crate) fn new(paint: Paint, prompt: bool) -> Self {
+    /// `prompt`: the lines appear above a prompt. With a `welcome` that is shown in place of addresses and of what
+    /// relays report.
+    pub(crate) fn new(paint: Paint, prompt: bool, welcome: Option<Welcome>) -> Self {
         Self {
             names: PeerNames::default(),
             paint,
             prompt,
+            welcome,
+            addresses: Vec::new(),
+            here: Vec::new(),
             in_addresses: false,
         }
     }
 
     /// A peer's name, painted.
     pub(crate) fn name(&mut self, peer: PeerId) -> String {
-        self.paint.name(&self.names.of(peer))
+        let colour = self.names.colour_of(peer);
+        self.paint.name(colour, &sanitised(&self.names.of(peer)))
+    }
+
+    /// Takes in what an event says of peers and addresses.
+    fn learn(&mut self, event: &Event) {
+        match event {
+            Event::Started { peer_id, name } => self.names.call(*peer_id, name),
+            Event::Connected { peer, name, .. } | Event::Renamed { peer, name } => {
+                self.names.call(*peer, name);
+            }
+            Event::Message { from, name, .. } => self.names.call(*from, name),
+            Event::Listening { address }
+            | Event::ExternalAddress { address }
+            | Event::Reserved { address, .. } => {
+                let address = sanitised(&address.to_string()).into_owned();
+                if self.addresses.len() < MAX_ADDRESSES && !self.addresses.contains(&address) {
+                    self.addresses.push(address);
+                }
+            }
+            _ => {}
+        }
+        match event {
+            Event::Connected {
+                peer,
+                in_room: true,
+                ..
+            }
+            | Event::Membership {
+                peer,
+                in_room: true,
+            } if !self.here.contains(peer) => self.here.push(*peer),
+            Event::Disconnected { peer, .. }
+            | Event::Membership {
+                peer,
+                in_room: false,
+            } => self.here.retain(|known| known != peer),
+            _ => {}
+        }
+    }
+
+    /// What `/addresses` prints.
+    pub(crate) fn addresses(&self) -> String {
+        if self.addresses.is_empty() {
+            return "nobody can dial you yet".into();
+        }
+        format!("others dial:\n  {}", self.addresses.join("\n  "))
+    }
+
+    /// The room, who is there, how others come in, and what to do.
+    fn welcome(&mut self, welcome: &Welcome) -> String {
+        let here: Vec<_> = self
+            .here
+            .clone()
+            .into_iter()
+            .map(|peer| self.name(peer))
+            .collect();
+        let here = match here.is_empty() {
+            true => "nobody else is here yet".into(),
+            false => format!("here: {}", here.join(", ")),
+        };
+        let room = sanitised(&welcome.room);
+        let ready = self
+            .paint
+            .good("type a line and press Enter; /help lists what else");
+        format!(
+            "room '{room}': {here}\ninvite others: {}\n{ready}",
+            sanitised(&welcome.invitation)
+        )
     }
 
     /// The text for an event; `None` if nothing is shown. For deliveries see [`Self::receipt`] and
     /// [`Self::failure`].
     pub(crate) fn event(&mut self, event: &Event) -> Option<String> {
+        self.learn(event);
+        if self.welcome.is_some() && is_noise(event) {
+            return None;
+        }
         let after_addresses = std::mem::take(&mut self.in_addresses);
         if let Event::Listening { address } = event {
             if is_link_local(address) {
@@ -76,7 +170,14 @@ impl Renderer {
         Some(match event {
             Event::Started { peer_id, .. } => {
                 let name = self.name(*peer_id);
-                format!("you are {name}, in full {peer_id}")
+                match self.welcome {
+                    Some(_) => format!("you are {name}; /name NAME changes that"),
+                    None => format!("you are {name}, in full {peer_id}"),
+                }
+            }
+            Event::Ready {} if self.welcome.is_some() => {
+                let welcome = self.welcome.clone()?;
+                self.welcome(&welcome)
             }
             Event::Ready {} if self.prompt => self
                 .paint
@@ -127,14 +228,21 @@ impl Renderer {
                 path,
                 transport,
                 address,
+                in_room,
                 ..
             } => {
                 let name = self.name(*peer);
                 let place = match path {
-                    Path::Direct => format!(" at {}", sanitised(&address.to_string())),
-                    Path::Relayed => String::new(),
+                    Path::Direct if self.welcome.is_none() => {
+                        format!(" at {}", sanitised(&address.to_string()))
+                    }
+                    Path::Direct | Path::Relayed => String::new(),
                 };
-                format!("connected to {name} ({path}, {transport}){place}")
+                let guest = match in_room {
+                    true => "",
+                    false => "; in another room: you talk one to one, with /to",
+                };
+                format!("connected to {name} ({path}, {transport}){place}{guest}")
             }
             Event::PathChanged {
                 peer,
@@ -163,9 +271,9 @@ impl Renderer {
                 let away = self.paint.bad("away");
                 format!("{name}: {away} ({}); may come back", sanitised(reason))
             }
-            Event::Renamed { peer, name } => {
-                let peer = self.name(*peer);
-                format!("{peer} is called {} now", sanitised(name))
+            Event::Renamed { peer, .. } => {
+                let end = self.names.end_of(*peer);
+                format!("…{end} is called {} now", self.name(*peer))
             }
             Event::Membership {
                 peer,
@@ -257,50 +365,18 @@ impl Renderer {
         let text = self.paint.bad(&format!("✗ {line}not delivered to"));
         Some(format!("  {text} {name}: {}", sanitised(reason)))
     }
+}
 
-    /// The table that `/peers` prints.
-    pub(crate) fn peers(&mut self, peers: &[PeerInfo]) -> String {
-        if peers.is_empty() {
-            return "nobody is here yet".into();
-        }
-        let why_relayed = match peers.iter().any(|peer| peer.reason.is_some()) {
-            true => "why not direct",
-            false => "",
-        };
-        let heading = [
-            "name",
-            "peer id",
-            "path",
-            "transport",
-            "rtt",
-            "unacked",
-            "address",
-            why_relayed,
-        ];
-        let mut rows = vec![heading.map(String::from)];
-        rows.extend(peers.iter().map(|peer| self.row(peer)));
-        table(&rows)
-    }
-
-    fn row(&mut self, peer: &PeerInfo) -> [String; 8] {
-        let no_path = || "-".to_owned();
-        [
-            self.names.of(peer.peer),
-            peer.peer.to_string(),
-            peer.path
-                .map_or_else(|| "away".into(), |path| path.to_string()),
-            peer.transport
-                .map_or_else(no_path, |transport| transport.to_string()),
-            peer.rtt.map_or_else(no_path, milliseconds),
-            peer.unacked.to_string(),
-            peer.address
-                .as_ref()
-                .map_or_else(no_path, |a| sanitised(&a.to_string()).into_owned()),
-            peer.reason
-                .as_ref()
-                .map_or_else(String::new, |reason| sanitised(reason).into_owned()),
-        ]
-    }
+/// Whether an event is of no interest to somebody who wants to talk by a relay.
+const fn is_noise(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Listening { .. }
+            | Event::ExternalAddress { .. }
+            | Event::Reserved { .. }
+            | Event::Registered { .. }
+            | Event::Discovered { .. }
+    )
 }
 
 /// Whether an address is link-local: nobody can dial it without an interface, which it does not name.
@@ -310,27 +386,6 @@ fn is_link_local(address: &Multiaddr) -> bool {
         Some(Protocol::Ip6(ip)) => ip.is_unicast_link_local(),
         _ => false,
     }
-}
-
-fn milliseconds(rtt: Duration) -> String {
-    format!("{:.1} ms", rtt.as_secs_f64() * 1_000.0)
-}
-
-/// Rows with aligned columns.
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| {
-        let widths = rows.iter().map(|row| row[column].chars().count());
-        widths.max().unwrap_or(0)
-    };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths);
-        let padded: Vec<_> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        format!("  {}", padded.join("  ").trim_end())
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -13,10 +13,11 @@ use punchline::{
 };
 
 use super::{
+    completion::Choices,
     names::LookupError,
     paint::Paint,
     receipts::Receipts,
-    render::{HELP, Renderer},
+    render::{HELP, Renderer, Welcome},
     screen::Screen,
 };
 
@@ -25,8 +26,28 @@ use super::{
 pub(crate) struct Reporter {
     screen: Screen,
     style: Style,
+    verbose: bool,
+    bell: bool,
+    /// The names that Tab completes.
+    choices: Choices,
     state: Mutex<State>,
 }
+
+/// How a [`Reporter`] reports.
+#[derive(Debug)]
+pub(crate) struct Manner {
+    pub(crate) style: Style,
+    /// With addresses, and what relays report.
+    pub(crate) verbose: bool,
+    /// Each message rings the bell.
+    pub(crate) bell: bool,
+    /// What a person at a prompt reads once the peer is ready.
+    pub(crate) welcome: Option<Welcome>,
+    pub(crate) choices: Choices,
+}
+
+/// The bell of a terminal.
+const BELL: &str = "\x07";
 
 /// The form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +71,18 @@ struct State {
 
 impl Reporter {
     /// A reporter without any names or receipts yet.
-    pub(crate) fn new(screen: Screen, style: Style) -> Self {
+    pub(crate) fn new(screen: Screen, manner: Manner) -> Self {
+        let Manner {
+            style,
+            verbose,
+            bell,
+            welcome,
+            choices,
+        } = manner;
+        let prompt = style == Style::Prompt;
+        let welcome = welcome.filter(|_| prompt && !verbose);
         let state = State {
-            renderer: Renderer::new(Paint::stdout(), style == Style::Prompt),
+            renderer: Renderer::new(Paint::stdout(), prompt, welcome),
             receipts: Receipts::default(),
             failures: 0,
             undelivered: BTreeMap::new(),
@@ -60,6 +90,9 @@ impl Reporter {
         Self {
             screen,
             style,
+            verbose,
+            bell,
+            choices,
             state: Mutex::new(state),
         }
     }
@@ -74,6 +107,10 @@ impl Reporter {
         }
         self.write_receipts().await;
         let line = self.state().renderer.event(event);
+        let line = line.map(|line| match event {
+            Event::Message { .. } if self.bell => line + BELL,
+            _ => line,
+        });
         match (line, event) {
             (Some(line), Event::Error { .. }) if self.style == Style::Plain => {
                 self.screen.err(line).await
@@ -107,8 +144,19 @@ impl Reporter {
 
     /// Shows the table of peers.
     pub(crate) async fn peers(&self, peers: &[PeerInfo]) {
-        let table = self.state().renderer.peers(peers);
+        let table = self.state().renderer.peers(peers, self.verbose);
         self.note(&table).await;
+    }
+
+    /// Shows where others can dial this peer.
+    pub(crate) async fn addresses(&self) {
+        let addresses = self.state().renderer.addresses();
+        self.note(&addresses).await;
+    }
+
+    /// Has Tab complete the names of these peers.
+    pub(crate) fn offer(&self, here: &[PeerId]) {
+        self.choices.set(self.state().renderer.names.choices(here));
     }
 
     /// Takes the messages that a line was sent as, and shows which of its receivers are away.

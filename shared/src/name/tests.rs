@@ -54,7 +54,7 @@ fn the_words_of_some_peers() {
         .collect();
     assert_eq!(
         names,
-        ["frosty owl", "silent planet", "lucky lynx", "calm willow"]
+        ["frosty-owl", "silent-planet", "lucky-lynx", "calm-willow"]
     );
 }
 

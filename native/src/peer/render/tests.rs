@@ -1,11 +1,13 @@
-use punchline::{name::PeerName, path::Transport, reason::Reason};
+use std::time::Duration;
+
+use punchline::{name::PeerName, node::PeerInfo, path::Transport, reason::Reason};
 
 use super::*;
 
 const ADDRESS: &str = "/ip4/192.0.2.7/udp/4001/quic-v1";
 
 fn renderer() -> Renderer {
-    Renderer::new(Paint::plain(), false)
+    Renderer::new(Paint::plain(), false, None)
 }
 
 fn address() -> Multiaddr {
@@ -257,9 +259,9 @@ fn a_failure_names_line_peer_and_reason() {
 }
 
 #[test]
-fn the_table_of_peers_is_aligned() {
+fn the_table_of_peers_is_aligned_and_no_wider_than_a_terminal() {
     let mut renderer = renderer();
-    assert_eq!(renderer.peers(&[]), "nobody is here yet");
+    assert_eq!(renderer.peers(&[], false), "nobody is here yet");
     let here = PeerInfo {
         peer: PeerId::random(),
         name: PeerName::chosen("Anna").unwrap(),
@@ -274,7 +276,7 @@ fn the_table_of_peers_is_aligned() {
     };
     let away = PeerInfo {
         peer: PeerId::random(),
-        name: PeerName::chosen("Anna").unwrap(),
+        name: PeerName::chosen("Bea").unwrap(),
         in_room: true,
         path: None,
         transport: None,
@@ -284,30 +286,113 @@ fn the_table_of_peers_is_aligned() {
         code: None,
         reason: None,
     };
-    let table = renderer.peers(&[here.clone(), away.clone()]);
+    renderer.names.call(here.peer, &here.name);
+    let table = renderer.peers(&[here.clone(), away.clone()], false);
     let lines: Vec<_> = table.lines().collect();
-    let column = lines[0].find("path").unwrap();
-    assert!(
-        lines[1][column..].starts_with("direct  quic       1.2 ms  2        /ip4/"),
+    let column = |line: &str, word: &str| line[..line.find(word).unwrap()].chars().count();
+    let path = column(lines[0], "path");
+    let from = |line: &str, column: usize| line.chars().skip(column).collect::<String>();
+    assert_eq!(
+        from(lines[1], path),
+        "direct  quic       1.2 ms  2",
         "{table}"
     );
-    assert!(
-        lines[2][column..].starts_with("away    -          -       1        -"),
+    assert_eq!(
+        from(lines[2], path),
+        "away    -          -       1",
         "{table}"
     );
-    assert!(lines[1].contains(&here.peer.to_string()));
-    assert!(lines[0].ends_with("address"), "{table}");
+    assert!(lines[1].starts_with("  Anna·"), "{table}");
+    let table = renderer.peers(&[here.clone(), away.clone()], true);
+    let details = format!("    {} at {ADDRESS}", here.peer);
+    assert_eq!(table.lines().nth(2), Some(&*details), "{table}");
 
+    let longest = PeerName::chosen(&"W".repeat(64)).unwrap();
+    renderer.names.call(here.peer, &longest);
     let relayed = PeerInfo {
         path: Some(Path::Relayed),
         transport: Some(Transport::Circuit),
         code: Some(Reason::HolePunchFailed),
-        reason: Some("no\nanswer".into()),
+        reason: Some("no\nanswer ".repeat(20)),
         ..here
     };
-    let table = renderer.peers(&[relayed, away]);
+    let guest = PeerInfo {
+        in_room: false,
+        ..away
+    };
+    let table = renderer.peers(&[relayed, guest], false);
     let lines: Vec<_> = table.lines().collect();
-    let column = lines[0].find("why not direct").unwrap();
-    assert_eq!(&lines[1][column..], &*sanitised("no\nanswer"));
-    assert!(lines[2].ends_with('-'), "{table}");
+    assert!(
+        lines.iter().all(|line| line.chars().count() <= 80),
+        "{table}"
+    );
+    assert!(
+        lines[2].starts_with("    why not direct: no�answer no"),
+        "{table}"
+    );
+    assert!(lines[2].ends_with('…'), "{table}");
+    assert!(lines[3].ends_with("other room"), "{table}");
+}
+
+#[test]
+fn with_a_relay_the_first_screen_is_four_lines() {
+    let welcome = Welcome {
+        room: "our-room".into(),
+        invitation: "http://relay.example/#room=our-room".into(),
+    };
+    let mut renderer = Renderer::new(Paint::plain(), true, Some(welcome));
+    let (us, peer) = (PeerId::random(), PeerId::random());
+    let events = [
+        Event::Started {
+            peer_id: us,
+            name: PeerName::of(&us),
+        },
+        Event::Listening { address: address() },
+        Event::ExternalAddress { address: address() },
+        Event::Reserved {
+            relay: peer,
+            address: address(),
+        },
+        Event::Registered {
+            relay: peer,
+            namespace: "our-room".into(),
+            ttl: 7_200,
+        },
+        Event::Discovered {
+            peer,
+            addresses: vec![],
+        },
+        Event::Ready {},
+    ];
+    let lines: Vec<_> = events.iter().filter_map(|e| renderer.event(e)).collect();
+    let name = renderer.names.of(us);
+    assert_eq!(
+        lines.join("\n"),
+        format!(
+            "you are {name}; /name NAME changes that\nroom 'our-room': nobody else is here yet\n\
+             invite others: http://relay.example/#room=our-room\n\
+             type a line and press Enter; /help lists what else"
+        )
+    );
+    assert_eq!(renderer.addresses(), format!("others dial:\n  {ADDRESS}"));
+}
+
+#[test]
+fn two_who_call_themselves_alike_are_marked() {
+    let mut renderer = renderer();
+    let (a, b) = (PeerId::random(), PeerId::random());
+    for peer in [a, b] {
+        let name = PeerName::chosen("Anna").unwrap();
+        renderer.event(&Event::Renamed { peer, name });
+    }
+    let line = renderer.event(&Event::Message {
+        from: a,
+        name: PeerName::chosen("Anna").unwrap(),
+        id: 1,
+        body: "hi".into(),
+        path: Path::Direct,
+        scope: Scope::Room,
+    });
+    let end = renderer.names.end_of(a);
+    assert_eq!(line.unwrap(), format!("≈Anna·{end}: hi"));
 }
