@@ -12,9 +12,12 @@ mod imp {
         time::{Duration, SystemTime},
     };
 
-    use nix::sys::{
-        resource::{Resource, getrlimit, setrlimit},
-        termios::{SetArg, Termios, tcgetattr, tcsetattr},
+    use nix::{
+        sys::{
+            resource::{Resource, getrlimit, setrlimit},
+            termios::{SetArg, Termios, tcgetattr, tcsetattr},
+        },
+        unistd::{getpgrp, tcgetpgrp},
     };
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -91,6 +94,50 @@ mod imp {
         }
     }
 
+    /// SIGCONT: the process goes on after it was stopped by Ctrl-Z.
+    #[derive(Debug)]
+    pub(crate) struct Continued(Signal);
+
+    impl Continued {
+        pub(crate) fn install() -> io::Result<Self> {
+            // POSIX does not fix its number.
+            let number = nix::sys::signal::Signal::SIGCONT as i32;
+            signal(SignalKind::from_raw(number)).map(Self)
+        }
+
+        /// Waits for the next time.
+        pub(crate) async fn next(&mut self) {
+            self.0.recv().await;
+        }
+    }
+
+    /// Gives the terminal the mode that a prompt reads keys in, and that a shell takes away while the process is
+    /// stopped. Returns false in the background, where the terminal is somebody else's.
+    pub(crate) fn read_keys() -> bool {
+        let stdin = io::stdin();
+        if tcgetpgrp(&stdin).ok() != Some(getpgrp()) {
+            return false;
+        }
+        let Ok(mut mode) = tcgetattr(&stdin) else {
+            return false;
+        };
+        use nix::sys::termios::{
+            ControlFlags, InputFlags, LocalFlags,
+            SpecialCharacterIndices::{VMIN, VTIME},
+        };
+        mode.input_flags &= !(InputFlags::BRKINT
+            | InputFlags::ICRNL
+            | InputFlags::INPCK
+            | InputFlags::ISTRIP
+            | InputFlags::IXON);
+        mode.control_flags |= ControlFlags::CS8;
+        mode.local_flags &=
+            !(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::IEXTEN | LocalFlags::ISIG);
+        mode.control_chars[VMIN as usize] = 1;
+        mode.control_chars[VTIME as usize] = 0;
+        tcsetattr(&stdin, SetArg::TCSADRAIN, &mode).is_ok()
+    }
+
     impl Drop for TerminalMode {
         fn drop(&mut self) {
             if let Some(mode) = &self.0 {
@@ -152,6 +199,24 @@ mod imp {
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// Nothing: on other systems no process is stopped from the keyboard.
+    #[derive(Debug)]
+    pub(crate) struct Continued;
+
+    impl Continued {
+        pub(crate) fn install() -> io::Result<Self> {
+            Ok(Self)
+        }
+
+        pub(crate) async fn next(&mut self) {
+            std::future::pending().await
+        }
+    }
+
+    pub(crate) fn read_keys() -> bool {
+        false
     }
 
     /// Nothing: on other systems the prompt restores the console.

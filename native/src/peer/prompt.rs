@@ -15,9 +15,11 @@ use super::{
     input::{self, InputLine, InputLines, InputSender},
     screen::PromptPrinter,
 };
-use crate::common::os::TerminalMode;
+use crate::common::os::{self, Continued, TerminalMode};
 
 const PROMPT: &str = "> ";
+/// Switches bracketed paste on, as the prompt does.
+const PASTE_AS_ONE: &[u8] = b"\x1b[?2004h";
 /// Switches bracketed paste off, which the prompt switches on and a shell does not expect.
 const PASTE_AS_TYPED: &[u8] = b"\x1b[?2004l";
 
@@ -53,6 +55,9 @@ pub(crate) fn open(choices: Choices) -> anyhow::Result<Option<Prompt>> {
     let Ok(mut printer) = editor.create_external_printer() else {
         return Ok(None);
     };
+    if let Ok(mut redraw) = editor.create_external_printer() {
+        restore_when_continued(move || redraw.print(String::new()).is_ok())?;
+    }
     let (sender, lines) = input::channel();
     thread::Builder::new()
         .name("prompt".into())
@@ -63,6 +68,27 @@ pub(crate) fn open(choices: Choices) -> anyhow::Result<Option<Prompt>> {
         print: Box::new(move |text| printer.print(text).map_err(io::Error::other)),
         terminal,
     }))
+}
+
+/// After Ctrl-Z and `fg` the shell has its own mode on the terminal, and the prompt is gone. rustyline 19 restores both
+/// before a process with several threads has stopped, so that it is of no use. Not reported, as far as known;
+/// `tests/prompt.rs` fails without this.
+fn restore_when_continued(mut redraw: impl FnMut() -> bool + Send + 'static) -> anyhow::Result<()> {
+    let mut continued = Continued::install().context("cannot handle signals")?;
+    tokio::spawn(async move {
+        loop {
+            continued.next().await;
+            if os::read_keys() {
+                let mut out = io::stdout();
+                // The terminal may be gone.
+                let _ = out.write_all(PASTE_AS_ONE).and_then(|()| out.flush());
+                if !redraw() {
+                    return;
+                }
+            }
+        }
+    });
+    Ok(())
 }
 
 type PromptEditor = Editor<Completion, DefaultHistory>;
