@@ -4,7 +4,8 @@
 import * as identity from "./identity.js";
 import { copyField, inviteLink } from "./invite.js";
 import { Model } from "./model.js";
-import { DEFAULT_ROOM, fromUrl, roomFault, toUrl } from "./place.js";
+import { loadName, saveName } from "./own-name.js";
+import { DEFAULT_ROOM, fromUrl, roomFault, roomName, toUrl } from "./place.js";
 import { createRedraw } from "./redraw.js";
 import { locate } from "./relay.js";
 import { createRunningPeer } from "./running-peer.js";
@@ -49,13 +50,20 @@ export function createApp(window, loadWeb) {
     submit, action,
     retry: (entry) => sender.retry(entry).then(draw.soon),
     select: () => draw.now(),
+    copyText,
     place: changePlace,
     newIdentity: () => restart(async () => temporary || identity.forget(storage()).catch(() => {})),
     copy: (field) => copyField(field, { clipboard: navigator.clipboard, document }),
     qr: drawQr,
   });
-  const draw = createRedraw(window, model, () => view.render(model, statusOf(app, model, now()), app));
-  const sender = createSender(model, { peer: () => running?.peer, now });
+  const draw = createRedraw(window, model, () => {
+    if (!document.hidden) model.seen(view.selected());
+    view.render(model, statusOf(app, model, now()), app);
+  });
+  const sender = createSender(model, {
+    peer: () => running?.peer, now, rename,
+    address: () => `Others reach you by the link: ${app.invite?.link ?? "there is none yet"}`,
+  });
   const lock = createTabLock({ locks: navigator.locks, BroadcastChannel: window.BroadcastChannel }, async (late) => {
     await stop("you went on in another tab before it was delivered");
     show(late ? "second" : "stolen");
@@ -66,8 +74,14 @@ export function createApp(window, loadWeb) {
     draw.soon();
   }
 
+  /** The package died of a bug: it says so, or the browser does for it. */
+  function hasCrashed(error) {
+    return error?.name === "Panicked" || error instanceof WebAssembly.RuntimeError;
+  }
+
   async function boot() {
     draw.now();
+    view.composer.focus();
     try {
       web = await loadWeb();
     } catch (error) {
@@ -105,7 +119,7 @@ export function createApp(window, loadWeb) {
   }
 
   function queue(step) {
-    work = work.then(step).catch((error) => show("refused", error.message));
+    work = work.then(step).catch((error) => show(hasCrashed(error) ? "panic" : "refused", error.message));
     return work;
   }
 
@@ -120,10 +134,11 @@ export function createApp(window, loadWeb) {
   async function start(mine) {
     const found = await findRelay(mine);
     if (!found) return;
-    app.room = place.room ?? found.room;
+    app.room = place.room ?? roomName(found.room);
     const fault = roomFault(app.room);
     if (fault) throw new Error(fault);
-    const { peer, note, notice } = await startPeer(web.Peer, { relays: found.relays, namespace: app.room }, { temporary, indexedDB: storage() });
+    const name = loadName(window);
+    const { peer, note, notice } = await startPeer(web.Peer, { relays: found.relays, namespace: app.room, ...(name && { name }) }, { temporary, indexedDB: storage() });
     app.identityNote = note;
     // A notice that was closed does not come back with each change of room.
     if (notice !== noticed) view.notice(notice);
@@ -160,12 +175,12 @@ export function createApp(window, loadWeb) {
 
   function invite(addresses) {
     app.invite = inviteLink(new URL(window.location.href), app.room, place.relay, addresses);
-    const relay = place.relay ?? new URL(app.invite.link).origin;
-    app.terminal = `punchline --relay ${quoted(relay)} --namespace ${quoted(app.room)}`;
+    app.terminal = `punchline ${quoted(app.invite.link)}`;
   }
 
   function changed(event) {
     if (event?.event === "panic") show("panic", event.message);
+    if (event?.event === "connected") view.composer.forget("alone");
     if (event?.event === "ready") window.performance.mark("punchline:ready");
     if (model.relays.list.some((relay) => relay.state === "online")) {
       app.wasOnline = true;
@@ -179,13 +194,28 @@ export function createApp(window, loadWeb) {
     if (running && app.phase === "running") show("stopped");
   }
 
-  function changePlace({ room, relay }) {
+  function changePlace({ room: typed, relay, name }) {
+    const room = roomName(typed);
     const fault = room && roomFault(room);
     if (fault) return fault;
+    if (name !== undefined && name !== loadName(window)) {
+      try {
+        rename(name);
+      } catch (error) {
+        return error.message;
+      }
+    }
+    if (room === (place.room ?? app.room) && relay === (place.relay ?? "") && running) return undefined;
     const next = { room: room || undefined, relay: relay || undefined };
     window.history.replaceState(null, "", toUrl(window.location.href, next));
     moveTo(next);
     return undefined;
+  }
+
+  /** Throws an Error when this is no name. */
+  function rename(name) {
+    running?.peer.setName(name);
+    saveName(window, name);
   }
 
   function moveTo(next) {
@@ -202,8 +232,8 @@ export function createApp(window, loadWeb) {
     try {
       await sender.submit(text, to);
     } catch (error) {
-      if (error.kind !== "empty") view.composer.hint(error.message);
-      view.composer.giveBack(text);
+      if (error.kind !== "empty") view.composer.hint(error.message, error.kind);
+      view.composer.giveBack(text, to);
     }
     draw.soon();
   }
@@ -212,7 +242,7 @@ export function createApp(window, loadWeb) {
     const actions = {
       reload: () => window.location.reload(),
       retry: () => hurry(),
-      settings: () => view.settings.open({ room: place.room ?? app.room, relay: place.relay ?? "", fault: app.phase === "refused" ? app.reason : "" }),
+      settings: () => view.settings.open({ room: place.room ?? app.room, relay: place.relay ?? "", name: loadName(window), fault: app.phase === "refused" ? app.reason : "" }),
       useHere: async () => {
         show("leaving");
         await lock.takeOver();
@@ -240,6 +270,15 @@ export function createApp(window, loadWeb) {
     hurry();
     running?.wake();
     draw.soon();
+  }
+
+  async function copyText(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   function drawQr(text) {
@@ -273,5 +312,5 @@ export function createApp(window, loadWeb) {
 
 /** Quoted for a shell, as a room's name comes from whoever made the link. */
 function quoted(text) {
-  return /^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  return /^[\w./:@%=+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

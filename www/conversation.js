@@ -1,7 +1,7 @@
 // The conversation on the screen: draws what is new or has changed, and nothing else.
 
+import { parts } from "./format.js";
 import { MAX_ENTRIES, progress } from "./model.js";
-import { hue } from "./names.js";
 import { byteLength, shortened, size } from "./text.js";
 
 /** A log that is this near to its end scrolls along with what arrives. */
@@ -11,7 +11,13 @@ const GROUP_MS = 120_000;
 /** More messages at once than this are not read out: a screen reader would never get to the end. */
 const MAX_SPOKEN = 5;
 
+/** Conversations whose place is remembered. */
+const MAX_PLACES = 256;
+
+const COPIED_MS = 2000;
+
 const TICKS = { queued: "◷", sent: "✓", delivered: "✓✓", failed: "✗" };
+const day = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
 export class Conversation {
@@ -20,7 +26,10 @@ export class Conversation {
   #older;
   #newer;
   #templates;
-  #onRetry;
+  #on;
+  /** Where each conversation was scrolled to, unless it was at its end. */
+  #places = new Map();
+  #model;
   #elements = new Map();
   #selected = "";
   #lastKey = 0;
@@ -28,11 +37,12 @@ export class Conversation {
   #atEnd = true;
   #unseen = 0;
 
-  constructor(document, onRetry) {
+  /** @param {{retry(entry), copy(text): Promise<boolean>}} on */
+  constructor(document, on) {
     const byId = (id) => document.getElementById(id);
     [this.#root, this.#entries, this.#older, this.#newer] = ["log", "entries", "older", "newer"].map(byId);
     this.#templates = Object.fromEntries(["in", "out", "note"].map((kind) => [kind, byId(`${kind}-template`).content.firstElementChild]));
-    this.#onRetry = onRetry;
+    this.#on = on;
     this.#root.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.#newer.addEventListener("click", () => this.toEnd());
     const { ResizeObserver } = document.defaultView;
@@ -41,7 +51,9 @@ export class Conversation {
 
   /** Shows the conversation with `selected`, or with everyone. */
   render(model, selected) {
-    if (selected !== this.#selected) this.#clear(selected);
+    this.#model = model;
+    const moved = selected !== this.#selected;
+    if (moved) this.#clear(selected);
     this.#trim(model);
     for (const entry of model.changed) {
       const element = this.#elements.get(entry.key);
@@ -49,6 +61,11 @@ export class Conversation {
     }
     model.changed.clear();
     this.#append(model);
+    const place = this.#places.get(selected);
+    if (moved && place !== undefined) {
+      this.#atEnd = false;
+      this.#root.scrollTop = place;
+    }
   }
 
   toEnd() {
@@ -59,6 +76,9 @@ export class Conversation {
   }
 
   #clear(selected) {
+    if (this.#atEnd) this.#places.delete(this.#selected);
+    else this.#places.set(this.#selected, this.#root.scrollTop);
+    if (this.#places.size > MAX_PLACES) this.#places.delete(this.#places.keys().next().value);
     this.#selected = selected;
     this.#elements.clear();
     this.#entries.replaceChildren();
@@ -117,15 +137,23 @@ export class Conversation {
   #element(model, entry) {
     const element = this.#templates[entry.kind].cloneNode(true);
     this.#elements.set(entry.key, element);
-    element.classList.toggle("grouped", belongsTo(this.#last, entry));
+    const newDay = this.#last && new Date(this.#last.at).toDateString() !== new Date(entry.at).toDateString();
+    if (newDay) element.dataset.day = day.format(new Date(entry.at));
+    element.classList.toggle("grouped", !newDay && belongsTo(this.#last, entry));
+    const copy = element.querySelector(".copy");
+    copy?.addEventListener("click", async () => {
+      const copied = await this.#on.copy(entry.body);
+      copy.textContent = copied ? "Copied" : "Not copied";
+      setTimeout(() => (copy.textContent = "Copy"), COPIED_MS);
+    });
     this.#last = entry;
     const via = element.querySelector(".via");
     if (entry.kind === "in") {
       const name = element.querySelector(".name");
       name.textContent = model.names.of(entry.from);
       name.title = entry.from;
-      element.classList.add(`hue-${hue(entry.from)}`);
-      via.textContent = entry.path === "direct" ? "direct" : "via relay";
+      element.classList.add(`hue-${model.names.hueOf(entry.from)}`);
+      via.textContent = `${entry.alone ? "to you alone, " : ""}${entry.path === "direct" ? "direct" : "via relay"}`;
     } else if (entry.kind === "out") {
       via.textContent = entry.to ? `to ${model.names.of(entry.to)} only` : "to everyone";
     }
@@ -142,6 +170,7 @@ export class Conversation {
     const body = element.querySelector(".body");
     if (entry.kind === "note") {
       body.textContent = entry.body;
+      body.title = entry.detail ?? "";
       element.classList.toggle("bad", entry.tone === "bad");
       return;
     }
@@ -151,7 +180,7 @@ export class Conversation {
 
   #fillBody(element, body, entry) {
     const short = shortened(entry.body);
-    body.textContent = short === undefined ? entry.body : `${short}…`;
+    write(body, short === undefined ? entry.body : `${short}…`);
     if (short === undefined) return;
     const button = element.ownerDocument.createElement("button");
     const label = `Show all (${size(byteLength(entry.body))})`;
@@ -160,14 +189,14 @@ export class Conversation {
     button.textContent = label;
     button.addEventListener("click", () => {
       const open = element.classList.toggle("open");
-      body.textContent = open ? entry.body : `${short}…`;
+      write(body, open ? entry.body : `${short}…`);
       button.textContent = open ? "Show less" : label;
     });
     body.after(button);
   }
 
   #fillDelivery(element, entry) {
-    const { state, text } = progress(entry);
+    const { state, text } = progress(entry, (peer) => this.#model.names.of(peer));
     element.dataset.state = state;
     element.querySelector(".tick").textContent = TICKS[state];
     element.querySelector(".state").textContent = text;
@@ -178,13 +207,25 @@ export class Conversation {
     button.type = "button";
     button.className = "retry";
     button.textContent = "Send again";
-    button.addEventListener("click", () => this.#onRetry(entry));
+    button.addEventListener("click", () => this.#on.retry(entry));
     element.querySelector(".delivery").append(button);
   }
+}
+
+/** Writes a message's text: links can be followed, and code has its own letters. */
+function write(body, text) {
+  const { ownerDocument: document } = body;
+  body.replaceChildren(...parts(text).map(({ kind, text: part }) => {
+    if (kind === "text") return part;
+    const element = document.createElement(kind === "code" ? "code" : "a");
+    element.textContent = part;
+    if (kind === "link") Object.assign(element, { href: part, target: "_blank", rel: "noopener noreferrer" });
+    return element;
+  }));
 }
 
 /** Whether an entry goes under the heading of the one before it. */
 function belongsTo(last, entry) {
   return last !== undefined && last.kind === entry.kind && entry.kind !== "note" && last.from === entry.from
-    && last.to === entry.to && last.path === entry.path && entry.at - last.at < GROUP_MS;
+    && last.to === entry.to && last.alone === entry.alone && last.path === entry.path && entry.at - last.at < GROUP_MS;
 }

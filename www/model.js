@@ -1,5 +1,6 @@
 // What the page knows: events go in, and what to show comes out. It has no DOM, no clock and no peer.
 
+import { advice } from "./advice.js";
 import { Names } from "./names.js";
 import { cleanBody, oneLine } from "./text.js";
 
@@ -28,6 +29,8 @@ export class Model {
   /** How many entries were dropped. */
   trimmed = 0;
   names = new Names();
+  /** Messages that nobody has looked at, by the conversation that they belong to: a peer's, or "". */
+  unread = new Map();
   /** Entries that changed since the view last looked. */
   changed = new Set();
 
@@ -44,6 +47,7 @@ export class Model {
     this.peers.clear();
     this.relays = { at: 0, list: [] };
     this.#early.clear();
+    this.unread.clear();
   }
 
   /** The peer has been stopped: messages that are not acked by now never will be. */
@@ -61,7 +65,12 @@ export class Model {
     switch (event.event) {
       case "started":
         this.peerId = event.peer_id;
+        this.names.call(event.peer_id, event.name);
         break;
+      case "renamed":
+        return this.#renamed(event, now);
+      case "membership":
+        return this.#membership(event, now);
       case "connected":
         return this.#connected(event, now);
       case "path_changed":
@@ -69,8 +78,7 @@ export class Model {
       case "disconnected":
         return this.#disconnected(event, now);
       case "message":
-        this.#add({ kind: "in", from: event.from, body: cleanBody(event.body), path: event.path, at: now });
-        break;
+        return this.#message(event, now);
       case "delivery":
         return this.#delivery(event);
       case "greeting":
@@ -83,7 +91,7 @@ export class Model {
         this.note(`${this.names.of(event.peer)} speaks none of our protocols, and was disconnected`, now, { tone: "bad" });
         break;
       case "error":
-        this.note(oneLine(event.message), now, { tone: "bad", about: `error ${event.message}` });
+        this.note(plainly(event), now, { tone: "bad", about: `error ${event.message}`, detail: oneLine(event.message) });
         break;
       default:
     }
@@ -92,9 +100,10 @@ export class Model {
   /** Takes the answer of `connections()`: who is here, and what events do not say of them. */
   setConnections(list) {
     const listed = new Set();
-    for (const { peer, path, transport, address, rtt_ms: rtt, unacked, code, reason } of list) {
+    for (const { peer, name, in_room: inRoom, path, transport, address, rtt_ms: rtt, unacked, code, reason } of list) {
       listed.add(peer);
-      this.peers.set(peer, { id: peer, path, transport, address, rtt, unacked: unacked ?? 0, code, reason });
+      this.names.call(peer, name);
+      this.peers.set(peer, { id: peer, guest: inRoom === false, path, transport, address, rtt, unacked: unacked ?? 0, code, reason });
     }
     for (const peer of this.peers.keys()) if (!listed.has(peer)) this.peers.delete(peer);
   }
@@ -111,7 +120,7 @@ export class Model {
   sent(body, sent, now, to) {
     const copies = sent.map(({ to: peer, id, error }) =>
       error === undefined ? { to: peer, id, state: "queued" } : { to: peer, state: "failed", reason: oneLine(error) });
-    const entry = this.#add({ kind: "out", to, body, copies, at: now });
+    const entry = this.#add({ kind: "out", to, alone: to, body, copies, at: now });
     for (const copy of copies) this.#track(entry, copy);
     return entry;
   }
@@ -130,28 +139,59 @@ export class Model {
   }
 
   /** Adds a line of the page's own; it replaces the last line if both are about the same thing. */
-  note(text, now, { tone, about, peer } = {}) {
+  note(text, now, { tone, about, peer, detail } = {}) {
     const last = this.entries.at(-1);
     if (about && last?.about === about) {
       this.#chars += text.length - last.body.length;
-      Object.assign(last, { body: text, tone, at: now });
+      Object.assign(last, { body: text, tone, at: now, detail });
       this.changed.add(last);
     } else {
-      this.#add({ kind: "note", body: text, tone, about, peer, at: now });
+      this.#add({ kind: "note", body: text, tone, about, peer, at: now, detail });
     }
   }
 
-  /** Whether an entry belongs to the conversation with one peer; to the one with everyone they all do. */
+  /**
+   * Whether an entry belongs to the conversation with one peer, or ("") to that with everyone. What is said to one alone
+   * is in no other conversation, so that an answer goes back where it came from.
+   */
   shows(entry, peer) {
-    if (!peer) return true;
-    if (entry.kind === "note") return !entry.peer || entry.peer === peer;
-    return entry.kind === "in" ? entry.from === peer : entry.copies.some((copy) => copy.to === peer);
+    if (entry.kind === "note") return !peer || !entry.peer || entry.peer === peer;
+    return (entry.alone ?? "") === peer;
   }
 
-  #connected({ peer, path, transport, address }, now) {
+  /** A conversation is shown, and a person looks at it: nothing in it is unread. */
+  seen(peer) {
+    return this.unread.delete(peer);
+  }
+
+  #message({ from, name, body, path, scope }, now) {
+    this.names.call(from, name);
+    const alone = scope === "private" ? from : undefined;
+    this.#add({ kind: "in", from, alone, body: cleanBody(body), path, at: now });
+    const conversation = alone ?? "";
+    this.unread.set(conversation, Math.min((this.unread.get(conversation) ?? 0) + 1, MAX_ENTRIES));
+  }
+
+  #renamed({ peer, name }, now) {
+    const before = this.names.of(peer);
+    this.names.call(peer, name);
+    const after = this.names.of(peer);
+    if (peer !== this.peerId && before !== after) this.note(`${before} is called ${after} now`, now, { about: `name ${peer}`, peer });
+  }
+
+  #membership({ peer, in_room: inRoom }, now) {
     const known = this.peers.get(peer);
-    this.peers.set(peer, { unacked: 0, ...known, id: peer, path, transport, address, ...UNKNOWN });
-    if (!known?.path) this.note(`${this.names.of(peer)} is here, ${way(path)}`, now, { about: `peer ${peer}`, peer });
+    if (!known) return;
+    this.peers.set(peer, { ...known, guest: !inRoom });
+    this.note(`${this.names.of(peer)} is in ${inRoom ? "this" : "another"} room now`, now, { about: `peer ${peer}`, peer });
+  }
+
+  #connected({ peer, name, in_room: inRoom, path, transport, address }, now) {
+    const known = this.peers.get(peer);
+    this.names.call(peer, name);
+    this.peers.set(peer, { unacked: 0, ...known, id: peer, guest: inRoom === false, path, transport, address, ...UNKNOWN });
+    const guest = inRoom === false ? "; from another room, so that only messages to them alone arrive" : "";
+    if (!known?.path) this.note(`${this.names.of(peer)} is here, ${way(path)}${guest}`, now, { about: `peer ${peer}`, peer });
   }
 
   #pathChanged({ peer, from, to, transport, address }, now) {
@@ -162,12 +202,16 @@ export class Model {
     this.note(`${this.names.of(peer)} ${text}`, now, { about: `peer ${peer}`, peer });
   }
 
-  #disconnected({ peer, reason }, now) {
+  #disconnected({ peer, reason, left }, now) {
     const known = this.peers.get(peer);
     if (!known) return;
+    if (left) {
+      this.peers.delete(peer);
+      return this.note(`${this.names.of(peer)} left`, now, { about: `peer ${peer}`, peer });
+    }
     this.peers.set(peer, { ...known, path: undefined, transport: undefined, ...UNKNOWN });
     const why = reason ? ` (${oneLine(reason)})` : "";
-    this.note(`${this.names.of(peer)} is gone${why}`, now, { about: `peer ${peer}`, peer });
+    this.note(`${this.names.of(peer)} is away${why}`, now, { about: `peer ${peer}`, peer });
   }
 
   #delivery({ to, id, state, reason }) {
@@ -220,21 +264,44 @@ export class Model {
   }
 }
 
+/** Codes of transports, whose texts are for those who know what they mean. */
+const RAW = new Set(["transport-failed", "connection-refused", "unreachable", "no-answer", "connection-closed", "aborted", "no-transport"]);
+
+/** An error in words for a person; the peer's own words can be had, too. */
+function plainly({ code, message }) {
+  if (!RAW.has(code)) return oneLine(message);
+  const [what] = message.split(":", 1);
+  return `${oneLine(what, 120)}: ${advice(code)}`;
+}
+
 function way(path) {
   return path === "direct" ? "connected directly" : "via relay";
 }
 
-/** How far a message of ours has got, over all its copies. */
-export function progress({ copies }) {
+/** How far a message of ours has got, over all its copies; `nameOf` names who has not got it yet. */
+export function progress({ copies }, nameOf) {
   const of = (state) => copies.filter((copy) => copy.state === state);
   const [acked, failed, sent] = [of("acked").length, of("failed"), of("sent").length];
   const reasons = [...new Set(failed.map((copy) => copy.reason).filter(Boolean))].join("; ");
   const count = copies.length > 1 ? ` ${acked}/${copies.length}` : "";
   if (failed.length) {
-    const partly = copies.length > 1 ? `delivered${count}, ${failed.length} failed` : "failed";
+    const partly = copies.length > 1 ? `delivered${count}, not to ${named(failed, nameOf)}` : "failed";
     return { state: "failed", text: reasons ? `${partly}: ${reasons}` : partly };
   }
   if (acked === copies.length) return { state: "delivered", text: `delivered${count}` };
-  if (acked) return { state: "sent", text: `delivered${count}` };
+  if (acked) return { state: "sent", text: `delivered${count}${missing(copies, nameOf)}` };
   return sent === copies.length ? { state: "sent", text: "sent" } : { state: "queued", text: sent ? `sent ${sent}/${copies.length}` : "queued" };
+}
+
+/** Names that are listed before the rest is counted. */
+const MAX_NAMED = 3;
+
+function missing(copies, nameOf) {
+  return `, not yet to ${named(copies.filter(({ state }) => state !== "acked"), nameOf)}`;
+}
+
+function named(copies, nameOf) {
+  const names = copies.slice(0, MAX_NAMED).map(({ to }) => nameOf?.(to) ?? to);
+  const more = copies.length - names.length;
+  return names.join(", ") + (more > 0 ? ` and ${more} more` : "");
 }

@@ -1,7 +1,6 @@
 // The list of peers, and the choice of whom to write to. Rows are changed rather than made anew, so that focus and
 // selection stay.
 
-import { hue } from "./names.js";
 import { milliseconds, oneLine, plural } from "./text.js";
 
 export class Peers {
@@ -41,8 +40,9 @@ export class Peers {
       row.remove();
       this.#rows.delete(id);
     }
-    for (const peer of peers) this.#fill(this.#row(peer.id, model), peer);
-    set(this.#facts, plural(model.here().length, "peer"));
+    for (const peer of peers) this.#fill(this.#row(peer.id, model), peer, model);
+    set(this.#facts, plural(model.here().filter(({ guest }) => !guest).length, "peer"));
+    count(this.#everyone.closest("label"), model.unread.get(""));
     this.#nobody.hidden = peers.length > 0;
   }
 
@@ -50,18 +50,19 @@ export class Peers {
     const known = this.#rows.get(id);
     if (known) return known;
     const row = this.#template.cloneNode(true);
-    row.classList.add(`hue-${hue(id)}`);
+    row.classList.add(`hue-${model.names.hueOf(id)}`);
     row.title = id;
     row.querySelector("input").value = id;
-    const name = model.names.of(id);
-    row.querySelector(".name").textContent = name;
-    row.querySelector(".avatar").textContent = name.slice(0, 1);
     this.#rows.set(id, row);
     this.#list.append(row);
     return row;
   }
 
-  #fill(row, peer) {
+  #fill(row, peer, model) {
+    const name = model.names.of(peer.id);
+    set(row.querySelector(".name"), name);
+    set(row.querySelector(".avatar"), [...name.replace(/^≈/, "")][0] ?? "");
+    count(row, model.unread.get(peer.id));
     const shown = row.querySelector(".facts");
     set(shown, facts(peer));
     shown.title = whyRelayed(peer);
@@ -74,9 +75,10 @@ export class Peers {
 }
 
 /** A peer's path, transport and round trip in one line. */
-export function facts({ path, transport, rtt, gone }) {
-  if (gone) return "gone";
+export function facts({ path, transport, rtt, gone, guest }) {
+  if (gone) return "left";
   if (!path) return "away, may come back";
+  if (guest) return "in another room";
   const way = path === "direct" ? `direct · ${oneLine(transport ?? "", 20)}` : "via relay";
   return typeof rtt === "number" ? `${way} · ${milliseconds(rtt)}` : way;
 }
@@ -84,6 +86,14 @@ export function facts({ path, transport, rtt, gone }) {
 /** Why a peer's path is not direct; "" when it is, or nobody knows. */
 export function whyRelayed({ path, reason }) {
   return path === "relayed" ? oneLine(reason ?? "") : "";
+}
+
+/** Shows how many messages nobody has looked at. */
+function count(row, unread = 0) {
+  const badge = row.querySelector(".unread");
+  badge.hidden = !unread;
+  set(badge, unread ? String(unread) : "");
+  badge.title = unread ? plural(unread, "new message") : "";
 }
 
 /** Writes a text if it is another one: the same again would make screen readers and layout work for nothing. */

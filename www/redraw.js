@@ -11,7 +11,6 @@ export function createRedraw(window, model, render) {
   const title = document.title;
   let frame;
   let timer;
-  let seen = 0;
   let marked = false;
 
   function now() {
@@ -26,16 +25,15 @@ export function createRedraw(window, model, render) {
     }
   }
 
-  /** Shows in the title how many messages came while the page was hidden. */
+  /** Shows in the title how many messages nobody has looked at, and a dot in the icon. */
   function countInTitle() {
-    const total = model.trimmed + model.entries.length;
-    if (!document.hidden) seen = total;
     let unread = 0;
-    for (let at = model.entries.length - 1; at >= 0 && model.trimmed + at >= seen; at -= 1) {
-      if (model.entries[at].kind === "in") unread += 1;
-    }
+    for (const count of model.unread.values()) unread += count;
     const text = unread ? `(${unread}) ${title}` : title;
     if (document.title !== text) document.title = text;
+    const href = unread ? "favicon-unread.svg" : "favicon.svg";
+    const icon = document.getElementById("icon");
+    if (icon && icon.getAttribute("href") !== href) icon.setAttribute("href", href);
   }
 
   function soon() {

@@ -8,13 +8,15 @@ const LEFT = "Not sent: this tab left the room.";
 
 /**
  * @param {import("./model.js").Model} model
- * @param {{peer(): object | undefined, now(): number}} page `peer` returns the peer that runs, if one does
+ * @param {{peer(): object | undefined, now(): number, rename(name: string): void, address(): string}} page `peer`
+ *   returns the peer that runs, if one does; `address` says how others reach it
  */
 export function createSender(model, page) {
   /** Does what a line asks for; `to` is the chosen peer, if there is one. Rejects with an Error for the person. */
   async function submit(line, to) {
     const command = parse(line);
     if (command.command === "help") return model.note(HELP, page.now());
+    if (command.command === "addresses") return model.note(page.address(), page.now());
     const peer = page.peer();
     if (!peer) throw new Error("Not sent: this tab is not connected yet.");
     switch (command.command) {
@@ -24,6 +26,8 @@ export function createSender(model, page) {
       case "dial":
         await peer.dial(command.address);
         return model.note(`Dialling ${oneLine(command.address)}`, page.now());
+      case "name":
+        return page.rename(command.name);
       case "send":
         return send(peer, command.body, model.names.find(command.to, [...model.peers.keys()]));
       case "broadcast":
@@ -41,7 +45,7 @@ export function createSender(model, page) {
     const sent = to ? [{ to, id: await peer.send(to, body) }] : await peer.broadcast(body);
     // The peer has been stopped meanwhile, and another one knows nothing of its ids.
     if (page.peer() !== peer) throw new Error(LEFT);
-    if (!sent.length) throw new Error("Not sent: nobody else is here yet.");
+    if (!sent.length) throw Object.assign(new Error("Not sent: nobody else is here yet."), { kind: "alone" });
     model.sent(body, sent, page.now(), to);
   }
 
@@ -54,7 +58,7 @@ export function createSender(model, page) {
       const peer = page.peer();
       try {
         if (!peer) throw new Error("this tab is not connected");
-        const id = await peer.send(copy.to, entry.body);
+        const id = await peer.send(copy.to, entry.body, entry.alone ? "private" : "room");
         if (page.peer() !== peer) throw new Error(LEFT);
         model.sentAgain(entry, copy, id);
       } catch (error) {

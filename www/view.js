@@ -10,14 +10,22 @@ const MAX_FIELD = 0.35;
 
 /**
  * @param {Document} document
- * @param {object} on submit(text, to), select(), action(name), place({room, relay}), newIdentity(),
- *   retry(entry), copy(field), qr(text)
+ * @param {object} on submit(text, to), select(), action(name), place({room, relay, name}), newIdentity(),
+ *   retry(entry), copy(field), copyText(text), qr(text)
  */
 export function createView(document, on) {
   const byId = (id) => document.getElementById(id);
-  const peers = new Peers(document, () => on.select());
-  const log = new Conversation(document, (entry) => on.retry(entry));
+  const peers = new Peers(document, () => {
+    composer.open(peers.selected);
+    on.select();
+  });
+  const log = new Conversation(document, { retry: (entry) => on.retry(entry), copy: (text) => on.copyText(text) });
   const composer = setUpComposer(document, (text) => on.submit(text, peers.selected));
+  catchFiles(document, () => composer.hint("Files cannot be sent yet: only text."));
+  const copyCommand = byId("copy-terminal");
+  copyCommand.addEventListener("click", async () => {
+    copyCommand.textContent = (await on.copyText(byId("invite-terminal").textContent)) ? "Copied" : "Not copied";
+  });
   const invites = ["empty-invite", "dialog-invite"].map((id) => invitePanel(byId(id), byId("invite-template"), on));
   const settings = setUpDialogs(document, on);
   const card = new Card(byId("card"), on.action);
@@ -64,7 +72,12 @@ export function createView(document, on) {
   return {
     composer,
     settings,
-    selectEveryone: () => peers.selectEveryone(),
+    selectEveryone() {
+      peers.selectEveryone();
+      composer.open("");
+    },
+    /** Whose conversation is shown; "" for everyone's. */
+    selected: () => peers.selected,
     render(model, status, app) {
       renderStatus(status);
       peers.render(model);
@@ -102,27 +115,40 @@ function invitePanel(place, template, on) {
   return setUpInvite(panel, on);
 }
 
-/** Sets up the field and its button: Enter sends, Shift+Enter begins a new line. */
+/** Conversations whose draft is kept. */
+const MAX_DRAFTS = 256;
+/** What input methods report in place of a key, even where `isComposing` is false by then, as in Safari. */
+const COMPOSING_KEY = 229;
+
+/** Sets up the field and its button: Enter sends, Shift+Enter begins a new line. Each conversation has a draft. */
 function setUpComposer(document, submit) {
-  const form = document.getElementById("composer");
-  const field = document.getElementById("message");
-  const hint = document.getElementById("hint");
+  const [form, field, hint] = ["composer", "message", "hint"].map((id) => document.getElementById(id));
+  const drafts = new Map();
+  let conversation = "";
+  let hintKind;
 
   function grow() {
     field.style.height = "auto";
     field.style.height = `${Math.min(field.scrollHeight + 2, document.defaultView.innerHeight * MAX_FIELD)}px`;
   }
+  function write(text) {
+    field.value = text;
+    grow();
+  }
+  function showHint(text, kind) {
+    hint.textContent = text;
+    hintKind = kind;
+  }
   function send() {
     const text = field.value;
-    hint.textContent = "";
-    field.value = "";
-    grow();
+    showHint("");
+    write("");
     submit(text);
   }
   field.addEventListener("input", grow);
   field.addEventListener("keydown", (event) => {
     // While an input method composes a word, Enter belongs to it.
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === COMPOSING_KEY) return;
     event.preventDefault();
     send();
   });
@@ -133,18 +159,55 @@ function setUpComposer(document, submit) {
   });
 
   return {
-    hint: (text) => (hint.textContent = text),
-    /** Puts a text that could not be sent back into the field, unless another one has been begun. */
-    giveBack(text) {
-      if (field.value) return;
-      field.value = text;
-      grow();
+    /** Shows a hint; one of a kind goes by itself when it does not hold any more. */
+    hint: showHint,
+    forget(kind) {
+      if (kind && hintKind === kind) showHint("");
+    },
+    /** Another conversation is shown: what was being written stays with the one that it was for. */
+    open(other) {
+      if (other !== conversation) {
+        if (field.value) drafts.set(conversation, field.value);
+        else drafts.delete(conversation);
+        if (drafts.size > MAX_DRAFTS) drafts.delete(drafts.keys().next().value);
+        conversation = other;
+        showHint("");
+        write(drafts.get(other) ?? "");
+      }
+      focusField();
+    },
+    /** Puts a text that could not be sent back where it was written, unless another one has been begun there. */
+    giveBack(text, to = "") {
+      if (to === conversation && !field.value) write(text);
+      else if (to !== conversation && !drafts.has(to)) drafts.set(to, text);
     },
     placeholder(text) {
       if (field.placeholder !== text) field.placeholder = text;
     },
-    focus: () => field.focus(),
+    focus: focusField,
   };
+
+  /** Not on a screen without a keyboard: one would cover the half of it. */
+  function focusField() {
+    if (!document.defaultView.matchMedia?.("(pointer: coarse)").matches) field.focus();
+  }
+}
+
+/** A file that is dropped or pasted would replace the page, or vanish without a word. */
+function catchFiles(document, refuse) {
+  const hasFiles = (data) => Array.from(data?.types ?? []).includes("Files");
+  document.addEventListener("dragover", (event) => hasFiles(event.dataTransfer) && event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    if (!hasFiles(event.dataTransfer)) return;
+    event.preventDefault();
+    refuse();
+  });
+  document.addEventListener("paste", (event) => {
+    const { clipboardData: data } = event;
+    if (!hasFiles(data) || data.getData("text/plain")) return;
+    event.preventDefault();
+    refuse();
+  });
 }
 
 function setUpDialogs(document, on) {
@@ -152,7 +215,8 @@ function setUpDialogs(document, on) {
   const [settings, confirm] = [byId("settings"), byId("confirm")];
   const fields = byId("place").elements;
 
-  const open = ({ room, relay, fault = "" }) => {
+  const open = ({ room, relay, name = "", fault = "" }) => {
+    fields.name.value = name;
     fields.room.value = room;
     fields.relay.value = relay;
     byId("place-fault").textContent = fault;
@@ -162,7 +226,7 @@ function setUpDialogs(document, on) {
   byId("open-settings").addEventListener("click", () => on.action("settings"));
   byId("place").addEventListener("submit", (event) => {
     event.preventDefault();
-    const fault = on.place({ room: fields.room.value.trim(), relay: fields.relay.value.trim() });
+    const fault = on.place({ room: fields.room.value, relay: fields.relay.value.trim(), name: fields.name.value.trim() });
     byId("place-fault").textContent = fault ?? "";
     if (!fault) settings.close();
   });

@@ -104,16 +104,16 @@ test("a line goes to everyone, and its ticks show how far it got", async () => {
   assert.equal(byId("message").value, "");
   assert.match(own.textContent, /to everyone.*hello.*queued/);
   peer().emit({ event: "delivery", to: A, id: 1, state: "acked" });
-  await until(() => /delivered 1\/2/.test(own.textContent));
+  await until(() => /delivered 1\/2, not yet to ≈frosty-owl·9HyQ6X/.test(own.textContent));
   peer().emit({ event: "delivery", to: B, id: 2, state: "failed", code: "not-acked", reason: "it left" });
-  await until(() => /delivered 1\/2, 1 failed: it left/.test(own.textContent));
+  await until(() => /delivered 1\/2, not to ≈frosty-owl·9HyQ6X: it left/.test(own.textContent));
   assert.equal(own.dataset.state, "failed");
   const again = own.querySelector(".retry");
   again.click();
   again.click();
   await until(() => own.dataset.state !== "failed");
   await until(() => peer().calls.length > 1);
-  assert.deepEqual(peer().calls, [["broadcast", "hello"], ["send", B, "hello"]], "two clicks send once");
+  assert.deepEqual(peer().calls, [["broadcast", "hello"], ["send", B, "hello", "room"]], "two clicks send once");
 });
 
 test("while the page is hidden its title counts what came", async () => {
@@ -137,12 +137,12 @@ test("a line to one peer goes to that one, even when it has gone meanwhile", asy
   await until(() => byId("peers").children.length === 2);
   choose(B);
   assert.match(text("with"), /9HyQ6X/);
-  assert.match(text("to"), /Only to 9HyQ6X/);
+  assert.match(text("to"), /Only to ≈frosty-owl·9HyQ6X/);
   type("psst");
-  await until(() => log().some((entry) => /to 9HyQ6X only/.test(entry.textContent)));
+  await until(() => log().some((entry) => /to ≈frosty-owl·9HyQ6X only/.test(entry.textContent)));
   peer().peers.pop();
   peer().emit({ event: "disconnected", peer: B, code: "connection-closed", reason: "closed" });
-  await until(() => /gone/.test(text("with-facts")));
+  await until(() => /left/.test(text("with-facts")));
   peer().sendError = Object.assign(new Error("9HyQ6X is not in the room"), { name: "UnknownPeer" });
   type("still there?");
   await until(() => /not in the room/.test(text("hint")));
@@ -206,12 +206,105 @@ test("Shift+Enter and a composing input method do not send", async () => {
   assert.deepEqual(peer().calls, [["broadcast", "two"]], "lines leave in the order they were typed in");
 });
 
+test("Enter that ends a composition in Safari does not send", async () => {
+  await open();
+  peer().join(A);
+  await until(() => byId("peers").children.length === 1);
+  const field = byId("message");
+  field.value = "に";
+  const ending = new window.KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true });
+  Object.defineProperty(ending, "keyCode", { value: 229 });
+  field.dispatchEvent(ending);
+  assert.equal(field.value, "に");
+  assert.deepEqual(peer().calls, []);
+});
+
+test("a draft stays with the conversation that it is for", async () => {
+  await open();
+  peer().join(A);
+  await until(() => byId("peers").children.length === 1);
+  choose(A);
+  byId("message").value = "a secret";
+  choose("");
+  assert.equal(byId("message").value, "");
+  byId("message").value = "to all";
+  choose(A);
+  assert.equal(byId("message").value, "a secret");
+  choose("");
+  assert.equal(byId("message").value, "to all");
+});
+
+test("a private message is marked, counted where it belongs, and answered there", async () => {
+  await open();
+  peer().join(A);
+  await until(() => byId("peers").children.length === 1);
+  peer().emit({ event: "message", from: A, name: "Anna", id: 1, body: "psst", path: "direct", scope: "private" });
+  const badge = await until(() => [...window.document.querySelectorAll("#peers .unread")].find((shown) => shown.textContent === "1"));
+  assert.equal(window.document.title, "(1) Punchline");
+  assert.ok(!log().some((entry) => entry.textContent.includes("psst")), "not among what is said to all");
+  choose(A);
+  await until(() => log().some((entry) => /to you alone.*psst/.test(entry.textContent)));
+  await until(() => badge.hidden && window.document.title === "Punchline");
+  type("yes?");
+  await until(() => peer().calls.length > 0);
+  assert.deepEqual(peer().calls, [["send", A, "yes?"]]);
+});
+
+test("nobody is here: the hint goes when somebody comes", async () => {
+  await open();
+  type("anybody?");
+  await until(() => /nobody else is here/.test(text("hint")));
+  peer().join(A);
+  await until(() => text("hint") === "");
+});
+
+test("links and code in a message", async () => {
+  await open();
+  const body = "see https://example.org/a?b=c, or javascript:alert(1)\n```js\nlet a = 1;\n```";
+  peer().emit({ event: "message", from: A, name: "Anna", id: 1, body, path: "direct", scope: "room" });
+  const entry = await until(() => window.document.querySelector(".entry.in"));
+  const link = entry.querySelector("a");
+  assert.equal(entry.querySelectorAll("a").length, 1);
+  assert.deepEqual([link.textContent, link.getAttribute("href"), link.rel, link.target], ["https://example.org/a?b=c", "https://example.org/a?b=c", "noopener noreferrer", "_blank"]);
+  assert.equal(entry.querySelector("code").textContent, "let a = 1;");
+});
+
+test("a file is caught, and the page says that there are none yet", async () => {
+  await open();
+  const drop = new window.Event("drop", { bubbles: true, cancelable: true });
+  drop.dataTransfer = { types: ["Files"] };
+  window.document.dispatchEvent(drop);
+  assert.ok(drop.defaultPrevented);
+  assert.match(text("hint"), /Files cannot be sent yet/);
+});
+
+test("a name is chosen, kept, and cannot be anything", async () => {
+  await open();
+  byId("open-settings").click();
+  const fields = byId("place").elements;
+  fields.name.value = "Anna";
+  byId("place").dispatchEvent(new window.Event("submit", { cancelable: true }));
+  await until(() => text("you").includes("Anna·"));
+  assert.deepEqual(peer().calls.filter(([call]) => call === "setName"), [["setName", "Anna"]]);
+  type("/name Bea");
+  await until(() => text("you").includes("Bea·"));
+  type("/name a\u0007b");
+  await until(() => /control characters/.test(text("hint")));
+  assert.equal(window.localStorage.getItem("punchline:name"), "Bea");
+});
+
+test("a package that dies while it starts shows the crash", async () => {
+  web.Peer.nextError = Object.assign(new Error("unreachable executed"), { name: "Panicked" });
+  await open();
+  await until(() => /crashed/.test(status()));
+});
+
 test("slash commands", async () => {
   await open();
   peer().join(A);
   await until(() => byId("peers").children.length === 1);
   type("/peers");
-  await until(() => log().some((entry) => entry.textContent.includes(`x6nXTN · direct · webrtc · 12 ms · ${A}`)));
+  await until(() => log().some((entry) => entry.textContent.includes(`frosty-owl·x6nXTN · direct · webrtc · 12 ms · ${A}`)));
   type("/dial /ip4/192.0.2.7/tcp/1/ws");
   await until(() => log().some((entry) => /Dialling \/ip4/.test(entry.textContent)));
   type("/dial nonsense");
@@ -362,6 +455,9 @@ test("a crash says so, and offers to reload", async () => {
 
 test("a room's name cannot leave the quotes of the terminal's command", async () => {
   await open(`http://127.0.0.1/#room=${encodeURIComponent("a'; rm -rf ~ '")}`);
-  await until(() => /namespace/.test(text("invite-terminal")));
-  assert.match(text("invite-terminal"), /--namespace 'a'\\''; rm -rf ~ '\\'''$/);
+  await until(() => /punchline/.test(text("invite-terminal")));
+  const link = text("invite-terminal").replace("punchline ", "");
+  assert.ok(link.startsWith("'") && link.endsWith("'"), link);
+  const unquoted = link.slice(1, -1).replaceAll("'\\''", "");
+  assert.ok(!/['\s;]/.test(unquoted), link);
 });

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { ADVICE, advice } from "../../www/advice.js";
 import { parse } from "../../www/command.js";
 import { Names } from "../../www/names.js";
-import { DEFAULT_ROOM, MAX_ROOM_BYTES } from "../../www/place.js";
+import { DEFAULT_ROOM, MAX_ROOM_BYTES, fromUrl, toUrl } from "../../www/place.js";
 import { MAX_BODY_BYTES } from "../../www/text.js";
 
 const text = (path) => readFile(new URL(`../../${path}`, import.meta.url), "utf8");
@@ -39,12 +39,26 @@ test("what only the terminal has: /quit, and an address that is looked at before
 });
 
 test("peers have the names that the terminal gives them, and are found by the same words", async () => {
-  const { peers, names, cases } = await table("names");
+  const { peers, ends, colours, called, shown_called: shown, cases } = await table("names");
   const given = new Names();
-  assert.deepEqual(peers.map((peer) => given.of(peer)), names);
-  assert.deepEqual(peers.map((peer) => given.of(peer)), names, "a peer keeps its name");
+  assert.deepEqual(peers.map((peer) => given.endOf(peer)), ends);
+  assert.deepEqual(peers.map((peer) => given.hueOf(peer)), colours);
+  assert.deepEqual(peers.map((peer) => given.of(peer)), ends, "until an event says what it is called");
+  peers.forEach((peer, at) => given.call(peer, called[at]));
+  assert.deepEqual(peers.map((peer) => given.of(peer)), shown);
   for (const { typed, ...expected } of cases) {
     assert.deepEqual(outcome("peer", () => given.find(typed, peers)), expected, typed);
+  }
+  assert.ok(cases.length > 10, "the table has been read");
+});
+
+test("a link leads to the room and the relay that it leads a terminal to", async () => {
+  const cases = await table("links");
+  for (const { link, relay, room } of cases) {
+    const place = fromUrl(link);
+    assert.equal(place.room, room, link);
+    if (place.relay) assert.equal(place.relay, relay, link);
+    if (room) assert.equal(fromUrl(toUrl(link, place)).room, room, "and stays it");
   }
   assert.ok(cases.length > 10, "the table has been read");
 });
@@ -57,7 +71,7 @@ test("limits are those of the package", async () => {
 /** Codes of reasons that no relay is waited for with: a new one goes here, or gets an advice. */
 const NOT_OF_A_RELAY = [
   "listen-failed", "bootstrap-failed", "lan-unavailable", "port-mapping-unavailable", "hole-punch-failed", "not-acked",
-  "invalid-command", "stopped", "circuit-refused",
+  "invalid-command", "stopped", "circuit-refused", "left", "other-room",
 ];
 
 test("each code that a relay can fail with has an advice", async () => {

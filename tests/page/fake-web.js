@@ -33,7 +33,8 @@ export class Peer {
     this.#key = config.identity ?? crypto.getRandomValues(new Uint8Array(36));
     this.peerId = `12D3KooW${[...this.#key.slice(0, 22)].map((byte) => "ABCDEFGHJKLMNPQRSTUVWXYZabcdefgh"[byte % 32]).join("")}`;
     this.stream = new ReadableStream({ start: (controller) => (this.#events = controller) }, { highWaterMark: 1e6 });
-    this.emit({ event: "started", peer_id: this.peerId });
+    this.name = config.name || `words-of-${this.peerId.slice(-4)}`;
+    this.emit({ event: "started", peer_id: this.peerId, name: this.name });
   }
 
   /** For the test: emits an event. */
@@ -42,17 +43,24 @@ export class Peer {
   }
 
   /** For the test: another peer comes. */
-  join(peer, { path = "direct", transport = "webrtc", rtt_ms = 12, address = "/ip4/192.0.2.9/udp/4001/webrtc-direct", code, reason } = {}) {
-    this.peers.push({ peer, path, transport, address, rtt_ms, unacked: 0, code, reason });
-    this.emit({ event: "connected", peer, path, transport, address });
+  join(peer, { name = "frosty-owl", in_room = true, path = "direct", transport = "webrtc", rtt_ms = 12, address = "/ip4/192.0.2.9/udp/4001/webrtc-direct", code, reason } = {}) {
+    this.peers.push({ peer, name, in_room, path, transport, address, rtt_ms, unacked: 0, code, reason });
+    this.emit({ event: "connected", peer, name, in_room, path, transport, address });
   }
 
   events() {
     return this.stream;
   }
 
-  async send(to, text) {
-    this.calls.push(["send", to, text]);
+  setName(name) {
+    if (/[\u0000-\u001f]/.test(name)) throw new Error("name: a name has no control characters and no line breaks");
+    this.calls.push(["setName", name]);
+    this.name = name;
+    this.emit({ event: "renamed", peer: this.peerId, name });
+  }
+
+  async send(to, text, scope = "private") {
+    this.calls.push(scope === "private" ? ["send", to, text] : ["send", to, text, scope]);
     if (this.sendError) throw this.sendError;
     this.#ids += 1;
     return this.#ids;
@@ -60,7 +68,7 @@ export class Peer {
 
   async broadcast(text) {
     this.calls.push(["broadcast", text]);
-    return this.peers.map(({ peer }) => ({ to: peer, id: (this.#ids += 1) }));
+    return this.peers.filter(({ in_room }) => in_room).map(({ peer }) => ({ to: peer, id: (this.#ids += 1) }));
   }
 
   async dial(address) {

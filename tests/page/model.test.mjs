@@ -25,7 +25,7 @@ test("peers come, change their path, go", () => {
   m.apply({ event: "disconnected", peer: A, code: "connection-closed", reason: "closed\u202e" }, 3);
   assert.equal(m.here().length, 0);
   assert.ok(m.peers.has(A), "it may come back");
-  assert.match(m.entries.at(-1).body, /is gone \(closed\)/);
+  assert.match(m.entries.at(-1).body, /is away \(closed\)/);
 });
 
 test("connections() is the truth about who is here", () => {
@@ -63,14 +63,14 @@ test("a message to one goes from queued to sent to delivered", () => {
 test("a broadcast counts who has it, and says who has not", () => {
   const m = model();
   const entry = m.sent("hi", [{ to: A, id: 1 }, { to: B, id: 2 }, { to: "C", error: "the outbox is full" }], 1);
-  assert.equal(progress(entry).text, "delivered 0/3, 1 failed: the outbox is full");
+  assert.equal(progress(entry).text, "delivered 0/3, not to C: the outbox is full");
   m.apply(delivery(A, 1, "acked"), 2);
   m.apply(delivery(B, 2, "failed", "not acked\nin time"), 2);
-  assert.equal(progress(entry).text, "delivered 1/3, 2 failed: not acked in time; the outbox is full");
+  assert.equal(progress(entry).text, `delivered 1/3, not to ${B}, C: not acked in time; the outbox is full`);
   m.sentAgain(entry, entry.copies[1], 9);
   m.sentAgain(entry, entry.copies[2], 10);
   m.apply(delivery(B, 9, "acked"), 3);
-  assert.equal(progress(entry).text, "delivered 2/3");
+  assert.equal(progress(entry, (peer) => `<${peer}>`).text, "delivered 2/3, not yet to <C>");
   m.apply(delivery("C", 10, "acked"), 3);
   assert.deepEqual(progress(entry), { state: "delivered", text: "delivered 3/3" });
 });
@@ -116,18 +116,40 @@ test("the log's size is bounded, too", () => {
   assert.equal(m.entries.length, fit);
 });
 
-test("a conversation with one peer has what it wrote, and what went to it", () => {
+test("who left is not here any more, and another name is another name", () => {
+  const m = model();
+  m.apply({ ...connected(A), name: "Anna" }, 1);
+  assert.match(m.entries.at(-1).body, /^Anna·aaaaaa is here/);
+  m.apply({ event: "renamed", peer: A, name: "Bea" }, 2);
+  assert.equal(m.entries.at(-1).body, "Anna·aaaaaa is called Bea·aaaaaa now");
+  m.apply({ event: "disconnected", peer: A, code: "left", reason: "it left", left: true }, 3);
+  assert.equal(m.peers.size, 0);
+  assert.equal(m.entries.at(-1).body, "Bea·aaaaaa left");
+});
+
+test("what nobody has looked at is counted, for each conversation", () => {
+  const m = model();
+  m.apply(message(A, 1), 1);
+  m.apply({ ...message(A, 2), scope: "private" }, 1);
+  m.apply({ ...message(A, 3), scope: "private" }, 1);
+  assert.deepEqual([...m.unread], [["", 1], [A, 2]]);
+  m.seen(A);
+  assert.deepEqual([...m.unread], [["", 1]]);
+});
+
+test("what is said to one alone is in that conversation only", () => {
   const m = model();
   m.apply(connected(A), 1);
   m.apply(connected(B), 1);
-  m.apply(message(A, 1), 1);
-  m.apply(message(B, 1), 1);
+  m.apply({ ...message(A, 1, "to all"), scope: "room" }, 1);
+  m.apply({ ...message(B, 1, "to us"), scope: "private" }, 1);
   m.sent("all", [{ to: A, id: 1 }, { to: B, id: 2 }], 1);
   m.sent("b", [{ to: B, id: 3 }], 1, B);
   m.note("own", 1);
   const shown = (peer) => m.entries.filter((entry) => m.shows(entry, peer)).map((entry) => entry.body);
-  assert.equal(shown("").length, 7);
-  assert.deepEqual(shown(A).slice(1), ["x", "all", "own"]);
+  assert.deepEqual(shown("").slice(2), ["to all", "all", "own"]);
+  assert.deepEqual(shown(A).slice(1), ["own"]);
+  assert.deepEqual(shown(B).slice(1), ["to us", "b", "own"]);
 });
 
 test("unknown and hostile events change nothing", () => {
@@ -142,5 +164,5 @@ test("greetings and errors that repeat take one line", () => {
   const m = model();
   for (let at = 0; at < 50; at += 1) m.apply({ event: "greeting", from: A, message: "Hello from\u202e" }, at);
   for (let at = 0; at < 50; at += 1) m.apply({ event: "error", code: "unreachable", message: "no route" }, at);
-  assert.deepEqual(m.entries.map((entry) => entry.body), ["aaaaaa greets: Hello from", "no route"]);
+  assert.deepEqual(m.entries.map((entry) => entry.body), ["aaaaaa greets: Hello from", "no route: Is the relay running? A firewall or proxy may also block WebSockets."]);
 });

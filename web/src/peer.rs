@@ -118,24 +118,36 @@ impl Peer {
         self.events.stream()
     }
 
-    /// Queues a message for one peer alone and returns its id; `delivery` events with that id say how far it has got.
+    /// Queues a message for one peer and returns its id; `delivery` events with that id say how far it has got.
+    /// It is for that peer alone, unless its scope is `room`: then it is that peer's copy of a line to everybody.
     /// Rejects with an `Error` named `OutboxFull`, `TooLong`, `UnknownPeer` or `Stopped`.
     #[wasm_bindgen(unchecked_return_type = "Promise<number>")]
     pub fn send(
         &self,
         #[wasm_bindgen(js_name = peerId, unchecked_param_type = "PeerId")] peer_id: &str,
         text: String,
+        #[wasm_bindgen(unchecked_param_type = "Scope | undefined")] scope: Option<String>,
     ) -> Promise {
-        settled(self.send_now(peer_id, text))
+        settled(self.send_now(peer_id, text, scope.as_deref()))
     }
 
-    fn send_now(&self, peer_id: &str, text: String) -> Result<u64, Failure> {
+    fn send_now(
+        &self,
+        peer_id: &str,
+        text: String,
+        scope: Option<&str>,
+    ) -> Result<u64, Failure> {
+        let scope = match scope {
+            None | Some("private") => Scope::Private,
+            Some("room") => Scope::Room,
+            Some(_) => return Err(Failure::new(BAD_ARGUMENT, "a scope is room or private")),
+        };
         let node = self.node()?;
         let peer = peer_id.parse().map_err(|_| {
             let message = format!("\"{peer_id}\" is no peer id; one begins with 12D3KooW");
             Failure::new(BAD_ARGUMENT, message)
         })?;
-        Ok(node.send(peer, Scope::Private, text)?)
+        Ok(node.send(peer, scope, text)?)
     }
 
     /// Queues a message for every peer of the room, and returns for each its id, or why it was not queued.

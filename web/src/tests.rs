@@ -151,7 +151,7 @@ async fn a_stopped_peer_says_so() {
     wait(peer.stop()).await.unwrap();
     let to = peer.peer_id();
     for refused in [
-        peer.send(&to, "late".into()),
+        peer.send(&to, "late".into(), None),
         peer.broadcast("late"),
         peer.dial(NOBODY),
         peer.connections(),
@@ -296,7 +296,7 @@ async fn a_message_for_nobody_is_refused() {
         (&*stranger, "hi", "UnknownPeer"),
         (&*stranger, &*long, "TooLong"),
     ] {
-        let refused = wait(peer.send(to, text.into())).await.unwrap_err();
+        let refused = wait(peer.send(to, text.into(), None)).await.unwrap_err();
         assert_eq!(error(refused).0, expected);
     }
     let refused = wait(peer.dial("http://x")).await.unwrap_err();
@@ -343,7 +343,7 @@ async fn a_panic_is_the_last_event() {
     spawn_local(async { panic!("a bug") });
     let read = wait(read).await.unwrap();
     let event = get(&read, "value");
-    let refused = peer.send(&peer.peer_id(), "late".into());
+    let refused = peer.send(&peer.peer_id(), "late".into(), None);
     panic::forget();
 
     assert_eq!(get(&event, "event"), "panic");
