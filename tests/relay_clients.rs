@@ -5,7 +5,7 @@
 
 mod common;
 
-use futures::{StreamExt, future::Either};
+use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, future::Either};
 use libp2p::{
     Multiaddr, PeerId, Swarm, SwarmBuilder, identify,
     identity::Keypair,
@@ -433,4 +433,94 @@ fn a_peer_that_vanishes_over_tcp_is_noticed() {
 #[test]
 fn a_peer_that_vanishes_over_quic_is_noticed() {
     vanishes("udp", "/quic-v1/");
+}
+
+/// The specification's streams carry several questions, and js-libp2p's clients have one for all of theirs.
+#[tokio::test]
+async fn one_stream_carries_several_questions() {
+    let relay = Relay::start(NO_ARGS);
+    let key = Keypair::generate_ed25519();
+    let mut swarm = SwarmBuilder::with_existing_identity(key.clone())
+        .with_tokio()
+        .with_tcp(
+            tcp::Config::default(),
+            noise::Config::new,
+            yamux::Config::default,
+        )
+        .unwrap()
+        .with_behaviour(|_| libp2p_stream::Behaviour::new())
+        .unwrap()
+        .build();
+    let mut control = swarm.behaviour().new_control();
+    let address: Multiaddr = relay.local_address("tcp", "/tcp/").parse().unwrap();
+    let peer = relay.peer_id.parse().unwrap();
+    swarm.dial(address.clone()).unwrap();
+    while !matches!(
+        swarm.select_next_some().await,
+        SwarmEvent::ConnectionEstablished { .. }
+    ) {}
+    tokio::spawn(async move { while swarm.next().await.is_some() {} });
+    let protocol = libp2p::StreamProtocol::new("/rendezvous/1.0.0");
+    let work = async {
+        let mut stream = control.open_stream(peer, protocol).await.unwrap();
+        let record = libp2p::core::PeerRecord::new(&key, vec![address]).unwrap();
+        let record = record.into_signed_envelope().into_protobuf_encoding();
+        // Fields as the specification numbers them: what it is, then that.
+        let room = field(1, b"room");
+        let register = [field(2, &[room.clone(), field(2, &record)].concat())].concat();
+        let register = [vec![0x08, 0], register].concat();
+        let discover = [vec![0x08, 3], field(5, &room)].concat();
+        let unregister = [vec![0x08, 2], field(4, &room)].concat();
+        ask(&mut stream, &register).await;
+        assert_eq!(
+            answer(&mut stream).await[..2],
+            [0x08, 1],
+            "REGISTER_RESPONSE"
+        );
+        ask(&mut stream, &discover).await;
+        let found = answer(&mut stream).await;
+        assert!(contains(&found, &record), "{found:?}");
+        // No answer to this one.
+        ask(&mut stream, &unregister).await;
+        ask(&mut stream, &discover).await;
+        let found = answer(&mut stream).await;
+        assert_eq!(found[..2], [0x08, 4], "DISCOVER_RESPONSE");
+        assert!(!contains(&found, &record), "{found:?}");
+    };
+    time::timeout(DEADLINE, work).await.unwrap();
+}
+
+/// A protobuf field of bytes.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut field = vec![number << 3 | 2];
+    prost::encode_length_delimiter(bytes.len(), &mut field).unwrap();
+    field.extend(bytes);
+    field
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+async fn ask(stream: &mut libp2p::Stream, question: &[u8]) {
+    let mut frame = Vec::new();
+    prost::encode_length_delimiter(question.len(), &mut frame).unwrap();
+    frame.extend(question);
+    stream.write_all(&frame).await.unwrap();
+    stream.flush().await.unwrap();
+}
+
+async fn answer(stream: &mut libp2p::Stream) -> Vec<u8> {
+    let mut len = 0;
+    for shift in (0..28).step_by(7) {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).await.unwrap();
+        len |= usize::from(byte[0] & 0x7f) << shift;
+        if byte[0] & 0x80 == 0 {
+            break;
+        }
+    }
+    let mut bytes = vec![0; len];
+    stream.read_exact(&mut bytes).await.unwrap();
+    bytes
 }

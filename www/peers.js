@@ -12,6 +12,7 @@ export class Peers {
   #rows = new Map();
   selected = "";
 
+  /** @param {(how: {byPointer: boolean}) => void} onSelect who goes through the choices by keys is not done yet */
   constructor(document, onSelect) {
     const byId = (id) => document.getElementById(id);
     this.#list = byId("peers");
@@ -19,9 +20,13 @@ export class Peers {
     this.#facts = byId("everyone-facts");
     this.#everyone = byId("everyone").querySelector("input");
     this.#template = byId("peer-template").content.firstElementChild;
-    this.#list.closest("fieldset").addEventListener("change", ({ target }) => {
+    const choices = this.#list.closest("fieldset");
+    let byPointer = false;
+    choices.addEventListener("pointerdown", () => (byPointer = true));
+    choices.addEventListener("keydown", () => (byPointer = false));
+    choices.addEventListener("change", ({ target }) => {
       this.selected = target.value;
-      onSelect();
+      onSelect({ byPointer });
     });
   }
 

@@ -15,8 +15,9 @@ const MAX_FIELD = 0.35;
  */
 export function createView(document, on) {
   const byId = (id) => document.getElementById(id);
-  const peers = new Peers(document, () => {
+  const peers = new Peers(document, ({ byPointer }) => {
     composer.open(peers.selected);
+    if (byPointer) composer.focus();
     on.select();
   });
   const log = new Conversation(document, { retry: (entry) => on.retry(entry), copy: (text) => on.copyText(text) });
@@ -174,7 +175,6 @@ function setUpComposer(document, submit) {
         showHint("");
         write(drafts.get(other) ?? "");
       }
-      focusField();
     },
     /** Puts a text that could not be sent back where it was written, unless another one has been begun there. */
     giveBack(text, to = "") {

@@ -126,17 +126,12 @@ impl Peer {
         &self,
         #[wasm_bindgen(js_name = peerId, unchecked_param_type = "PeerId")] peer_id: &str,
         text: String,
-        #[wasm_bindgen(unchecked_param_type = "Scope | undefined")] scope: Option<String>,
+        #[wasm_bindgen(unchecked_optional_param_type = "Scope")] scope: Option<String>,
     ) -> Promise {
         settled(self.send_now(peer_id, text, scope.as_deref()))
     }
 
-    fn send_now(
-        &self,
-        peer_id: &str,
-        text: String,
-        scope: Option<&str>,
-    ) -> Result<u64, Failure> {
+    fn send_now(&self, peer_id: &str, text: String, scope: Option<&str>) -> Result<u64, Failure> {
         let scope = match scope {
             None | Some("private") => Scope::Private,
             Some("room") => Scope::Room,

@@ -9,20 +9,20 @@ use std::{error::Error, time::Instant};
 use libp2p::{
     Multiaddr,
     core::transport::ListenerId,
-    ping, relay, request_response as rr,
+    ping, relay,
     swarm::{ListenError, SwarmEvent},
 };
 use punchline::{
     address,
     event::Event,
-    protocols::rendezvous::{Packet, server::Event as Rendezvous},
+    protocols::rendezvous::server::{Event as Rendezvous, Question},
     reason::Reason,
 };
 use tracing::field::display;
 
 use super::{
     Relay, advertise,
-    behaviour::{Behaviour, BehaviourEvent},
+    behaviour::BehaviourEvent,
     report::{RelayEvent, Report},
     with_peer,
 };
@@ -112,7 +112,7 @@ impl Relay {
     fn on_behaviour_event(&mut self, event: BehaviourEvent) {
         match event {
             BehaviourEvent::CircuitRelay(event) => self.on_circuit_relay_event(event),
-            BehaviourEvent::Rendezvous(event) => self.on_rendezvous_event(event),
+            BehaviourEvent::Rendezvous(event) => self.on_rendezvous_question(event),
             BehaviourEvent::Ping(event) => self.on_ping(&event),
             BehaviourEvent::Autonat(event) => {
                 tracing::debug!(peer = %event.client, result = ?event.result, "AutoNAT request done");
@@ -188,15 +188,11 @@ impl Relay {
         self.report_if(report);
     }
 
-    fn on_rendezvous_event(&mut self, event: rr::Event<Packet, Packet>) {
+    fn on_rendezvous_question(&mut self, question: Question) {
         let now = Instant::now();
-        let Behaviour {
-            network_limits,
-            rendezvous,
-            ..
-        } = self.swarm.behaviour_mut();
+        let network_limits = &self.swarm.behaviour().network_limits;
         let network_of = |connection| network_limits.network_of(connection);
-        let Some(event) = self.rendezvous.on_event(now, rendezvous, event, network_of) else {
+        let Some(event) = self.rendezvous.on_question(now, question, network_of) else {
             return;
         };
         let registering = match event {

@@ -15,7 +15,7 @@ use crate::protocols::wire;
 /// The largest answer of a rendezvous point, as libp2p's own server limits it.
 pub(super) const MAX_RENDEZVOUS_BYTES: usize = 1024 * 1024;
 /// The largest question to one: a record of [`MAX_RECORD_BYTES`], and the rest.
-const MAX_RENDEZVOUS_REQUEST_BYTES: usize = MAX_RECORD_BYTES + 1024;
+pub(super) const MAX_RENDEZVOUS_REQUEST_BYTES: usize = MAX_RECORD_BYTES + 1024;
 /// The largest signed peer record that a rendezvous point keeps. One of sixteen circuit addresses has 2 KiB.
 pub(super) const MAX_RECORD_BYTES: usize = 8 * 1024;
 /// How long a rendezvous point may take for an answer.

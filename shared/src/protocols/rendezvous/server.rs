@@ -17,42 +17,33 @@
 //! `whoever_is_registered_may_refresh_when_there_is_no_room`. It may go when libp2p's server behaves like that, but for
 //! the rooms, which are a decision of ours.
 
+mod streams;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{net::IpAddr, sync::Arc};
 
-use libp2p::{
-    PeerId,
-    request_response::{self as rr, InboundRequestId, ProtocolSupport},
-    swarm::ConnectionId,
-};
+use libp2p::{PeerId, swarm::ConnectionId};
 use web_time::{Instant, SystemTime};
 
+pub use self::streams::{Behaviour, Question};
 use super::{
     packet::{
-        Codec, Discover, DiscoverResponse, Kind, MAX_RECORD_BYTES, PROTOCOL, Packet,
-        RENDEZVOUS_TIMEOUT, Register, RegisterResponse, Status, read_record,
+        Discover, DiscoverResponse, Kind, MAX_RECORD_BYTES, Packet, Register, RegisterResponse,
+        Status, read_record,
     },
     registry::{Number, Registration, Registry, Source},
 };
+use crate::config::MAX_NAMESPACE_BYTES;
 
-/// Questions of one connection that are answered at a time.
-const MAX_RENDEZVOUS_STREAMS: usize = 4;
 /// Answers that have not been read yet: with `MAX_PAGE_BYTES` each, what clients that do not
 /// read can have a rendezvous point hold.
 const MAX_UNREAD_ANSWERS: usize = 1_024;
 
-/// The behaviour: it carries questions and answers.
-pub type Behaviour = rr::Behaviour<Codec>;
-
-/// Makes a behaviour for [`Server`].
+/// Makes a behaviour for [`Server`]: it carries questions and answers.
 #[must_use]
 pub fn behaviour() -> Behaviour {
-    let config = rr::Config::default()
-        .with_request_timeout(RENDEZVOUS_TIMEOUT)
-        .with_max_concurrent_streams(MAX_RENDEZVOUS_STREAMS);
-    Behaviour::with_codec(Codec, [(PROTOCOL, ProtocolSupport::Inbound)], config)
+    Behaviour::default()
 }
 
 /// What a rendezvous point allows.
@@ -102,7 +93,7 @@ pub enum Event {
 
 /// Answers questions. A pure state machine: it has no clock of its own.
 ///
-/// Whoever owns the swarm passes each event of the [`Behaviour`] to [`Server::on_event`], and calls
+/// Whoever owns the swarm passes each [`Question`] of the [`Behaviour`] to [`Server::on_question`], and calls
 /// [`Server::handle_timeout`], until it returns nothing, at [`Server::poll_timeout`]. What comes out are [`Event`]s.
 /// [`Limits`] bound what is kept; an answer has at most `MAX_PAGE_BYTES` of records, and
 /// `MAX_UNREAD_ANSWERS` are under way at a time.
@@ -110,7 +101,8 @@ pub enum Event {
 pub struct Server {
     limits: Limits,
     registry: Registry,
-    unread: Unread<InboundRequestId>,
+    /// Cloned for each answer that has not been read yet.
+    unread: Arc<()>,
 }
 
 impl Server {
@@ -120,7 +112,7 @@ impl Server {
         Self {
             limits,
             registry: Registry::new(limits, first_number()),
-            unread: Unread(BTreeMap::new()),
+            unread: Arc::new(()),
         }
     }
 
@@ -130,45 +122,23 @@ impl Server {
         self.registry.len()
     }
 
-    /// Takes in an event of the behaviour, and has it answer. `network_of` says which network a connection
-    /// came from, if it counts.
-    pub fn on_event(
+    /// Answers a question. `network_of` says which network a connection came from, if it counts.
+    pub fn on_question(
         &mut self,
         now: Instant,
-        behaviour: &mut Behaviour,
-        event: rr::Event<Packet, Packet>,
+        question: Question,
         network_of: impl Fn(ConnectionId) -> Option<IpAddr>,
     ) -> Option<Event> {
-        let (from, message) = match event {
-            rr::Event::Message {
-                peer,
-                connection_id,
-                message,
-            } => ((peer, network_of(connection_id)), message),
-            rr::Event::ResponseSent { request_id, .. }
-            | rr::Event::InboundFailure { request_id, .. } => {
-                self.unread.ended(request_id);
-                return None;
-            }
-            rr::Event::OutboundFailure { .. } => return None,
-        };
-        let rr::Message::Request {
-            request_id,
-            request,
-            channel,
-        } = message
-        else {
-            return None;
-        };
-        let (answer, event) = self.answer(now, from, request);
-        // To some questions there is no answer: the stream is closed. An error means that whoever asked
-        // is gone.
-        if let Some(answer) = answer
-            && behaviour.send_response(channel, answer).is_ok()
-        {
-            self.unread.begun(now, request_id);
-        }
+        let from = (question.peer, network_of(question.connection));
+        let (answer, event) = self.answer(now, from, question.packet);
+        question.reply.send(answer, self.unread.clone());
         event
+    }
+
+    /// Whether one more answer may wait to be read.
+    fn has_room(&self) -> bool {
+        // One is our own.
+        Arc::strong_count(&self.unread) <= MAX_UNREAD_ANSWERS
     }
 
     /// Returns when the next registration expires.
@@ -198,7 +168,7 @@ impl Server {
             return (Some(answer), Some(event));
         }
         if let Some(discover) = question.discover {
-            let page = match self.unread.has_room(now) {
+            let page = match self.has_room() {
                 true => self.page(now, discover),
                 false => Err(Status::Unavailable),
             };
@@ -249,7 +219,8 @@ impl Server {
 
     fn page(&self, now: Instant, discover: Discover) -> Result<DiscoverResponse, Status> {
         // A namespace is a room: who does not know its name has no business there.
-        let namespace = discover.namespace.filter(|n| !n.is_empty());
+        let namespace = discover.namespace;
+        let namespace = namespace.filter(|n| (1..=MAX_NAMESPACE_BYTES).contains(&n.len()));
         let namespace = namespace.ok_or(Status::InvalidNamespace)?;
         // An empty cookie is none, as protobuf's writers see it.
         let cookie = discover.cookie.filter(|cookie| !cookie.is_empty());
@@ -263,29 +234,6 @@ impl Server {
             cookie: Some(write_cookie(seen, &namespace)),
             status: Some(Status::Ok as i32),
         })
-    }
-}
-
-/// Answers that are under way.
-#[derive(Debug)]
-struct Unread<Id>(BTreeMap<Id, Instant>);
-
-impl<Id: Ord> Unread<Id> {
-    fn begun(&mut self, now: Instant, request: Id) {
-        self.0.insert(request, now);
-    }
-
-    fn ended(&mut self, request: Id) {
-        self.0.remove(&request);
-    }
-
-    fn has_room(&mut self, now: Instant) -> bool {
-        if self.0.len() >= MAX_UNREAD_ANSWERS {
-            // libp2p reports the end of each, at the latest after this time.
-            let since = |at: Instant| now.saturating_duration_since(at);
-            self.0.retain(|_, at| since(*at) < 2 * RENDEZVOUS_TIMEOUT);
-        }
-        self.0.len() < MAX_UNREAD_ANSWERS
     }
 }
 

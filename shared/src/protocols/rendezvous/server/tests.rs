@@ -355,16 +355,27 @@ fn pages_are_bounded_and_lead_to_everyone() {
 
 #[test]
 fn answers_that_nobody_reads_are_bounded() {
-    let (mut unread, start) = (Unread(BTreeMap::new()), Instant::now());
-    for request in 0..MAX_UNREAD_ANSWERS {
-        assert!(unread.has_room(start));
-        unread.begun(start, request);
-    }
-    assert!(!unread.has_room(start));
-    unread.ended(0);
-    assert!(unread.has_room(start));
-    unread.begun(start, 0);
-    assert!(!unread.has_room(start + RENDEZVOUS_TIMEOUT));
-    assert!(unread.has_room(start + 2 * RENDEZVOUS_TIMEOUT));
-    assert!(unread.0.is_empty());
+    let mut rig = Rig::new();
+    let unread: Vec<_> = (0..MAX_UNREAD_ANSWERS)
+        .map(|_| {
+            assert!(rig.server.has_room());
+            rig.server.unread.clone()
+        })
+        .collect();
+    assert!(!rig.server.has_room());
+    assert_eq!(rig.refused(Some("room"), None), Status::Unavailable);
+    drop(unread);
+    assert!(rig.server.has_room());
+}
+
+#[test]
+fn a_namespace_has_at_most_255_bytes() {
+    let mut rig = Rig::new();
+    let key = Keypair::generate_ed25519();
+    let (longest, longer) = ("n".repeat(255), "n".repeat(256));
+    assert_eq!(rig.register(&key, &longest), Status::Ok);
+    assert_eq!(rig.discover(&longest, None).0.len(), 1);
+    assert_eq!(rig.register(&key, &longer), Status::InvalidNamespace);
+    assert_eq!(rig.refused(Some(&longer), None), Status::InvalidNamespace);
+    assert!(!rig.unregister(&key, &longer));
 }

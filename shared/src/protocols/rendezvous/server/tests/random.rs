@@ -2,6 +2,8 @@
 
 use proptest::{prelude::*, sample::Index};
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 /// What happens.
