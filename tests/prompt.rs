@@ -180,6 +180,7 @@ fn tab_completes_who_is_here() {
     let name = punchline::name::PeerName::of(&address.rsplit('/').next().unwrap().parse().unwrap());
     let (_peer, mut terminal) = at_a_terminal(&[&address, "--greet-interval", "0"]);
     terminal.wait_for("connected to ");
+    terminal.wait_for("\n");
     // `/to`, the name and the text, typed as a person does.
     let beginning: String = name.chars().take(4).collect();
     terminal.type_in(format!("/to {beginning}").as_bytes());

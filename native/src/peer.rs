@@ -264,10 +264,11 @@ async fn report_all(
             return reporter.idle(true).await;
         };
         tracker.on_event(&event);
-        reporter.report(&event).await;
         if !matches!(event, Event::Message { .. } | Event::Delivery { .. }) {
-            reporter.offer(&node.here());
+            // Before somebody reads of it: Tab may follow at once.
+            reporter.offer(&event, &node.here());
         }
+        reporter.report(&event).await;
     }
 }
 

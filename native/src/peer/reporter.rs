@@ -155,8 +155,12 @@ impl Reporter {
     }
 
     /// Has Tab complete the names of these peers.
-    pub(crate) fn offer(&self, here: &[PeerId]) {
-        self.choices.set(self.state().renderer.names.choices(here));
+    pub(crate) fn offer(&self, event: &Event, here: &[PeerId]) {
+        let mut state = self.state();
+        if let Event::Connected { peer, name, .. } | Event::Renamed { peer, name } = event {
+            state.renderer.names.call(*peer, name);
+        }
+        self.choices.set(state.renderer.names.choices(here));
     }
 
     /// Takes the messages that a line was sent as, and shows which of its receivers are away.
