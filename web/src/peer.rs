@@ -45,6 +45,9 @@ extern "C" {
     /// Any value that the page passes; the type is for TypeScript.
     #[wasm_bindgen(typescript_type = "PeerConfig")]
     pub type JsPeerConfig;
+    /// Whom a message is for.
+    #[wasm_bindgen(typescript_type = "Scope")]
+    pub type JsScope;
 }
 
 /// A peer in this tab. It runs until `stop()`, or until nothing refers to this object any more.
@@ -126,8 +129,9 @@ impl Peer {
         &self,
         #[wasm_bindgen(js_name = peerId, unchecked_param_type = "PeerId")] peer_id: &str,
         text: String,
-        #[wasm_bindgen(unchecked_optional_param_type = "Scope")] scope: Option<String>,
+        scope: Option<JsScope>,
     ) -> Promise {
+        let scope = scope.map(|scope| JsValue::from(scope).as_string().unwrap_or_default());
         settled(self.send_now(peer_id, text, scope.as_deref()))
     }
 

@@ -128,7 +128,9 @@ impl CommandRunner {
 
     async fn broadcast(&mut self, body: &str, lines: &mut InputLines) -> Result<(), NoReceiver> {
         if self.source == InputSource::Pipe {
-            self.wait_for_someone(lines).await?;
+            let node = self.node.clone();
+            self.wait_for_someone(lines, || !node.room().is_empty())
+                .await?;
         }
         let room = self.node.room();
         if room.is_empty() {
@@ -150,7 +152,9 @@ impl CommandRunner {
         let reporter = self.reporter.clone();
         let find = || reporter.find(typed, &node.here());
         if self.source == InputSource::Pipe {
-            self.wait_for_someone(lines).await?;
+            // It may be of another room.
+            self.wait_for_someone(lines, || !node.here().is_empty())
+                .await?;
             let known = || find() != Err(LookupError::Unknown);
             // After a timeout the look-up below fails, and the line is refused.
             let _ = time::timeout(PEER_TIMEOUT, self.connected.until(known)).await;
@@ -171,10 +175,13 @@ impl CommandRunner {
         Ok(())
     }
 
-    /// Waits until the room is not empty and, the first time, until everybody is connected who is known to be there.
-    async fn wait_for_someone(&mut self, lines: &mut InputLines) -> Result<(), NoReceiver> {
-        let node = self.node.clone();
-        let someone = self.connected.until(|| !node.room().is_empty());
+    /// Waits until somebody is there and, the first time, until everybody is connected who is known to be there.
+    async fn wait_for_someone(
+        &mut self,
+        lines: &mut InputLines,
+        is_there: impl FnMut() -> bool,
+    ) -> Result<(), NoReceiver> {
+        let someone = self.connected.until(is_there);
         let too_late = async {
             lines.full_or_ended().await;
             time::sleep(PEER_TIMEOUT).await;
