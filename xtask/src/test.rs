@@ -49,6 +49,8 @@ enum Step {
     Page,
     /// The real program, package and page pass their tests in Chromium.
     Browser,
+    /// Other implementations of libp2p talk to the real program. Installs them below tests/interop.
+    Interop,
 }
 
 pub(crate) fn main(args: &Args, ci: bool) -> Result<()> {
@@ -95,6 +97,7 @@ impl Step {
             Self::Test => cargo("test --workspace", ci).run(),
             Self::Page => Cmd::new("npm test").run(),
             Self::Browser => browser(ci),
+            Self::Interop => interop(ci),
         }
     }
 
@@ -156,6 +159,20 @@ fn browser(ci: bool) -> Result<()> {
     Cmd::new("node --test --test-reporter spec --test-concurrency 2")
         .args(files)
         .env("PUNCHLINE", program.to_string_lossy())
+        .run()
+}
+
+/// Runs the tests against other implementations, with the program that the tests before have built.
+fn interop(ci: bool) -> Result<()> {
+    // Not `npm ci`, which wants the packages of all systems in the lock file: not every registry has them all.
+    Cmd::new("npm install --no-save --no-audit --no-fund")
+        .dir("tests/interop")
+        .run()?;
+    cargo("build --package native --bin punchline", ci).run()?;
+    let program = run::workspace_root().join("target/debug/punchline");
+    Cmd::new("npm test")
+        .env("PUNCHLINE", program.to_string_lossy())
+        .dir("tests/interop")
         .run()
 }
 
