@@ -133,9 +133,12 @@ fn an_input_method_hands_over_words() {
     assert_eq!(other.wait_event("message")["body"], "你好");
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn after_ctrl_z_and_fg_the_prompt_is_as_before() {
+    if !std::path::Path::new("/usr/bin/setsid").exists() {
+        println!("left out: setsid, which gives the shell a terminal, is not here");
+        return;
+    }
     let (mut other, address) = listener();
     let state = tempfile::tempdir().unwrap();
     let OpenptyResult { master, slave } = openpty(None, None).unwrap();

@@ -91,6 +91,8 @@ pub enum Reason {
     OtherRoom,
     /// A typed line is no command, or one that cannot be carried out.
     InvalidCommand,
+    /// Another process uses the same identity.
+    IdentityInUse,
     /// This node has stopped.
     Stopped,
     /// Something else; the text says what.

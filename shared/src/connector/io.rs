@@ -95,6 +95,11 @@ pub(crate) enum Input {
         /// Why.
         cause: Cause,
     },
+    /// A rendezvous point lists a registration with our identity that we have not made.
+    Stranger {
+        /// The rendezvous point.
+        point: PeerId,
+    },
     /// A rendezvous point accepted our registration.
     Registered {
         /// The rendezvous point.

@@ -51,6 +51,7 @@ pub(super) mod status;
 mod supervised;
 #[cfg(test)]
 mod tests;
+pub(super) mod twin;
 
 use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
@@ -123,6 +124,9 @@ impl Relays {
             }),
             Input::ReservationLost { relay, cause } => self.with(relay, |relay, shared| {
                 relay.reservation_lost(cx, shared, &cause);
+            }),
+            Input::Stranger { point } => self.with_point(point, |relay, shared| {
+                relay.met_stranger(cx, shared);
             }),
             Input::Registered { point, ttl } => self.with_point(point, |relay, shared| {
                 relay.registered(cx, shared, ttl);

@@ -47,6 +47,9 @@ impl Connector {
             Input::ReservationLost { relay, cause } => {
                 self.pass_to_relays(relays::Input::ReservationLost { relay, cause });
             }
+            Input::Stranger { point } => {
+                self.pass_to_relays(relays::Input::Stranger { point });
+            }
             Input::Registered { point, ttl } => {
                 self.pass_to_relays(relays::Input::Registered { point, ttl });
             }

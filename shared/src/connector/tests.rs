@@ -13,6 +13,7 @@ pub(in crate::connector) mod rig;
 mod status;
 mod surplus;
 mod targets;
+mod twin;
 mod upgrades;
 
 use std::{collections::BTreeMap, time::Duration};

@@ -84,6 +84,7 @@ impl EventLoop {
                 peers,
                 cookie,
             },
+            Event::Stranger { point } => Input::Stranger { point },
             Event::DiscoverFailed { point, cause } => Input::DiscoverFailed { point, cause },
         });
     }

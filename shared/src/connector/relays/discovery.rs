@@ -35,6 +35,7 @@ impl Relay {
     }
 
     pub(super) fn discover(&mut self, shared: &mut Shared, now: Instant) {
+        self.rendezvous.asked_when_registered = self.is_registered();
         if let Some(point) = self.peer {
             let until = now + ANSWER_TIMEOUT;
             self.rendezvous.discover = Ask::Asked { until };

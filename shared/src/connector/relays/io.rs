@@ -21,6 +21,8 @@ pub(in crate::connector) enum Input {
     Drop(PeerId),
     /// All listeners are up.
     ListenersReady,
+    /// A rendezvous point lists a registration with our identity that we have not made.
+    Stranger { point: PeerId },
     /// A dial of a relay failed.
     DialFailed {
         relay: RelayId,

@@ -44,6 +44,8 @@ pub(super) struct Rendezvous {
     refusal_reported: bool,
     pub(super) discover: Ask,
     pub(super) discover_backoff: Backoff,
+    /// The running question came after our registration.
+    pub(super) asked_when_registered: bool,
     /// The point has said who is there, once at least.
     pub(super) has_listed: bool,
     pub(super) cookie: Option<Vec<u8>>,
@@ -88,6 +90,7 @@ impl Default for Rendezvous {
             refusal_reported: false,
             discover: Ask::Off,
             discover_backoff: Backoff::retry(),
+            asked_when_registered: false,
             has_listed: false,
             cookie: None,
             refusal: None,
@@ -251,6 +254,17 @@ impl Relay {
             });
         }
         self.begin_discovery(cx, shared);
+    }
+
+    /// Repeats a registration that stands.
+    pub(super) fn register_now(&mut self, now: Instant) {
+        if self.rendezvous.registered && matches!(self.rendezvous.register, Ask::At(_)) {
+            self.rendezvous.register = Ask::At(now);
+        }
+    }
+
+    pub(super) const fn is_registered(&self) -> bool {
+        self.rendezvous.registered
     }
 
     pub(super) fn register_failed(

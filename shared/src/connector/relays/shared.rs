@@ -1,6 +1,7 @@
 //! What all supervisors share.
 
 use libp2p::PeerId;
+use web_time::Instant;
 
 use super::{Output, observation::Observer};
 use crate::{
@@ -19,6 +20,8 @@ pub(super) struct Shared {
     pub(super) observer: Option<Observer>,
     /// The paths that messages take to peers.
     pub(super) paths: Table<PeerId, PathOfPeer>,
+    /// When somebody else with our identity was reported.
+    pub(super) stranger_reported: Option<Instant>,
     pub(super) outputs: Vec<Output>,
 }
 
@@ -36,6 +39,7 @@ impl Shared {
             namespace: config.namespace.clone(),
             observer: None,
             paths: Table::new(),
+            stranger_reported: None,
             outputs: Vec::new(),
         }
     }

@@ -135,6 +135,7 @@ fn from_a_relay() -> impl Strategy<Value = Input> {
                 cookie
             }
         ),
+        peer().prop_map(|point| Input::Stranger { point }),
         peer().prop_map(move |point| Input::DiscoverFailed {
             point,
             cause: cause(&reason())

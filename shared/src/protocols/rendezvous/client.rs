@@ -35,7 +35,7 @@ use libp2p::{
     },
 };
 
-use self::answers::{read_registrations, refusal};
+use self::answers::{has_stranger, read_registrations, refusal};
 use super::packet::{
     Codec, Discover, Kind, PROTOCOL, Packet, RENDEZVOUS_TIMEOUT, Register, Unregister,
 };
@@ -74,6 +74,11 @@ pub(crate) enum Event {
         /// The cookie for the next time.
         cookie: Vec<u8>,
     },
+    /// A rendezvous point lists a record that is signed with our key, and that we have not signed.
+    Stranger {
+        /// The rendezvous point.
+        point: PeerId,
+    },
     /// A rendezvous point refused to say who is there.
     DiscoverFailed {
         /// The rendezvous point.
@@ -82,6 +87,9 @@ pub(crate) enum Event {
         cause: Cause,
     },
 }
+
+/// Records of our own that are remembered: a registration is refreshed every hour, at each of a few relays.
+const MAX_SIGNED: usize = 256;
 
 /// Asks rendezvous points, in one namespace.
 ///
@@ -98,8 +106,10 @@ pub(crate) struct Behaviour {
     key: Keypair,
     namespace: String,
     asked: Table<OutboundRequestId, Question>,
-    /// Failures that were known at once.
-    failed: VecDeque<Event>,
+    /// The sequence numbers of the records that we have signed.
+    signed: VecDeque<u64>,
+    /// What was known at once.
+    pending: VecDeque<Event>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +126,8 @@ impl Behaviour {
             key,
             namespace,
             asked: Table::new(),
-            failed: VecDeque::new(),
+            signed: VecDeque::new(),
+            pending: VecDeque::new(),
         }
     }
 
@@ -132,18 +143,22 @@ impl Behaviour {
                 self.ask(point, packet, Question::Register);
             }
             Err(cause) => self
-                .failed
+                .pending
                 .push_back(Question::Register.failed(point, cause)),
         }
     }
 
-    fn registration(&self, point: PeerId, addresses: &[Multiaddr]) -> Result<Register, Cause> {
+    fn registration(&mut self, point: PeerId, addresses: &[Multiaddr]) -> Result<Register, Cause> {
         if addresses.is_empty() {
             let text = "no address of ours is known yet";
             return Err(Cause::new(Reason::NoExternalAddress, text));
         }
         let record = PeerRecord::new(&self.key, best(addresses, point))
             .map_err(|e| Cause::of_error(Reason::Other, &e))?;
+        if self.signed.len() >= MAX_SIGNED {
+            self.signed.pop_front();
+        }
+        self.signed.push_back(record.seq());
         Ok(Register {
             namespace: Some(self.namespace.clone()),
             record: Some(record.into_signed_envelope().into_protobuf_encoding()),
@@ -194,6 +209,13 @@ impl Behaviour {
                 ..
             } => {
                 let question = self.asked.remove(&request_id)?;
+                let answer = response.discover_response.as_ref();
+                let listed = answer.map_or(&[][..], |answer| &answer.registrations);
+                let us = self.key.public().to_peer_id();
+                let ours = |seq| self.signed.contains(&seq);
+                if has_stranger(listed, us, ours) {
+                    self.pending.push_back(Event::Stranger { point: peer });
+                }
                 Some(question.answered(peer, response, &self.namespace))
             }
             rr::Event::OutboundFailure {
@@ -327,7 +349,7 @@ impl NetworkBehaviour for Behaviour {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Event, THandlerInEvent<Self>>> {
-        if let Some(event) = self.failed.pop_front() {
+        if let Some(event) = self.pending.pop_front() {
             return Poll::Ready(ToSwarm::GenerateEvent(event));
         }
         loop {

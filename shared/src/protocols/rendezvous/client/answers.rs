@@ -30,6 +30,19 @@ pub(super) fn read_registrations(
         .collect()
 }
 
+/// Whether a record is listed that is signed with our key, and is none that we have signed: somebody else has the key.
+pub(super) fn has_stranger(
+    registrations: &[Register],
+    us: PeerId,
+    is_ours: impl Fn(u64) -> bool,
+) -> bool {
+    let mut records = registrations.iter().take(MAX_REGISTRATIONS);
+    records.any(|registration| {
+        let record = registration.record.as_deref().and_then(read_record);
+        record.is_some_and(|record| record.peer_id() == us && !is_ours(record.seq()))
+    })
+}
+
 /// Returns why a rendezvous point refused; `None` when it did not.
 pub(super) fn refusal(status: Option<i32>) -> Option<Cause> {
     let Some(number) = status else {
