@@ -185,3 +185,15 @@ test("a peer that sends HTML, 64 KiB lines and a thousand messages a second", as
   assert.equal(await conversation(page).locator("img, script, b").count(), 0, "all is shown as text");
   assert.equal(await page.title(), "Punchline");
 });
+
+test("without WebRTC, as in Tor Browser, the page does without", async (t) => {
+  const relay = await startRelay(t);
+  const native = await startPeer(t, "--relay", relay.url);
+  const prepare = (page) => page.addInitScript(() => delete window.RTCPeerConnection);
+  const page = await visit(t, browser, at(relay), { prepare });
+  await online(page);
+  await company(page, 1);
+  await say(page, "no WebRTC here");
+  await native.waitFor(({ event, body }) => event === "message" && body === "no WebRTC here");
+  await delivered(page, "no WebRTC here");
+});

@@ -340,3 +340,42 @@ test("the page does not scroll away from what is being read, and counts what is 
   assert.deepEqual(page.faults, []);
   await context.close();
 });
+
+test("on a phone the header is low, and zoomed in to 400 % the conversation has room", { skip }, async () => {
+  const phone = await browser.newContext({ viewport: { width: 390, height: 844 } });
+  const page = await open(phone);
+  await online(page);
+  const height = (selector) => page.locator(selector).evaluate((element) => element.getBoundingClientRect().height);
+  const header = await height("header.top");
+  assert.ok(header <= 100, `${header} px`);
+  await withPeer(page, (peer, [a]) => peer.join(a), [A]);
+  await withPeer(page, (peer, [from]) => peer.emit({ event: "message", from, name: "Anna", id: 1, body: "hello", path: "direct", scope: "room" }), [A]);
+  await page.locator(".entry.in").waitFor();
+  // 1,280 by 1,024 pixels, four times as large.
+  await page.setViewportSize({ width: 320, height: 256 });
+  const log = await height("#log");
+  assert.ok(log >= 100, `${log} px`);
+  assert.deepEqual(page.faults, []);
+  await phone.close();
+});
+
+test("each conversation is shown where it was left", { skip }, async () => {
+  const context = await browser.newContext({ viewport: { width: 1000, height: 600 } });
+  const page = await open(context);
+  await online(page);
+  await withPeer(page, (peer, [a]) => {
+    peer.join(a);
+    for (let id = 1; id <= 100; id += 1) peer.emit({ event: "message", from: a, name: "Anna", id, body: `line ${id}`, path: "direct", scope: "room" });
+  }, [A]);
+  await page.getByText("line 100", { exact: true }).waitFor();
+  const log = page.locator("#log");
+  await log.evaluate((element) => (element.scrollTop = 500));
+  await log.evaluate((element) => new Promise((resolve) => element.ownerDocument.defaultView.requestAnimationFrame(() => resolve())));
+  await page.getByRole("list", { name: "Peers" }).getByRole("radio").first().click();
+  await page.getByText("line 100", { exact: true }).waitFor({ state: "detached" });
+  assert.equal(await page.evaluate(() => document.activeElement.id), "message", "whoever chose a peer writes to it next");
+  await page.locator("#everyone").click();
+  await page.getByText("line 100", { exact: true }).waitFor();
+  assert.equal(await log.evaluate((element) => element.scrollTop), 500);
+  await context.close();
+});
