@@ -197,3 +197,13 @@ fn tab_completes_who_is_here() {
         (&"hi".into(), &"private".into())
     );
 }
+
+#[test]
+fn a_message_rings_the_bell_where_that_is_asked_for() {
+    let (mut other, address) = listener();
+    let (_peer, mut terminal) = at_a_terminal(&[&address, "--greet-interval", "0", "--bell"]);
+    terminal.wait_for("connected to ");
+    other.wait_event("connected");
+    other.type_line("wake up");
+    terminal.wait_for("wake up\x07");
+}

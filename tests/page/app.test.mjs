@@ -461,3 +461,8 @@ test("a room's name cannot leave the quotes of the terminal's command", async ()
   const unquoted = link.slice(1, -1).replaceAll("'\\''", "");
   assert.ok(!/['\s;]/.test(unquoted), link);
 });
+
+test("the command for a terminal has the whole link, with the page's path", async () => {
+  await open("http://host.example/chat/#room=-test");
+  await until(() => text("invite-terminal") === "punchline 'http://host.example/chat/#room=-test'");
+});

@@ -1,5 +1,6 @@
 //! Events as lines of text for a person.
 
+mod start;
 mod table;
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
@@ -8,14 +9,13 @@ use punchline::{
     path::Path,
 };
 
+pub(crate) use self::start::Welcome;
+use self::start::is_noise;
 use super::{names::PeerNames, paint::Paint};
 use crate::common::sanitise::{sanitised, sanitised_body};
 
 /// How many protocols of an incompatible peer are listed.
 const MAX_SHOWN_PROTOCOLS: usize = 5;
-
-/// Addresses of our own that are remembered for `/addresses`.
-const MAX_ADDRESSES: usize = 64;
 
 /// What `/help` prints.
 pub(crate) const HELP: &str = "\
@@ -27,15 +27,6 @@ pub(crate) const HELP: &str = "\
   /dial ADDR      dial another peer
   /quit           leave (Ctrl-D and Ctrl-C too)
   //TEXT          a line that begins with a slash";
-
-/// What a person at a prompt wants to know once the peer is ready, in place of addresses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Welcome {
-    /// The room.
-    pub(crate) room: String,
-    /// How others come in: a link, or what to type.
-    pub(crate) invitation: String,
-}
 
 /// Turns events into lines of text.
 #[derive(Debug)]
@@ -71,73 +62,6 @@ impl Renderer {
     pub(crate) fn name(&mut self, peer: PeerId) -> String {
         let colour = self.names.colour_of(peer);
         self.paint.name(colour, &sanitised(&self.names.of(peer)))
-    }
-
-    /// Takes in what an event says of peers and addresses.
-    fn learn(&mut self, event: &Event) {
-        match event {
-            Event::Started { peer_id, name } => self.names.call(*peer_id, name),
-            Event::Connected { peer, name, .. } | Event::Renamed { peer, name } => {
-                self.names.call(*peer, name);
-            }
-            Event::Message { from, name, .. } => self.names.call(*from, name),
-            Event::Listening { address }
-            | Event::ExternalAddress { address }
-            | Event::Reserved { address, .. } => {
-                let address = sanitised(&address.to_string()).into_owned();
-                if self.addresses.len() < MAX_ADDRESSES && !self.addresses.contains(&address) {
-                    self.addresses.push(address);
-                }
-            }
-            _ => {}
-        }
-        match event {
-            Event::Connected {
-                peer,
-                in_room: true,
-                ..
-            }
-            | Event::Membership {
-                peer,
-                in_room: true,
-            } if !self.here.contains(peer) => self.here.push(*peer),
-            Event::Disconnected { peer, .. }
-            | Event::Membership {
-                peer,
-                in_room: false,
-            } => self.here.retain(|known| known != peer),
-            _ => {}
-        }
-    }
-
-    /// What `/addresses` prints.
-    pub(crate) fn addresses(&self) -> String {
-        if self.addresses.is_empty() {
-            return "nobody can dial you yet".into();
-        }
-        format!("others dial:\n  {}", self.addresses.join("\n  "))
-    }
-
-    /// The room, who is there, how others come in, and what to do.
-    fn welcome(&mut self, welcome: &Welcome) -> String {
-        let here: Vec<_> = self
-            .here
-            .clone()
-            .into_iter()
-            .map(|peer| self.name(peer))
-            .collect();
-        let here = match here.is_empty() {
-            true => "nobody else is here yet".into(),
-            false => format!("here: {}", here.join(", ")),
-        };
-        let room = sanitised(&welcome.room);
-        let ready = self
-            .paint
-            .good("type a line and press Enter; /help lists what else");
-        format!(
-            "room '{room}': {here}\ninvite others: {}\n{ready}",
-            sanitised(&welcome.invitation)
-        )
     }
 
     /// The text for an event; `None` if nothing is shown. For deliveries see [`Self::receipt`] and
@@ -365,18 +289,6 @@ impl Renderer {
         let text = self.paint.bad(&format!("✗ {line}not delivered to"));
         Some(format!("  {text} {name}: {}", sanitised(reason)))
     }
-}
-
-/// Whether an event is of no interest to somebody who wants to talk by a relay.
-const fn is_noise(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::Listening { .. }
-            | Event::ExternalAddress { .. }
-            | Event::Reserved { .. }
-            | Event::Registered { .. }
-            | Event::Discovered { .. }
-    )
 }
 
 /// Whether an address is link-local: nobody can dial it without an interface, which it does not name.

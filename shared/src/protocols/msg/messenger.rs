@@ -4,6 +4,7 @@
 //! that may write it; a received one goes from the driver straight into the event queue. Neither
 //! passes through the swarm, which would cost more than everything else together.
 
+mod introductions;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use libp2p::PeerId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -33,11 +33,11 @@ use crate::{
         frames::{Data, Kind},
     },
     error::SendError,
-    event::{DeliveryState, Event, Scope},
+    event::{DeliveryState, Scope},
     name::PeerName,
     queue::EventSender,
     reason::{Cause, Reason},
-    remote::{Membership, Remote},
+    remote::Membership,
     table::Table,
 };
 
@@ -274,41 +274,6 @@ impl Messenger {
             self.failed(conversation.peer, failed, &cause);
         }
         self.left_outbox.notify_waiters();
-    }
-
-    /// What others read of us.
-    pub(crate) fn own_name(&self) -> PeerName {
-        let chosen = self.name.lock().clone();
-        chosen.unwrap_or_else(|| PeerName::of(&self.local))
-    }
-
-    /// Changes what others read of us, and says so at once.
-    pub(crate) fn set_name(&self, name: Option<PeerName>) {
-        let before = self.own_name();
-        *self.name.lock() = name;
-        let name = self.own_name();
-        if name != before {
-            let peer = self.local;
-            self.events.push(Event::Renamed { peer, name });
-            self.probe();
-        }
-    }
-
-    /// What a hello to this peer, or an answer to its own, says of us: the proof, and the name if there is one.
-    pub(crate) fn introduction(&self, to: &PeerId) -> (Bytes, String) {
-        let proof = self.room.proof(&self.local, to);
-        let name = self.name.lock().as_deref().map(str::to_owned);
-        (Bytes::copy_from_slice(&proof), name.unwrap_or_default())
-    }
-
-    /// What a peer's hello or answer says of it. A name that cannot be shown is none.
-    pub(crate) fn introduced(&self, peer: PeerId, proof: &[u8], name: &str) -> Remote {
-        let membership = match self.room.is_proof(proof, &peer, &self.local) {
-            true => Membership::Member,
-            false => Membership::Guest,
-        };
-        let name = PeerName::chosen(name).unwrap_or_else(|_| PeerName::of(&peer));
-        Remote { name, membership }
     }
 
     /// Says goodbye on every path: nothing is to wait for us.
