@@ -95,7 +95,10 @@ async fn events_are_plain_objects_and_the_stream_ends_with_the_peer() {
     let started = reader.next().await.unwrap();
     let text = String::from(JSON::stringify(&started).unwrap());
     let id = peer.peer_id();
-    assert_eq!(text, format!(r#"{{"event":"started","peer_id":"{id}","name":"Anna"}}"#));
+    assert_eq!(
+        text,
+        format!(r#"{{"event":"started","peer_id":"{id}","name":"Anna"}}"#)
+    );
     let prototype = Object::get_prototype_of(&started);
     assert!(Object::is(
         &prototype,
