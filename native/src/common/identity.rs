@@ -4,7 +4,7 @@
 //! and write too: <https://github.com/libp2p/specs/blob/master/peer-ids/peer-ids.md#keys>.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     path::Path,
 };
@@ -107,19 +107,34 @@ fn read<T>(path: &Path, parse: impl Fn(&[u8]) -> anyhow::Result<T>) -> anyhow::R
     Ok(Some(secret))
 }
 
-fn open(path: &Path) -> anyhow::Result<Option<File>> {
+/// The file, if there is one, and only if it is a regular file of our own at this very path. What is said of it, and
+/// done to it, concerns the file that was opened.
+pub(crate) fn open(path: &Path) -> anyhow::Result<Option<File>> {
     let cannot_read = || format!("cannot read {}", path.display());
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => {}
-        Ok(metadata) if metadata.is_dir() => {
-            bail!("{} is a directory; name a file in it", path.display())
-        }
-        // Opening a pipe would wait for its other end.
-        Ok(_) => bail!("{} is no regular file", path.display()),
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_symlink() => bail!(
+            "{} is a symbolic link; name the file that it leads to",
+            path.display()
+        ),
+        Ok(_) => {}
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e).with_context(cannot_read),
     }
-    File::open(path).with_context(cannot_read).map(Some)
+    let file = os::open_strictly(OpenOptions::new().read(true), path).with_context(cannot_read)?;
+    let metadata = file.metadata().with_context(cannot_read)?;
+    if metadata.is_dir() {
+        bail!("{} is a directory; name a file in it", path.display());
+    }
+    if !metadata.is_file() {
+        bail!("{} is no regular file", path.display());
+    }
+    if !os::is_ours(&metadata) {
+        bail!(
+            "{} belongs to another user, who could read or replace the key; name a file of your own",
+            path.display()
+        );
+    }
+    Ok(Some(file))
 }
 
 fn read_all(path: &Path, file: &File) -> anyhow::Result<Vec<u8>> {
@@ -167,121 +182,4 @@ fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    #[cfg(unix)]
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    #[test]
-    fn seed_zero_has_the_documented_peer_id() {
-        assert_eq!(
-            from_seed(0).unwrap().public().to_peer_id().to_string(),
-            "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
-        );
-    }
-
-    #[test]
-    fn seeds_differ() {
-        assert_ne!(
-            from_seed(1).unwrap().public(),
-            from_seed(2).unwrap().public()
-        );
-    }
-
-    #[test]
-    fn a_key_is_fresh_without_file_and_seed() {
-        let peer_id = || load(None).unwrap().public().to_peer_id();
-        assert_ne!(peer_id(), peer_id());
-    }
-
-    #[test]
-    fn a_key_file_is_created_and_read_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("key");
-        let key = from_file(&path).unwrap();
-        assert_eq!(from_file(&path).unwrap().public(), key.public());
-        #[cfg(unix)]
-        assert_eq!(mode(&path), 0o600);
-        let left: Vec<_> = fs::read_dir(directory.path()).unwrap().collect();
-        assert_eq!(left.len(), 1, "{left:?}");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_key_that_others_can_read_becomes_private() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("key");
-        let key = from_file(&path).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(from_file(&path).unwrap().public(), key.public());
-        assert_eq!(mode(&path), 0o600);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_file_that_is_no_secret_keeps_its_mode() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("diary");
-        for bytes in [vec![], vec![7; 68], vec![7; 20_000]] {
-            fs::write(&path, &bytes).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
-            from_file(&path).unwrap_err();
-            let refuse = |_: &[u8]| -> anyhow::Result<()> { bail!("no certificate") };
-            read_or_create(&path, refuse, || panic!("the file exists")).unwrap_err();
-            assert_eq!(mode(&path), 0o664);
-            assert_eq!(fs::read(&path).unwrap(), bytes);
-        }
-    }
-
-    #[test]
-    fn what_is_no_key_is_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("key");
-        for (bytes, expected) in [
-            (vec![], "it has 0 bytes"),
-            (vec![7; 67], "it has 67 bytes"),
-            (vec![7; 68], "it has 68 bytes"),
-            (vec![7; 20_000], "more than 16384 bytes"),
-        ] {
-            fs::write(&path, bytes).unwrap();
-            let complaint = from_file(&path).unwrap_err().to_string();
-            assert!(complaint.contains(expected), "{complaint}");
-            assert!(complaint.contains(path.to_str().unwrap()), "{complaint}");
-            assert!(!complaint.contains('\n'), "{complaint}");
-        }
-    }
-
-    #[test]
-    fn a_directory_is_no_key() {
-        let directory = tempfile::tempdir().unwrap();
-        let complaint = from_file(directory.path()).unwrap_err().to_string();
-        assert!(complaint.contains("is a directory"), "{complaint}");
-    }
-
-    #[test]
-    fn a_missing_directory_is_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("no").join("key");
-        let complaint = format!("{:#}", from_file(&path).unwrap_err());
-        assert!(complaint.contains("cannot create"), "{complaint}");
-        assert!(complaint.contains(path.to_str().unwrap()), "{complaint}");
-    }
-
-    #[test]
-    fn a_key_that_another_process_just_created_is_used() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("key");
-        let parse = |bytes: &[u8]| Ok(bytes.to_vec());
-        let bytes = read_or_create(&path, parse, || {
-            fs::write(&path, "the other's").unwrap();
-            Ok(b"ours".to_vec())
-        });
-        assert_eq!(bytes.unwrap(), b"the other's");
-    }
-
-    #[cfg(unix)]
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o777
-    }
-}
+mod tests;

@@ -5,19 +5,20 @@ pub(crate) use imp::*;
 #[cfg(unix)]
 mod imp {
     use std::{
-        fs::{self, DirBuilder, File},
+        fs::{self, DirBuilder, File, OpenOptions},
         io,
-        os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+        os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
         path::Path,
         time::{Duration, SystemTime},
     };
 
     use nix::{
+        fcntl::OFlag,
         sys::{
             resource::{Resource, getrlimit, setrlimit},
             termios::{SetArg, Termios, tcgetattr, tcsetattr},
         },
-        unistd::{getpgrp, tcgetpgrp},
+        unistd::{geteuid, getpgrp, tcgetpgrp},
     };
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -155,6 +156,18 @@ mod imp {
             .create(path)
     }
 
+    /// Opens what may turn out to be anything: a symbolic link is refused, since it leads to a file that nobody named,
+    /// and a pipe is not waited for.
+    pub(crate) fn open_strictly(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        options.custom_flags(flags.bits()).open(path)
+    }
+
+    /// Whether the file belongs to the user that this process acts for.
+    pub(crate) fn is_ours(metadata: &fs::Metadata) -> bool {
+        metadata.uid() == geteuid().as_raw()
+    }
+
     /// Takes all permissions on a file from its group and from others. Returns whether they had any.
     pub(crate) fn make_private(file: &File) -> io::Result<bool> {
         let mode = file.metadata()?.permissions().mode();
@@ -178,7 +191,7 @@ mod imp {
 #[cfg(not(unix))]
 mod imp {
     use std::{
-        fs::{self, File},
+        fs::{self, File, OpenOptions},
         io,
         path::Path,
         time::SystemTime,
@@ -237,6 +250,16 @@ mod imp {
     /// When a file was last modified.
     pub(crate) fn changed(metadata: &fs::Metadata) -> io::Result<SystemTime> {
         metadata.modified()
+    }
+
+    /// Opens a file. To create a link there needs a privilege.
+    pub(crate) fn open_strictly(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+        options.open(path)
+    }
+
+    /// Ownership decides nothing: permissions do.
+    pub(crate) fn is_ours(_: &fs::Metadata) -> bool {
+        true
     }
 
     /// Nothing: permissions are inherited from the directory.

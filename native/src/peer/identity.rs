@@ -91,7 +91,8 @@ fn state_directory() -> anyhow::Result<PathBuf> {
 /// The key in a file, which is created if it does not exist, and the lock on it.
 fn kept(path: &Path) -> anyhow::Result<Kept> {
     let key = identity::from_file(path)?;
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let file =
+        identity::open(path)?.with_context(|| format!("{} came and went", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(Some((key, Some(file)))),
         Err(TryLockError::WouldBlock) => Ok(None),

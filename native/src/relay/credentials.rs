@@ -122,11 +122,9 @@ fn default_directory(port: u16, data: Option<PathBuf>, home: Option<PathBuf>) ->
 
 fn lock(directory: &Path) -> anyhow::Result<File> {
     let path = directory.join(LOCK_FILE);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    let file = os::open_strictly(&mut options, &path)
         .with_context(|| format!("cannot open {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
