@@ -21,6 +21,8 @@ use tempfile::TempDir;
 use common::{DEADLINE, Finished, Proc, Relay, free_ports, http_get, wait_exit};
 
 const NO_ARGS: &[&str] = &[];
+/// Off by default.
+const WEBRTC: &[&str] = &["--webrtc-direct"];
 const SEED_0: &str = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
 
 /// Runs `punchline`, and waits until it has ended.
@@ -54,7 +56,7 @@ fn certhash(relay: &Relay) -> String {
 
 #[test]
 fn listens_on_every_transport_and_says_so() {
-    let mut relay = Relay::start(NO_ARGS);
+    let mut relay = Relay::start(WEBRTC);
     relay.local_address("tcp", "/p2p/");
     relay.local_address("udp", "/quic-v1/");
     relay.local_address("tcp", "/ws/");
@@ -148,7 +150,7 @@ fn for_browsers(bootstrap: &Value) -> Vec<String> {
 
 #[test]
 fn a_browser_finds_addresses_at_the_host_that_it_came_by() {
-    let relay = Relay::start(NO_ARGS);
+    let relay = Relay::start(WEBRTC);
     let locally = for_browsers(&bootstrap(&relay));
     let local = |start| locally.iter().any(|a| a.starts_with(start));
     assert!(local("/ip4/127.0.0.1/tcp/") && local("/ip4/127.0.0.1/udp/"));
@@ -174,6 +176,7 @@ fn a_browser_finds_addresses_at_the_host_that_it_came_by() {
 #[test]
 fn announces_the_addresses_that_it_is_given() {
     let mut relay = Relay::start(&[
+        "--webrtc-direct",
         "--announce",
         "/dns4/relay.example/tcp/443/wss",
         "--announce",
@@ -199,10 +202,16 @@ fn announces_the_addresses_that_it_is_given() {
 }
 
 #[test]
-fn does_without_webrtc_direct() {
-    let relay = Relay::start(&["--no-webrtc-direct"]);
-    relay.local_address("tcp", "/ws/");
-    assert!(!relay.addresses.iter().any(|a| a.contains("webrtc")));
+fn does_without_webrtc_direct_unless_told() {
+    for args in [NO_ARGS, &["--no-webrtc-direct"]] {
+        let relay = Relay::start(args);
+        relay.local_address("tcp", "/ws/");
+        assert!(!relay.addresses.iter().any(|a| a.contains("webrtc")));
+    }
+    let announced = "--announce=/ip4/203.0.113.5/udp/45679/webrtc-direct";
+    let finished = run(&["relay", "--port", "0", announced]);
+    let complaint = one_complaint(&finished, 2);
+    assert!(complaint.contains("needs --webrtc-direct"), "{complaint}");
 }
 
 #[test]
@@ -257,7 +266,7 @@ fn a_silent_http_client_is_cut_off() {
 fn identity_survives_a_restart_and_is_not_shared() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    let args = ["--data-dir", data.to_str().unwrap()];
+    let args = ["--webrtc-direct", "--data-dir", data.to_str().unwrap()];
     let first = Relay::start(&args);
 
     let second = run(&["relay", "--port", "0", "--data-dir", data.to_str().unwrap()]);

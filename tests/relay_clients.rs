@@ -153,7 +153,7 @@ async fn discover(swarm: &mut Swarm<Client>, relay: PeerId) -> Vec<(PeerId, Vec<
 
 /// Runs through the life of a peer at the relay over one transport, up to an orderly leave.
 async fn life_of_a_peer(start: &str, contains: &str) {
-    let mut relay = Relay::start(NO_ARGS);
+    let mut relay = Relay::start(&["--webrtc-direct"]);
     let address: Multiaddr = relay.local_address(start, contains).parse().unwrap();
     let relay_id: PeerId = relay.peer_id.parse().unwrap();
 

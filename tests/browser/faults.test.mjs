@@ -75,7 +75,7 @@ const wrongRelays = {
 
 for (const [name, { via, says, why }] of Object.entries(wrongRelays)) {
   test(`a relay ${name}: the page says so, and works when it is corrected`, async (t) => {
-    const relay = await startRelay(t);
+    const relay = await startRelay(t, { args: ["--webrtc-direct"] });
     const allow = new RegExp(`${NO_ANSWER.source}|blocked by CORS policy|404|ERR_FAILED`);
     const page = await visit(t, browser, at(relay, { via: await via(t, relay) }), { allow });
     await status(page, says);
@@ -85,7 +85,7 @@ for (const [name, { via, says, why }] of Object.entries(wrongRelays)) {
 }
 
 test("WebSockets are blocked: the page says what to look for, and goes on when they no longer are", async (t) => {
-  const relay = await startRelay(t, { args: ["--no-webrtc-direct"] });
+  const relay = await startRelay(t);
   const context = await browser.newContext();
   t.after(() => context.close());
   let blocked = true;

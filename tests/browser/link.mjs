@@ -7,7 +7,7 @@ import { startRelay } from "./processes.mjs";
 /** Starts a relay that browsers reach through a link, and in no other way. */
 export async function startRelayBehindLink(t) {
   const link = await createLink(t);
-  const relay = await startRelay(t, { args: ["--no-webrtc-direct", "--announce", `/ip4/127.0.0.1/tcp/${link.port}/ws`] });
+  const relay = await startRelay(t, { args: ["--announce", `/ip4/127.0.0.1/tcp/${link.port}/ws`] });
   link.to = Number(/\/tcp\/(\d+)/.exec(relay.address("ws"))[1]);
   return { relay, link };
 }

@@ -9,6 +9,8 @@ import { startPeer, startRelay } from "./processes.mjs";
 /** The agreed time to the first message in a warm browser, and how much slower a busy machine may be. */
 const FIRST_MESSAGE_MS = 1500;
 const SLOWER = 10;
+/** What a relay does only when told. */
+const WEBRTC = { args: ["--webrtc-direct"] };
 
 let browser;
 before(async () => {
@@ -39,7 +41,7 @@ async function pagesTalk(one, two) {
 }
 
 test("a page and a native peer, through the relay, by WebSocket", async (t) => {
-  const relay = await startRelay(t, { args: ["--no-webrtc-direct"] });
+  const relay = await startRelay(t);
   const native = await startPeer(t, "--relay", relay.url);
   const page = await visit(t, browser, relay.url);
   await company(page, 1);
@@ -58,7 +60,7 @@ test("a page dials a native peer by its WebSocket address: a direct path", async
 });
 
 test("a page that knows only the relay's webrtc-direct address", async (t) => {
-  const relay = await startRelay(t);
+  const relay = await startRelay(t, WEBRTC);
   const native = await startPeer(t, "--relay", relay.url);
   let sockets = 0;
   const prepare = (page) => page.on("websocket", () => (sockets += 1));
@@ -69,7 +71,7 @@ test("a page that knows only the relay's webrtc-direct address", async (t) => {
 });
 
 test("a dead webrtc-direct address beside a WebSocket one does not stall", async (t) => {
-  const relay = await startRelay(t);
+  const relay = await startRelay(t, WEBRTC);
   const took = async (addresses) => {
     const page = await bootstrapped(t, relay, addresses);
     return page.evaluate(() => performance.getEntriesByName("punchline:ready")[0].startTime);
@@ -103,7 +105,7 @@ test("two pages, each in a browser process of its own", async (t) => {
 });
 
 test("two pages, one by WebSocket and one by webrtc-direct", async (t) => {
-  const relay = await startRelay(t);
+  const relay = await startRelay(t, WEBRTC);
   const [one, two] = await Promise.all(["ws", "webrtc-direct"].map((by) => visit(t, browser, at(relay, { via: relay.address(by) }))));
   await pagesTalk(one, two);
 });

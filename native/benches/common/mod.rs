@@ -27,7 +27,7 @@ impl Relay {
     /// Starts one on free ports.
     pub(crate) async fn start() -> Result<Self> {
         let mut process = Command::new(env!("CARGO_BIN_EXE_punchline"))
-            .args(["relay", "--port", "0", "--json", "--no-webrtc-direct"])
+            .args(["relay", "--port", "0", "--json"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -81,8 +81,13 @@ pub(crate) struct RelayOptions {
     #[arg(long, value_name = "DIR")]
     www: Option<PathBuf>,
 
-    /// Do without WebRTC direct on udp/N+1. Browsers then come by WebSocket only.
+    /// Listen for WebRTC direct as well, on udp/N+1, beside the WebSocket that browsers come by otherwise. Each
+    /// handshake, a forged one too, costs a socket and 65 KiB for ever: only where no stranger can send to it.
     #[arg(long)]
+    webrtc_direct: bool,
+
+    /// Do without WebRTC direct, as by default, whatever the file says.
+    #[arg(long, conflicts_with = "webrtc_direct")]
     no_webrtc_direct: bool,
 
     /// A fixed key that anyone can compute: for demos and tests only.
@@ -121,7 +126,8 @@ impl RelayOptions {
                 .or(file.namespace)
                 .unwrap_or_else(|| DEFAULT_NAMESPACE.into()),
             www: self.www.or(file.www),
-            webrtc_direct: !(self.no_webrtc_direct || file.no_webrtc_direct),
+            webrtc_direct: self.webrtc_direct
+                || (file.webrtc_direct && !file.no_webrtc_direct && !self.no_webrtc_direct),
             json: self.json || file.json,
         })
     }

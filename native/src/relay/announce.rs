@@ -7,9 +7,15 @@ use punchline::address::{host_of, is_loopback};
 use super::{credentials, settings::Settings};
 use crate::common::UsageError;
 
-/// Refuses announced addresses that name another peer, before the relay creates its credentials: a wrong
-/// argument leaves no files behind.
+/// Refuses announced addresses that name another peer, or that nobody will answer at, before the relay creates its
+/// credentials: a wrong argument leaves no files behind.
 pub(crate) fn check(settings: &Settings) -> anyhow::Result<()> {
+    if !settings.webrtc_direct
+        && let Some(address) = settings.announce.iter().find(|a| is_webrtc_direct(a))
+    {
+        let reason = format!("--announce {address} needs --webrtc-direct, which is off by default");
+        return Err(UsageError(reason).into());
+    }
     if settings.announce.iter().any(|a| peer_of(a).is_some()) {
         let own = credentials::existing_peer_id(&settings.key, settings.port)?;
         refuse_others(&settings.announce, own)?;
@@ -54,6 +60,10 @@ fn refuse_others(announced: &[Multiaddr], own: Option<PeerId>) -> Result<(), Usa
         }
     }
     Ok(())
+}
+
+fn is_webrtc_direct(address: &Multiaddr) -> bool {
+    address.iter().any(|part| part == Protocol::WebRTCDirect)
 }
 
 /// Returns the peer that an address ends with.
