@@ -23,6 +23,7 @@ pub(super) fn tests() -> Vec<Test> {
     vec![
         Test::new("lan::two_peers_meet", two_peers_meet),
         Test::new("lan::three_peers_meet", three_peers_meet),
+        Test::new("lan::a_piped_line_reaches_everybody", piped_line),
         Test::new("lan::who_has_a_relay_is_left_alone", who_has_a_relay),
         Test::new("lan::namespaces_do_not_mix", namespaces),
         Test::new("lan::a_peer_that_comes_back", comes_back),
@@ -101,6 +102,29 @@ fn three_peers_meet() {
     meet(&mut a, &mut b);
     meet(&mut b, &mut c);
     meet(&mut c, &mut a);
+}
+
+/// A script's peer has no time to wait: it says its line and leaves.
+fn piped_line() {
+    let scene = Scene::new(&["a", "b", "c", "script"]);
+    let start = |name, at: usize| Peer::with(&scene.hosts[at], name, &[]);
+    let (mut a, mut b, mut c) = (start("a", 0), start("b", 1), start("c", 2));
+    meet(&mut a, &mut b);
+    meet(&mut b, &mut c);
+    meet(&mut c, &mut a);
+    for line in ["one", "two", "three"] {
+        let mut script = Peer::with(&scene.hosts[3], "script", &[]);
+        script.proc.type_line(line);
+        script.proc.close_stdin();
+        let from = script.id.clone();
+        let status = script.proc.wait_exit();
+        assert_eq!(status.code(), Some(0), "{}", script.proc.report());
+        for peer in [&mut a, &mut b, &mut c] {
+            peer.proc.wait_for("the line", |event| {
+                event["event"] == "message" && event["from"] == from && event["body"] == line
+            });
+        }
+    }
 }
 
 /// A peer with a relay uses no mDNS, unless it has the flag for it; nor does one that has the flag against it.
