@@ -1,12 +1,12 @@
 //! `/bootstrap.json`: everything that a peer needs to join.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, HeaderValue, header, uri::Authority},
-    response::IntoResponse,
+    http::{HeaderMap, HeaderValue, StatusCode, header, uri::Authority},
+    response::{IntoResponse, Response},
 };
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use punchline::config::Bootstrap;
@@ -14,6 +14,8 @@ use tokio::sync::watch;
 
 /// The longest name in DNS (RFC 1035, 2.3.4), without the dot at its end.
 const MAX_NAME_BYTES: usize = 253;
+/// The longest part of such a name.
+const MAX_LABEL_BYTES: usize = 63;
 
 /// What the answer is made of.
 #[derive(Debug, Clone)]
@@ -24,13 +26,17 @@ pub(crate) struct Source {
     pub(crate) is_announced: bool,
 }
 
-/// Answers a request, with the host that it came to among the addresses.
-pub(crate) async fn serve(State(source): State<Source>, request: HeaderMap) -> impl IntoResponse {
+/// Answers a request, with the host that it came to among the addresses. A request that names what is no host is
+/// refused (RFC 9112, 3.2): the answer may be kept by a cache, and would lead others there.
+pub(crate) async fn serve(State(source): State<Source>, request: HeaderMap) -> Response {
+    let host = match host_of(&request) {
+        Ok(host) => host,
+        Err(NoHost) => return (StatusCode::BAD_REQUEST, NO_HOST).into_response(),
+    };
     let mut bootstrap = source.current.borrow().clone();
-    let host = request.get(header::HOST).and_then(|h| h.to_str().ok());
     if let Some(host) = host.filter(|_| !source.is_announced) {
         // They come first, since this request has just come that way.
-        let at_host = at_host(host, &bootstrap.addresses);
+        let at_host = at_host(&host, &bootstrap.addresses);
         bootstrap.addresses.splice(0..0, at_host);
     }
     let headers = [
@@ -41,7 +47,7 @@ pub(crate) async fn serve(State(source): State<Source>, request: HeaderMap) -> i
         ),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    (headers, Json(bootstrap))
+    (headers, Json(bootstrap)).into_response()
 }
 
 /// Returns the addresses that a browser can dial at the host by which it reached the relay, unless they
@@ -49,10 +55,7 @@ pub(crate) async fn serve(State(source): State<Source>, request: HeaderMap) -> i
 ///
 /// Behind a NAT, in a container or on a machine with many interfaces, it may be that none of the relay's
 /// own addresses leads here. Peers in a terminal put the host into addresses themselves.
-fn at_host(host: &str, listed: &[Multiaddr]) -> Vec<Multiaddr> {
-    let Some(host) = parse(host) else {
-        return Vec::new();
-    };
+fn at_host(host: &Protocol<'static>, listed: &[Multiaddr]) -> Vec<Multiaddr> {
     let in_family = |address: &&Multiaddr| match address.iter().next() {
         Some(Protocol::Ip4(_)) => !matches!(host, Protocol::Ip6(_)),
         Some(Protocol::Ip6(_)) => matches!(host, Protocol::Ip6(_)),
@@ -74,20 +77,63 @@ fn at_host(host: &str, listed: &[Multiaddr]) -> Vec<Multiaddr> {
     candidates.filter(|a| !listed.contains(a)).collect()
 }
 
-/// Returns the host in a `Host` header, unless it is this machine, whose loopback address is always listed.
-fn parse(host: &str) -> Option<Protocol<'static>> {
-    let authority: Authority = host.parse().ok()?;
-    let name = authority.host();
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    if let Ok(ip) = bare.parse::<IpAddr>() {
-        return (!ip.is_loopback() && !ip.is_unspecified()).then(|| ip.into());
+/// What a `Host` header says is neither a name nor an address.
+#[derive(Debug, PartialEq, Eq)]
+struct NoHost;
+
+const NO_HOST: &str = "the Host header names no host\n";
+
+/// Returns the host in the `Host` header. There is none in an old client's request, and none that helps if it is this
+/// machine, whose loopback address is always listed.
+fn host_of(request: &HeaderMap) -> Result<Option<Protocol<'static>>, NoHost> {
+    let mut headers = request.get_all(header::HOST).iter();
+    match (headers.next(), headers.next()) {
+        (None, _) => Ok(None),
+        (Some(host), None) => parse(host.to_str().map_err(|_| NoHost)?),
+        (Some(_), Some(_)) => Err(NoHost),
     }
-    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    let usable = !name.is_empty()
-        && name.len() <= MAX_NAME_BYTES
-        && name.bytes().all(is_name)
-        && !name.eq_ignore_ascii_case("localhost");
-    usable.then(|| Protocol::Dns(name.to_owned().into()))
+}
+
+fn parse(host: &str) -> Result<Option<Protocol<'static>>, NoHost> {
+    let authority: Authority = host.parse().map_err(|_| NoHost)?;
+    let name = authority.host();
+    let port = &host[host.find(name).ok_or(NoHost)? + name.len()..];
+    // No user's name before it, and after it nothing or a port.
+    if !host.starts_with(name) || (!port.is_empty() && authority.port_u16().is_none()) {
+        return Err(NoHost);
+    }
+    let ip = match name
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        Some(ip) => Some(IpAddr::V6(ip.parse().map_err(|_| NoHost)?)),
+        None => name.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+    };
+    if let Some(ip) = ip {
+        return Ok((!ip.is_loopback() && !ip.is_unspecified()).then(|| ip.into()));
+    }
+    if !is_name(name) {
+        return Err(NoHost);
+    }
+    let useful = !name.eq_ignore_ascii_case("localhost");
+    Ok(useful.then(|| Protocol::Dns(name.to_owned().into())))
+}
+
+/// Whether this is a host's name (RFC 1123, 2.1), where `_` is taken as well, for it is in use. A last part of digits
+/// alone would be read as an address.
+fn is_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_label = |label: &str| {
+        let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        (1..=MAX_LABEL_BYTES).contains(&label.len())
+            && label.bytes().all(inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = name.rsplit('.').next().unwrap_or_default();
+    name.len() <= MAX_NAME_BYTES
+        && name.split('.').all(is_label)
+        && !last.bytes().all(|b| b.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -104,8 +150,10 @@ mod tests {
 
     fn found(host: &str, listed: &[&str]) -> Vec<String> {
         let listed: Vec<_> = listed.iter().map(|a| a.parse().unwrap()).collect();
-        let found = at_host(host, &listed);
-        found.iter().map(ToString::to_string).collect()
+        let host = parse(host).expect("a host");
+        let found = host.map(|host| at_host(&host, &listed));
+        let found = found.iter().flatten();
+        found.map(ToString::to_string).collect()
     }
 
     #[test]
@@ -133,20 +181,60 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_is_none_adds_nothing() {
-        let long = "a".repeat(MAX_NAME_BYTES + 1);
+    fn what_is_no_host_is_refused() {
+        let long_name = "a.".repeat(MAX_NAME_BYTES / 2) + "aa";
+        let long_label = "a".repeat(MAX_LABEL_BYTES + 1);
         for host in [
             "",
             ":",
+            ":80",
+            ".",
+            "..",
+            "../x",
+            "a..b",
+            ".a",
+            "-a",
+            "a-",
             "a b",
             "a/b",
+            "a\tb",
             "x%00",
+            "x%2f",
+            "user@host",
+            "user:secret@host:1",
             "[::",
-            "0.0.0.0:3",
+            "[::1",
+            "::1",
+            "[203.0.113.9]",
+            "[fe80::1%25eth0]",
+            "1.2.3",
+            "1.2.3.4.5",
+            "256.0.0.1",
+            "4294967295",
+            "a:b",
+            "a:",
+            "a:65536",
+            "a:1:2",
+            "a,b",
             "é",
-            &long,
+            "a\\b",
+            &long_name,
+            &long_label,
         ] {
-            assert_eq!(found(host, LISTED), [""; 0], "{host}");
+            assert_eq!(parse(host), Err(NoHost), "{host}");
+        }
+        let mut twice = HeaderMap::new();
+        for host in ["relay.lan", "elsewhere.example"] {
+            twice.append(header::HOST, HeaderValue::from_static(host));
+        }
+        assert_eq!(host_of(&twice), Err(NoHost));
+    }
+
+    #[test]
+    fn a_host_that_does_not_help_adds_nothing() {
+        assert_eq!(host_of(&HeaderMap::new()), Ok(None), "an old client's");
+        for host in ["0.0.0.0:3", "[::]:3", "127.1.2.3", "LOCALHOST"] {
+            assert_eq!(parse(host), Ok(None), "{host}");
         }
         assert_eq!(found("203.0.113.9:3", &["/ip4/10.0.0.2/tcp/1"]), [""; 0]);
         assert_eq!(found("203.0.113.9:3", &["/dns4/a/tcp/443/wss"]), [""; 0]);

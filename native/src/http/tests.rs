@@ -214,6 +214,18 @@ async fn bootstrap_adds_the_host_that_was_asked_unless_addresses_are_announced()
 }
 
 #[tokio::test]
+async fn a_request_to_no_host_is_refused() {
+    let server = Server::start(1).await;
+    for host in ["..", "user@relay.lan", "a b"] {
+        let request =
+            format!("GET /bootstrap.json HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let answer = server.exchange(&request).await;
+        assert_eq!(answer.status, 400, "{host}");
+        assert!(!answer.text().contains(host), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn healthz_is_ok() {
     let server = Server::start(1).await;
     assert_eq!(server.get("/healthz").await.text(), "ok");
