@@ -110,18 +110,6 @@ pub fn network_of(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// Returns [`network_of`] a public address, and `None` for loopback, private and link-local ones.
-///
-/// A private address says nothing of who is behind it: it may be a proxy's on the same machine, or a container bridge's.
-#[must_use]
-pub fn internet_network_of(ip: IpAddr) -> Option<IpAddr> {
-    let internet = match ip.to_canonical() {
-        IpAddr::V4(ip) => !(ip.is_loopback() || ip.is_private() || ip.is_link_local()),
-        IpAddr::V6(ip) => !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()),
-    };
-    internet.then(|| network_of(ip))
-}
-
 /// Returns the IP address that an address starts with, and the TCP or UDP port behind it.
 #[must_use]
 pub fn socket_of(address: &Multiaddr) -> Option<SocketAddr> {

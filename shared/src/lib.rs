@@ -72,6 +72,7 @@ pub mod error;
 pub mod event;
 mod hash;
 pub mod name;
+pub mod networks;
 pub mod node;
 pub mod path;
 pub mod platform;

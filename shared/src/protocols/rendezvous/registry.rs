@@ -13,9 +13,12 @@ use web_time::Instant;
 use super::{packet::Status, server::Limits};
 use crate::{
     config::{MAX_NAMESPACE_BYTES, MAX_REGISTRATIONS},
-    counts::Counts,
+    networks::{self, Network, Shares},
 };
 
+/// A registration outlives its peer's last connection by this much: a peer whose network changes is back sooner, and
+/// who waits for one that will not come should not wait long.
+pub(super) const ABSENCE: Duration = Duration::from_secs(45);
 /// Records in one answer. A room of 64 fits; the cookie fetches the rest.
 pub(super) const MAX_PAGE_BYTES: usize = 128 * 1024;
 
@@ -28,14 +31,17 @@ pub(super) struct Registry {
     numbers: BTreeMap<(PeerId, Arc<str>), Number>,
     namespaces: BTreeSet<(Arc<str>, Number)>,
     /// How many registrations each network has.
-    networks: Counts<IpAddr>,
+    networks: Shares,
     expiries: BTreeSet<(Instant, Number)>,
+    /// Peers with registrations and without a connection, and until when they keep them.
+    absent: BTreeMap<PeerId, Instant>,
+    absences: BTreeSet<(Instant, PeerId)>,
     last: Number,
 }
 
 pub(super) type Number = u64;
 
-/// Who asks, and from which network, if that counts.
+/// Who asks, and from which address, if it is known.
 pub(super) type Source = (PeerId, Option<IpAddr>);
 
 /// One peer in one namespace.
@@ -46,7 +52,7 @@ pub(super) struct Registration {
     /// What the peer signed.
     pub(super) record: Vec<u8>,
     pub(super) expires: Instant,
-    network: Option<IpAddr>,
+    from: Option<IpAddr>,
 }
 
 impl Registry {
@@ -57,8 +63,10 @@ impl Registry {
             registrations: BTreeMap::new(),
             numbers: BTreeMap::new(),
             namespaces: BTreeSet::new(),
-            networks: Counts::default(),
+            networks: Shares::new(limits.share),
             expiries: BTreeSet::new(),
+            absent: BTreeMap::new(),
+            absences: BTreeSet::new(),
             last,
         }
     }
@@ -82,9 +90,9 @@ impl Registry {
         if ttl < self.limits.min_ttl || ttl > self.limits.max_ttl {
             return Err(Status::InvalidTtl);
         }
-        let (peer, network) = from;
+        let (peer, ip) = from;
         let renewed = self.remove(peer, namespace);
-        if !renewed && !self.has_room_for(from) {
+        if !renewed && !self.make_room_for(from) {
             return Err(Status::Unavailable);
         }
         let namespace: Arc<str> = namespace.into();
@@ -93,27 +101,45 @@ impl Registry {
         self.numbers.insert((peer, namespace.clone()), self.last);
         self.namespaces.insert((namespace.clone(), self.last));
         self.expiries.insert((expires, self.last));
-        if let Some(network) = network {
-            self.networks.add(network);
+        if let Some(ip) = ip {
+            self.networks.add(ip);
         }
         let registration = Registration {
             peer,
             namespace,
             record,
             expires,
-            network,
+            from: ip,
         };
         self.registrations.insert(self.last, registration);
         Ok(renewed)
     }
 
-    fn has_room_for(&self, (peer, network): Source) -> bool {
-        let of_peer = self.numbers.range((peer, Arc::from(""))..);
-        let of_peer = of_peer.take_while(|((owner, _), _)| *owner == peer).count();
-        let of_network = network.map_or(0, |network| self.networks.count(network));
-        self.len() < self.limits.max_registrations
-            && of_network < self.limits.max_of_network
-            && of_peer < self.limits.max_per_peer
+    /// Makes room for one more, if need be at the cost of who has been gone longest. Who is connected keeps what it has.
+    fn make_room_for(&mut self, (peer, ip): Source) -> bool {
+        if self.of_peer(peer).count() >= self.limits.max_per_peer {
+            return false;
+        }
+        while let Some(network) = ip.and_then(|ip| self.networks.exhausted(ip)) {
+            if !self.evict(Some(network)) {
+                return false;
+            }
+        }
+        self.len() < self.limits.max_registrations || self.evict(None)
+    }
+
+    /// Takes a registration from an absent peer, of this network or of any.
+    fn evict(&mut self, network: Option<Network>) -> bool {
+        let is_of = |number: &Number| {
+            let from = self.registrations.get(number).and_then(|r| r.from);
+            network.is_none_or(|network| from.is_some_and(|ip| networks::is_in(ip, network)))
+        };
+        let absent = self.absences.iter();
+        let victim = {
+            let mut numbers = absent.flat_map(|(_, peer)| self.of_peer(*peer));
+            numbers.find(is_of)
+        };
+        victim.and_then(|number| self.take(number)).is_some()
     }
 
     /// Forgets a registration. Says whether there was one.
@@ -128,10 +154,34 @@ impl Registry {
         self.namespaces.remove(&(namespace.clone(), number));
         self.numbers.remove(&(registration.peer, namespace));
         self.expiries.remove(&(registration.expires, number));
-        if let Some(network) = registration.network {
-            self.networks.subtract(network);
+        if let Some(ip) = registration.from {
+            self.networks.subtract(ip);
+        }
+        if self.of_peer(registration.peer).next().is_none() {
+            self.came(registration.peer);
         }
         Some(registration)
+    }
+
+    /// The last connection of a peer is gone.
+    pub(super) fn left(&mut self, now: Instant, peer: PeerId) {
+        if self.of_peer(peer).next().is_some() && !self.absent.contains_key(&peer) {
+            self.absent.insert(peer, now + ABSENCE);
+            self.absences.insert((now + ABSENCE, peer));
+        }
+    }
+
+    /// A peer has a connection again.
+    pub(super) fn came(&mut self, peer: PeerId) {
+        if let Some(until) = self.absent.remove(&peer) {
+            self.absences.remove(&(until, peer));
+        }
+    }
+
+    fn of_peer(&self, peer: PeerId) -> impl Iterator<Item = Number> {
+        let of_peer = self.numbers.range((peer, Arc::from(""))..);
+        let of_peer = of_peer.take_while(move |((owner, _), _)| *owner == peer);
+        of_peer.map(|(_, number)| *number)
     }
 
     /// Returns what is registered in a namespace since `seen`, oldest first, as much as fits into one answer;
@@ -170,16 +220,27 @@ impl Registry {
 
     /// Returns when the next registration expires.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.expiries.first().map(|(at, _)| *at)
+        let expiry = self.expiries.first().map(|(at, _)| *at);
+        let absence = self.absences.first().map(|(at, _)| *at);
+        expiry.into_iter().chain(absence).min()
     }
 
     /// Takes out one that has expired by now.
     pub(super) fn expired(&mut self, now: Instant) -> Option<Registration> {
-        let (at, number) = *self.expiries.first()?;
-        if at > now {
-            return None;
+        if let Some((at, number)) = self.expiries.first().copied()
+            && at <= now
+        {
+            return self.take(number);
         }
-        self.take(number)
+        while let Some((at, peer)) = self.absences.first().copied()
+            && at <= now
+        {
+            let number = self.of_peer(peer).next();
+            if let Some(gone) = number.and_then(|number| self.take(number)) {
+                return Some(gone);
+            }
+        }
+        None
     }
 
     #[cfg(test)]
@@ -191,5 +252,10 @@ impl Registry {
         );
         assert!(self.expiries.is_empty(), "{:?}", self.expiries);
         assert!(self.networks.is_empty(), "{:?}", self.networks);
+        assert!(
+            self.absent.is_empty() && self.absences.is_empty(),
+            "{:?}",
+            self.absent
+        );
     }
 }

@@ -20,13 +20,15 @@
 mod streams;
 #[cfg(test)]
 mod tests;
+mod unread;
 
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
 use libp2p::{PeerId, swarm::ConnectionId};
 use web_time::{Instant, SystemTime};
 
 pub use self::streams::{Behaviour, Question};
+use self::unread::UnreadAnswers;
 use super::{
     packet::{
         Discover, DiscoverResponse, Kind, MAX_RECORD_BYTES, Packet, Register, RegisterResponse,
@@ -34,11 +36,7 @@ use super::{
     },
     registry::{Number, Registration, Registry, Source},
 };
-use crate::config::MAX_NAMESPACE_BYTES;
-
-/// Answers that have not been read yet: with `MAX_PAGE_BYTES` each, what clients that do not
-/// read can have a rendezvous point hold.
-const MAX_UNREAD_ANSWERS: usize = 1_024;
+use crate::{config::MAX_NAMESPACE_BYTES, networks::Share};
 
 /// Makes a behaviour for [`Server`]: it carries questions and answers.
 #[must_use]
@@ -52,7 +50,7 @@ pub struct Limits {
     /// Registrations of all peers in all namespaces.
     pub max_registrations: usize,
     /// Those of them that came from one network.
-    pub max_of_network: u32,
+    pub share: Share,
     /// Namespaces that one peer is registered in.
     pub max_per_peer: usize,
     /// Seconds that a registration lasts at least.
@@ -86,7 +84,7 @@ pub enum Event {
         peer: PeerId,
         /// Where.
         namespace: String,
-        /// It was not refreshed in time; otherwise its peer withdrew it.
+        /// It was not refreshed in time, or its peer has been gone for a while; otherwise its peer withdrew it.
         expired: bool,
     },
 }
@@ -96,13 +94,12 @@ pub enum Event {
 /// Whoever owns the swarm passes each [`Question`] of the [`Behaviour`] to [`Server::on_question`], and calls
 /// [`Server::handle_timeout`], until it returns nothing, at [`Server::poll_timeout`]. What comes out are [`Event`]s.
 /// [`Limits`] bound what is kept; an answer has at most `MAX_PAGE_BYTES` of records, and
-/// `MAX_UNREAD_ANSWERS` are under way at a time.
+/// [`MAX_UNREAD_ANSWERS`](unread::MAX_UNREAD_ANSWERS) are under way at a time.
 #[derive(Debug)]
 pub struct Server {
     limits: Limits,
     registry: Registry,
-    /// Cloned for each answer that has not been read yet.
-    unread: Arc<()>,
+    unread: UnreadAnswers,
 }
 
 impl Server {
@@ -112,7 +109,7 @@ impl Server {
         Self {
             limits,
             registry: Registry::new(limits, first_number()),
-            unread: Arc::new(()),
+            unread: UnreadAnswers::default(),
         }
     }
 
@@ -122,23 +119,28 @@ impl Server {
         self.registry.len()
     }
 
-    /// Answers a question. `network_of` says which network a connection came from, if it counts.
+    /// A peer has its first connection, or its first again.
+    pub fn peer_came(&mut self, peer: PeerId) {
+        self.registry.came(peer);
+    }
+
+    /// The last connection of a peer is gone. If it does not come back soon, its registrations end.
+    pub fn peer_left(&mut self, now: Instant, peer: PeerId) {
+        self.registry.left(now, peer);
+    }
+
+    /// Answers a question. `ip_of` says which address a connection came from, if it is known.
     pub fn on_question(
         &mut self,
         now: Instant,
         question: Question,
-        network_of: impl Fn(ConnectionId) -> Option<IpAddr>,
+        ip_of: impl Fn(ConnectionId) -> Option<IpAddr>,
     ) -> Option<Event> {
-        let from = (question.peer, network_of(question.connection));
+        let from = (question.peer, ip_of(question.connection));
         let (answer, event) = self.answer(now, from, question.packet);
-        question.reply.send(answer, self.unread.clone());
+        let (_, ip) = from;
+        question.reply.send(answer, || self.unread.add(ip));
         event
-    }
-
-    /// Whether one more answer may wait to be read.
-    fn has_room(&self) -> bool {
-        // One is our own.
-        Arc::strong_count(&self.unread) <= MAX_UNREAD_ANSWERS
     }
 
     /// Returns when the next registration expires.
@@ -168,11 +170,7 @@ impl Server {
             return (Some(answer), Some(event));
         }
         if let Some(discover) = question.discover {
-            let page = match self.has_room() {
-                true => self.page(now, discover),
-                false => Err(Status::Unavailable),
-            };
-            return (Some(discovered(page)), None);
+            return (Some(discovered(self.page(now, discover))), None);
         }
         let (peer, _) = from;
         let namespace = question.unregister.and_then(|u| u.namespace);

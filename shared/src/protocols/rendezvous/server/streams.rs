@@ -13,14 +13,13 @@
 use std::{
     convert::Infallible,
     io,
-    sync::Arc,
     task::{Context, Poll},
 };
 
 use futures::{
     AsyncWriteExt, FutureExt, StreamExt,
     channel::{mpsc, oneshot},
-    future::BoxFuture,
+    future::{self, BoxFuture, Either},
     stream::FuturesUnordered,
 };
 use futures_timer::Delay;
@@ -34,6 +33,8 @@ use libp2p::{
     },
 };
 use prost::Message;
+
+use super::unread::Unread;
 
 use crate::protocols::{
     rendezvous::packet::{MAX_RENDEZVOUS_REQUEST_BYTES, PROTOCOL, Packet, RENDEZVOUS_TIMEOUT},
@@ -58,19 +59,19 @@ pub struct Question {
 #[derive(Debug)]
 pub struct Reply(oneshot::Sender<Option<Answer>>);
 
-/// An answer on its way, with what counts it until it has been read.
+/// An answer on its way, with what counts it until it has been read, and cuts it off.
 #[derive(Debug)]
 struct Answer {
     packet: Packet,
-    _unread: Arc<()>,
+    unread: Unread,
 }
 
 impl Reply {
-    /// `unread` is held until the answer is written, or cannot be.
-    pub(super) fn send(self, packet: Option<Packet>, unread: Arc<()>) {
+    /// What `unread` makes is held until the answer is written, or cannot be.
+    pub(super) fn send(self, packet: Option<Packet>, unread: impl FnOnce() -> Unread) {
         let answer = packet.map(|packet| Answer {
             packet,
-            _unread: unread,
+            unread: unread(),
         });
         // An error means that whoever asked is gone.
         let _ = self.0.send(answer);
@@ -225,11 +226,15 @@ async fn serve(mut stream: Stream, mut to_asked: mpsc::Sender<Asked>) -> io::Res
         };
         if let Some(answer) = answer {
             let bytes = answer.packet.encode_length_delimited_to_vec();
-            within_time(async {
+            let written = within_time(async {
                 stream.write_all(&bytes).await?;
                 stream.flush().await
-            })
-            .await?;
+            });
+            match future::select(std::pin::pin!(written), answer.unread).await {
+                Either::Left((result, _)) => result?,
+                // Others wait for an answer, too. Dropping the stream resets it.
+                Either::Right(_) => return Err(io::ErrorKind::ConnectionAborted.into()),
+            }
         }
     }
     within_time(stream.close()).await
@@ -237,8 +242,8 @@ async fn serve(mut stream: Stream, mut to_asked: mpsc::Sender<Asked>) -> io::Res
 
 async fn within_time<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let work = std::pin::pin!(work);
-    match futures::future::select(work, Delay::new(RENDEZVOUS_TIMEOUT)).await {
-        futures::future::Either::Left((result, _)) => result,
-        futures::future::Either::Right(_) => Err(io::ErrorKind::TimedOut.into()),
+    match future::select(work, Delay::new(RENDEZVOUS_TIMEOUT)).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => Err(io::ErrorKind::TimedOut.into()),
     }
 }

@@ -5,11 +5,18 @@ use std::time::Duration;
 use libp2p::{Multiaddr, core::PeerRecord, identity::Keypair};
 
 use super::*;
-use crate::protocols::rendezvous::{packet::Unregister, registry::MAX_PAGE_BYTES};
+use crate::protocols::rendezvous::{
+    packet::Unregister,
+    registry::{ABSENCE, MAX_PAGE_BYTES},
+};
 
 const LIMITS: Limits = Limits {
     max_registrations: 100,
-    max_of_network: 10,
+    share: Share {
+        of_address: 10,
+        of_site: 20,
+        of_private: 30,
+    },
     max_per_peer: 3,
     min_ttl: 60,
     max_ttl: 7_200,
@@ -247,7 +254,7 @@ fn whoever_is_registered_may_refresh_when_there_is_no_room() {
 fn a_network_with_many_peer_ids_leaves_room_for_others() {
     let mut rig = Rig::new();
     rig.network = Some([192, 0, 2, 1].into());
-    let ours: Vec<_> = (0..LIMITS.max_of_network).map(|_| key()).collect();
+    let ours: Vec<_> = (0..LIMITS.share.of_address).map(|_| key()).collect();
     for key in &ours {
         assert_eq!(rig.register(key, "room"), Status::Ok);
     }
@@ -267,6 +274,77 @@ fn a_network_with_many_peer_ids_leaves_room_for_others() {
     assert_eq!(rig.register(&key(), "room"), Status::Ok);
     rig.wait(LIMITS.max_ttl);
     rig.server.registry.assert_empty();
+}
+
+#[test]
+fn behind_a_private_address_may_be_many_but_not_all() {
+    let mut rig = Rig::new();
+    rig.network = Some([127, 0, 0, 1].into());
+    let all = 0..LIMITS.max_registrations;
+    let taken = all.filter(|_| rig.register(&key(), "room") == Status::Ok);
+    assert_eq!(taken.count(), LIMITS.share.of_private as usize);
+    rig.network = Some([192, 0, 2, 1].into());
+    assert_eq!(rig.register(&key(), "room"), Status::Ok);
+}
+
+#[test]
+fn a_registration_ends_soon_after_its_peer_has_left() {
+    let (mut rig, a, b) = (Rig::new(), key(), key());
+    for namespace in ["room", "other room"] {
+        assert_eq!(rig.register(&a, namespace), Status::Ok);
+    }
+    assert_eq!(rig.register(&b, "room"), Status::Ok);
+    rig.server.peer_left(rig.now, id(&a));
+    assert!(ABSENCE < Duration::from_secs(60), "within a minute");
+    assert_eq!(rig.wait(ABSENCE.as_secs() - 1), 0);
+    assert_eq!(
+        rig.server.poll_timeout(),
+        Some(rig.now + Duration::from_secs(1))
+    );
+    assert_eq!(rig.wait(1), 2);
+    assert_eq!(rig.discover("room", None).0, [id(&b)]);
+    rig.wait(LIMITS.max_ttl);
+    rig.server.registry.assert_empty();
+}
+
+#[test]
+fn who_comes_back_in_time_keeps_its_registration() {
+    let (mut rig, a) = (Rig::new(), key());
+    assert_eq!(rig.register(&a, "room"), Status::Ok);
+    rig.server.peer_left(rig.now, id(&a));
+    rig.wait(ABSENCE.as_secs() - 1);
+    rig.server.peer_came(id(&a));
+    assert_eq!(rig.wait(ABSENCE.as_secs()), 0);
+    assert_eq!(rig.discover("room", None).0, [id(&a)]);
+    // Who was never here leaves nothing behind.
+    rig.server.peer_left(rig.now, id(&key()));
+    assert!(rig.unregister(&a, "room"));
+    rig.server.registry.assert_empty();
+}
+
+/// A second's work for an attacker: peers that register and are gone.
+#[test]
+fn the_dead_make_room_for_who_lives() {
+    let mut rig = Rig::new();
+    rig.network = Some([192, 0, 2, 1].into());
+    let alive = key();
+    assert_eq!(rig.register(&alive, "room"), Status::Ok);
+    for _ in 0..5 * LIMITS.max_registrations {
+        let dead = key();
+        assert_eq!(rig.register(&dead, "room"), Status::Ok);
+        rig.server.peer_left(rig.now, id(&dead));
+    }
+    assert_eq!(rig.server.registrations(), LIMITS.share.of_address as usize);
+    assert!(rig.discover("room", None).0.contains(&id(&alive)));
+    rig.network = None;
+    while rig.server.registrations() < LIMITS.max_registrations {
+        assert_eq!(rig.register(&key(), "room"), Status::Ok);
+    }
+    assert_eq!(
+        rig.register(&key(), "room"),
+        Status::Ok,
+        "in place of a dead one"
+    );
 }
 
 #[test]
@@ -351,21 +429,6 @@ fn pages_are_bounded_and_lead_to_everyone() {
         cookie: None,
     });
     assert_eq!(few.registrations.len(), 2);
-}
-
-#[test]
-fn answers_that_nobody_reads_are_bounded() {
-    let mut rig = Rig::new();
-    let unread: Vec<_> = (0..MAX_UNREAD_ANSWERS)
-        .map(|_| {
-            assert!(rig.server.has_room());
-            rig.server.unread.clone()
-        })
-        .collect();
-    assert!(!rig.server.has_room());
-    assert_eq!(rig.refused(Some("room"), None), Status::Unavailable);
-    drop(unread);
-    assert!(rig.server.has_room());
 }
 
 #[test]
