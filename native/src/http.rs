@@ -2,9 +2,10 @@
 //! `/healthz`.
 //!
 //! The relay calls [`router`] and [`serve`] once for each listener, with one [`ConnectionLimit`] for all
-//! of them. A connection takes a permit of that limit, has ten seconds for each request header and two
-//! minutes in all. axum's own server (`axum::serve` of axum 0.8.9) has none of these limits, which is
-//! why hyper serves here.
+//! of them. A connection takes a permit of that limit, has ten seconds for each request header, may let ten
+//! seconds pass without reading, and two minutes in all. When there is no permit, a few connections are
+//! served all the same: `/healthz` answers them, and all else says that there is no room. axum's own server
+//! (`axum::serve` of axum 0.8.9) has none of these limits, which is why hyper serves here.
 
 pub(crate) mod bootstrap;
 pub(crate) mod connection_limit;
@@ -13,9 +14,14 @@ mod embedded;
 mod files;
 pub(crate) mod page;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, middleware, routing::get};
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    middleware,
+    routing::get,
+};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -23,8 +29,10 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
+    task::AbortHandle,
     time,
 };
+use tokio_io_timeout::TimeoutStream;
 
 use self::{connection_limit::ConnectionLimit, page::Page};
 
@@ -33,6 +41,14 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may last, however busy it is: a client that reads one byte a second must not
 /// hold it for ever.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
+/// An answer of which nothing was taken for so long is given up.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is kept of a request or an answer: hyper's 400 KiB are much, times all connections.
+const MAX_BUFFER_BYTES: usize = 32 * 1024;
+/// Connections beyond the limit, of each listener: for `/healthz`, and to say that there is no room.
+const MAX_SPARES: usize = 32;
+/// How long such a connection may last.
+const SPARE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause after an error of `accept` that is not the client's, such as no file descriptor left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -47,24 +63,37 @@ pub(crate) fn router(bootstrap: bootstrap::Source, page: Page) -> Router {
         .layer(middleware::map_response(page::add_security_headers))
 }
 
-/// Serves the connections of a listener until it is dropped. Several listeners may share a limit; each
-/// may hold one connection more, which waits for a permit.
+/// Returns what is served where there is no room for more: a monitor wants an answer then, of all times.
+fn busy_router() -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok"))
+        .fallback(async || {
+            let headers = [(header::RETRY_AFTER, "1")];
+            (StatusCode::SERVICE_UNAVAILABLE, headers, BUSY)
+        })
+}
+
+const BUSY: &str = "the relay has all the HTTP connections that it may have: try again\n";
+
+/// Serves the connections of a listener until it is dropped. Several listeners may share a limit.
 pub(crate) async fn serve(listener: TcpListener, router: Router, limit: Arc<ConnectionLimit>) {
+    let busy = busy_router();
+    let mut spares = Spares::default();
     loop {
         match listener.accept().await {
-            Ok((stream, from)) => {
-                // While this waits, further connections stay in the system's queue, which is bounded
-                // too. A permit that was taken before `accept` would be one less for the other listener.
-                let Some(permit) = limit.acquire(from.ip()).await else {
-                    tracing::info!("HTTP connection denied: one network has its share");
-                    continue;
-                };
-                let router = router.clone();
-                tokio::spawn(async move {
-                    connection(stream, from, router).await;
-                    drop(permit);
-                });
-            }
+            Ok((stream, from)) => match limit.acquire(from.ip()) {
+                Some(permit) => {
+                    let router = router.clone();
+                    tokio::spawn(async move {
+                        connection(stream, from, router, CONNECTION_TIMEOUT).await;
+                        drop(permit);
+                    });
+                }
+                None => {
+                    let served = connection(stream, from, busy.clone(), SPARE_TIMEOUT);
+                    spares.add(tokio::spawn(served).abort_handle());
+                }
+            },
             Err(error) => {
                 tracing::warn!(%error, "cannot accept an HTTP connection");
                 time::sleep(ACCEPT_RETRY).await;
@@ -73,12 +102,34 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limit: Arc<Conn
     }
 }
 
-async fn connection(stream: TcpStream, from: SocketAddr, router: Router) {
+/// Connections beyond the limit, oldest first: who sends nothing makes room for who asks.
+#[derive(Debug, Default)]
+struct Spares(VecDeque<AbortHandle>);
+
+impl Spares {
+    fn add(&mut self, one: AbortHandle) {
+        self.0.retain(|spare| !spare.is_finished());
+        if self.0.len() >= MAX_SPARES
+            && let Some(oldest) = self.0.pop_front()
+        {
+            oldest.abort();
+        }
+        self.0.push_back(one);
+    }
+}
+
+async fn connection(stream: TcpStream, from: SocketAddr, router: Router, timeout: Duration) {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(UNREAD_TIMEOUT));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    match time::timeout(CONNECTION_TIMEOUT, served).await {
+        .max_buf_size(MAX_BUFFER_BYTES)
+        .serve_connection(
+            TokioIo::new(Box::pin(stream)),
+            TowerToHyperService::new(router),
+        );
+    match time::timeout(timeout, served).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%from, %error, "HTTP connection"),
         Err(_) => tracing::debug!(%from, "HTTP connection took too long"),

@@ -7,14 +7,16 @@
 //!   ([`behaviour`]). HTTP ([`http`]) and STUN ([`stun`]) become tasks of their own, which end with the
 //!   relay;
 //! - [`Relay::run`] polls the swarm. Each of its events is handled in [`swarm_events`]: what there is
-//!   (addresses, reservations, circuits, registrations) changes, and the operator gets a [`report`].
-//!   When every listener has an address, or some seconds have passed, it reports `ready`;
+//!   (addresses, registrations) changes, and the operator gets a [`report`]. Reservations and circuits are
+//!   [`hop`]'s, and what was refused is counted in [`refusals`];
+//! - when every listener has an address, or some seconds have passed, it reports `ready`;
 //! - [`Relay::stop`] closes all connections.
 //!
 //! ```text
-//!   peers ──► swarm ──► swarm_events ──► reservations, circuits, rendezvous point ──► report ──► stdout
-//!               │ asks                        ▲
-//!               └──► circuit_relay, network_limits, connections, autonat: may it have that?
+//!   peers ──► transport ──► swarm ──► swarm_events ──► rendezvous point, report ──► stdout
+//!                 ▲           │ asks                  └► refusals ──► stderr
+//!                 │ cuts      └──► handshakes, network_limits, connections, hop, autonat: may it have that?
+//!                 └──────────────────┘
 //! ```
 //!
 //! Everything that a remote can make grow has a bound in [`limits`] or a constant beside what it bounds.
@@ -23,18 +25,19 @@ mod advertise;
 mod announce;
 mod autonat;
 mod behaviour;
-mod circuit_relay;
-mod circuits;
 mod credentials;
+mod handshakes;
+mod hop;
 pub(crate) mod limits;
 mod listen;
 mod network_limits;
+pub(crate) mod refusals;
 mod registration_rates;
 mod report;
-mod reservations;
 pub(crate) mod settings;
 mod stun;
 mod swarm_events;
+mod transport;
 mod unanswered_pings;
 
 use std::{
@@ -52,16 +55,20 @@ use punchline::{
     config::Bootstrap, event::Event, name::PeerName,
     protocols::rendezvous::server::Server as Rendezvous,
 };
-use tokio::{net::UdpSocket, sync::watch, task::JoinSet, time};
+use tokio::{
+    net::UdpSocket,
+    sync::watch,
+    task::JoinSet,
+    time::{self, MissedTickBehavior},
+};
 
 use self::{
     behaviour::Behaviour,
-    circuits::{Admission, Circuits},
     credentials::Credentials,
     listen::{Sockets, WebRtcOnIpv6},
+    refusals::Refusals,
     registration_rates::RegistrationRates,
     report::{Counts, RelayEvent, Report},
-    reservations::Reservations,
     settings::Settings,
     unanswered_pings::UnansweredPings,
 };
@@ -119,8 +126,7 @@ struct Relay {
     listeners_without_address: Option<HashSet<ListenerId>>,
     rendezvous: Rendezvous,
     registration_rates: RegistrationRates,
-    reservations: Reservations,
-    circuits: Circuits,
+    refusals: Refusals,
     unanswered_pings: UnansweredPings,
 }
 
@@ -141,11 +147,7 @@ impl Relay {
         let certificate = settings
             .webrtc_direct
             .then(|| credentials.certificate.clone());
-        let reservations = Reservations::new(limits.max_reservations);
-        let admission = Admission::new(limits.max_circuits, limits.circuits_of_network());
-        let circuit_relay = circuit_relay::config(limits, reservations.clone(), admission.clone());
-        let mut swarm =
-            behaviour::swarm(credentials.key.clone(), certificate, limits, circuit_relay)?;
+        let mut swarm = behaviour::swarm(credentials.key.clone(), certificate, limits)?;
         let listeners = listen::start_listeners(&mut swarm, settings.port, settings.webrtc_direct)?;
         let sockets = listen::bind_sockets(settings.port)?;
         let (bootstrap, current_bootstrap) = watch::channel(Bootstrap {
@@ -171,8 +173,7 @@ impl Relay {
             listeners_without_address: Some(listeners.into_iter().collect()),
             rendezvous: Rendezvous::new(limits.rendezvous()),
             registration_rates: RegistrationRates::default(),
-            reservations,
-            circuits: Circuits::new(admission),
+            refusals: Refusals::default(),
             unanswered_pings: UnansweredPings::default(),
         };
         let name = PeerName::of(&peer_id);
@@ -180,6 +181,7 @@ impl Relay {
         let connection_limit = ConnectionLimit::new(
             limits.max_http_connections,
             limits.http_connections_of_network(),
+            relay.refusals.clone(),
         );
         relay.serve(sockets, current_bootstrap, &connection_limit)?;
         for address in relay.announced.clone() {
@@ -222,6 +224,8 @@ impl Relay {
     async fn run(&mut self) -> Infallible {
         let deadline = time::sleep(ADDRESS_TIMEOUT);
         tokio::pin!(deadline);
+        let mut refusals_due = time::interval(refusals::REPORT_INTERVAL);
+        refusals_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if self
                 .listeners_without_address
@@ -235,6 +239,7 @@ impl Relay {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
                 () = &mut deadline, if self.listeners_without_address.is_some() => self.ready(),
                 () = until(self.rendezvous.poll_timeout()) => self.on_registrations_due(),
+                _ = refusals_due.tick() => self.refusals.report(),
             }
         }
     }
@@ -305,14 +310,15 @@ impl Relay {
     fn counts(&self) -> Counts {
         Counts {
             registrations: self.rendezvous.registrations(),
-            reservations: self.reservations.peers(),
-            circuits: self.circuits.len(),
+            reservations: self.swarm.behaviour().hop.reserved_peers(),
+            circuits: self.swarm.behaviour().hop.circuits(),
         }
     }
 
     /// Closes connections, so that peers know at once, and writes the last reports.
     async fn stop(mut self) {
         self.servers.abort_all();
+        self.refusals.report();
         let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
         for peer in peers {
             let _ = self.swarm.disconnect_peer_id(peer);

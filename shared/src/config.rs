@@ -40,6 +40,10 @@ pub const MAX_REGISTRATIONS: usize = 256;
 pub(crate) const MAX_CONNECTIONS: u32 = 1_024;
 /// The largest WebSocket frame: it is buffered whole, and libp2p's 256 MB come before any handshake.
 pub const MAX_WEBSOCKET_FRAME: usize = 1024 * 1024;
+/// What may be under way on one QUIC connection before it is read. libp2p's 15 MB are much, times all connections.
+pub const QUIC_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// What may be under way on one stream of QUIC.
+pub const QUIC_STREAM_WINDOW: u32 = 1024 * 1024;
 /// Streams of one connection that are being negotiated at a time.
 pub(crate) const MAX_INBOUND_STREAMS: usize = 128;
 /// A connection that nothing uses is closed after this time.

@@ -8,7 +8,7 @@ pub mod limits;
 pub mod msg;
 pub mod ping;
 pub mod rendezvous;
-pub(crate) mod wire;
+pub mod wire;
 
 // A browser has no sockets of its own to do these with.
 #[cfg(not(target_family = "wasm"))]

@@ -2,9 +2,9 @@
 //!
 //! [`swarm`] puts it together, and [`super::listen`] has it listen. [`super::swarm_events`] handles what
 //! comes out. The behaviour has
-//! - limits on connections, of a peer and of all (`connections`) and of a network (`network_limits`),
-//!   which deny what is too much. The swarm asks its behaviours in the order of their fields, so the
-//!   limits come first;
+//! - limits on connections, of a peer and of all (`connections`), on `handshakes`, and of a network
+//!   (`network_limits`), which deny what is too much. The swarm asks its behaviours in the order of their
+//!   fields, so the limits come first;
 //! - the protocols: circuit relay v2
 //!   (<https://github.com/libp2p/specs/blob/master/relay/circuit-v2.md>), rendezvous
 //!   (<https://github.com/libp2p/specs/blob/master/rendezvous/README.md>), identify, ping and AutoNAT
@@ -12,32 +12,23 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-use libp2p::{
-    Swarm, SwarmBuilder, Transport,
-    core::{transport::OptionalTransport, upgrade::Version},
-    identify,
-    identity::Keypair,
-    noise, ping, relay,
-    swarm::NetworkBehaviour,
-    tcp, websocket, yamux,
-};
-use libp2p_webrtc::tokio::{Certificate, Transport as WebRtc};
+use libp2p::{Swarm, SwarmBuilder, identify, identity::Keypair, ping, swarm::NetworkBehaviour};
+use libp2p_webrtc::tokio::Certificate;
 use punchline::{
-    config::{AGENT_VERSION, IDENTIFY_PROTOCOL, IDLE_CONNECTION_TIMEOUT, MAX_WEBSOCKET_FRAME},
+    config::{AGENT_VERSION, IDENTIFY_PROTOCOL, IDLE_CONNECTION_TIMEOUT},
     protocols::limits as connections,
     protocols::rendezvous::server as rendezvous,
 };
 
-use super::{autonat, limits::Limits, network_limits};
+use super::{
+    autonat, handshakes, hop,
+    limits::Limits,
+    network_limits,
+    transport::{self, Gate},
+};
 
 /// How long a ping waits for its answer. A browser tab in the background answers late.
 const PING_TIMEOUT: Duration = Duration::from_secs(30);
-/// What may be under way on one QUIC connection before the relay reads it. libp2p's 15 MB are much,
-/// times all connections.
-const QUIC_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-/// What may be under way on one stream of QUIC.
-const QUIC_STREAM_WINDOW: u32 = 1024 * 1024;
 /// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -45,8 +36,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     connections: connections::Behaviour,
+    handshakes: handshakes::Behaviour,
     pub(crate) network_limits: network_limits::Behaviour,
-    pub(crate) circuit_relay: relay::Behaviour,
+    pub(crate) hop: hop::Behaviour,
     pub(crate) rendezvous: rendezvous::Behaviour,
     identify: identify::Behaviour,
     ping: punchline::protocols::ping::Behaviour,
@@ -58,52 +50,21 @@ pub(crate) fn swarm(
     key: Keypair,
     certificate: Option<Certificate>,
     limits: &Limits,
-    circuit_relay: relay::Config,
 ) -> anyhow::Result<Swarm<Behaviour>> {
-    let max_streams = limits.max_streams();
-    let muxer = || {
-        let mut config = yamux::Config::default();
-        config.set_max_num_streams(max_streams as usize);
-        config
-    };
-    let tcp_config = || tcp::Config::default().nodelay(true);
+    let gate = Gate::default();
+    let transport = transport::build(&key, certificate, limits.max_streams(), &gate)?;
     let swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
-        .with_tcp(tcp_config(), noise::Config::new, muxer)
-        .context("cannot set up tcp")?
-        .with_quic_config(|mut config| {
-            config.max_concurrent_stream_limit = max_streams;
-            config.max_connection_data = QUIC_CONNECTION_WINDOW;
-            config.max_stream_data = QUIC_STREAM_WINDOW;
-            config
-        })
-        .with_other_transport(|key| -> TransportResult<_> {
-            let mut config = websocket::Config::new(tcp::tokio::Transport::new(tcp_config()));
-            config.set_max_data_size(MAX_WEBSOCKET_FRAME);
-            Ok(config
-                .upgrade(Version::V1Lazy)
-                .authenticate(noise::Config::new(key)?)
-                .multiplex(muxer()))
-        })
-        .context("cannot set up websocket")?
-        .with_other_transport(|key| match certificate {
-            Some(certificate) => OptionalTransport::some(WebRtc::new(key.clone(), certificate)),
-            None => OptionalTransport::none(),
-        })?
-        .with_behaviour(|key| Behaviour::new(key, limits, circuit_relay))?
+        .with_other_transport(|_| transport)?
+        .with_behaviour(|key| Behaviour::new(key, limits, gate))?
         .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT))
         .with_connection_timeout(HANDSHAKE_TIMEOUT)
         .build();
     Ok(swarm)
 }
 
-type TransportResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
-
 impl Behaviour {
-    fn new(key: &Keypair, limits: &Limits, circuit_relay: relay::Config) -> Self {
-        let mut circuit_relay = relay::Behaviour::new(key.public().to_peer_id(), circuit_relay);
-        // Being a relay is what this program is for, whatever it knows of its addresses.
-        circuit_relay.set_status(Some(relay::Status::Enable));
+    fn new(key: &Keypair, limits: &Limits, gate: Gate) -> Self {
         let identify = identify::Config::new(IDENTIFY_PROTOCOL.into(), key.public())
             .with_agent_version(AGENT_VERSION.into())
             // The relay chooses what to advertise; a machine with many addresses would overflow identify.
@@ -112,8 +73,9 @@ impl Behaviour {
             .with_cache_size(0);
         Self {
             connections: connections::Behaviour::new(limits.connections()),
-            network_limits: network_limits::Behaviour::new(limits.of_network()),
-            circuit_relay,
+            handshakes: handshakes::Behaviour::new(limits.handshakes(), gate),
+            network_limits: network_limits::Behaviour::new(limits.connections_of_network()),
+            hop: hop::Behaviour::new(key.public().to_peer_id(), limits.hop()),
             rendezvous: rendezvous::behaviour(),
             identify: identify::Behaviour::new(identify),
             ping: punchline::protocols::ping::Behaviour::new(

@@ -14,14 +14,17 @@ mod units;
 
 use std::{fmt::Display, time::Duration};
 
-use punchline::{protocols::limits as connections, protocols::rendezvous::server as rendezvous};
+use punchline::{
+    networks::Share,
+    protocols::{limits as connections, rendezvous::server as rendezvous},
+};
 
 pub(crate) use self::units::Rate;
 use self::{
     declare::limits,
     units::{Bytes, Count, Percent, Time, Unit},
 };
-use super::{autonat, network_limits};
+use super::{autonat, handshakes, hop};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -61,16 +64,19 @@ limits! {
         why "a client with a bad network tries again and again";
 
     /// Reservation requests from one IP address, which many peers may share.
-    reservation_rate_per_ip: Rate(1_000, Duration::from_millis(200)),
-        why "a network counts as one IP. After a restart a whole office comes back at once from one address";
+    reservation_rate_per_ip: Rate(4_096, Duration::from_millis(20)),
+        why "a network counts as one IP. After a restart a whole office comes back at once from one address; who has a reservation is not \
+             counted";
 
     /// Circuits of all peers together.
-    max_circuits: Count(4_096),
-        why "pairs of peers that talk through the relay at a time";
+    max_circuits: Count(8_192),
+        why "pairs of peers that talk through the relay at a time: everyone with everyone in a room of 128. When there are no more, one of \
+             the network that has most, or one that has carried nothing for 60 s, makes room";
 
     /// Circuits that one peer may open or be reached by.
-    max_circuits_per_peer: Count(64),
-        why "the most peers that one peer talks to through the relay at a time: everyone in a room of 64";
+    max_circuits_per_peer: Count(160),
+        why "the most peers that one peer talks to through the relay at a time: everyone in a room of 100, and room for newcomers. Room is \
+             made as for `--max-circuits`";
 
     /// How long a circuit lasts; 0 = as long as its peers want.
     max_circuit_duration: CircuitTime(None),
@@ -80,9 +86,17 @@ limits! {
     max_circuit_bytes: Bytes(0),
         why "both directions together. To keep others from moving files through your relay, set both this and the duration";
 
+    /// Bytes a second that a circuit carries, both directions together; 0 = no limit.
+    max_circuit_rate: Bytes(16_000_000),
+        why "bytes a second, both directions together: one circuit alone must not keep the relay busy";
+
+    /// Bytes a second of all circuits that one IP address asked for; 0 = no limit.
+    max_circuit_rate_per_ip: Bytes(64_000_000),
+        why "bytes a second of all circuits that one network asked for";
+
     /// Circuits that one peer asks for: so many at once / one more each.
-    circuit_rate_per_peer: Rate(240, Duration::from_secs(1)),
-        why "joining a room of 64 takes 64 circuits, and hole punching may take each again";
+    circuit_rate_per_peer: Rate(480, Duration::from_millis(500)),
+        why "joining a room of 100 takes 100 circuits, and hole punching may take each again. Calls of peers that are not there do not count";
 
     /// Circuits asked for from one IP address, which many peers may share.
     circuit_rate_per_ip: Rate(4_000, Duration::from_millis(50)),
@@ -98,7 +112,7 @@ limits! {
 
     /// Connections that have not finished their handshake.
     max_pending_connections: Count(256),
-        why "handshakes under way, each at most 10 s. It also bounds the sockets that forged packets to udp/N+1 can open";
+        why "handshakes under way over each transport, each at most 10 s. When there is no room, the oldest that has sent nothing is cut off";
 
     /// Rendezvous registrations of all peers together.
     max_registrations: Count(4_096),
@@ -106,14 +120,19 @@ limits! {
 
     /// HTTP connections at a time.
     max_http_connections: Count(1_024),
-        why "each at most 10 s to send a request header and 2 min in all; more wait. A browser opens up to six";
+        why "each at most 10 s to send a request header and 2 min in all; more wait. A browser opens up to six. `/healthz` is answered beside \
+             them";
 
-    /// What one IP address (of IPv6: one /64) may take of connections, reservations, circuits,
-    /// registrations and HTTP connections; 100 = all. Does not apply to private addresses.
+    /// What one IP address (of IPv6: one /64; a /48 may take twice as much) may take of connections, handshakes,
+    /// reservations, circuits, registrations and HTTP connections; 100 = all.
     max_share_per_ip: Percent(25),
-        why "what one network may take of connections, handshakes, circuits, registrations and HTTP connections; 100 = all. Of connections \
-             it is as much of `--max-reservations`, if there are fewer: 1,024, enough for some 500 peers behind one NAT. Does not apply to \
-             private, link-local and loopback addresses: behind them may be a proxy or a container's bridge";
+        why "what one network may take of connections, handshakes, circuits, registrations and HTTP connections; 100 = all. A /48 of IPv6 may \
+             take twice as much as its /64s. Of connections it is as much of `--max-reservations`, if there are fewer: 1,024, enough for some \
+             500 peers behind one NAT";
+
+    /// The same for a private, link-local or loopback address, behind which may be a proxy or a container's bridge.
+    max_share_per_private_ip: Percent(75),
+        why "the same for a private, link-local or loopback address: behind it may be a proxy or a container's bridge, and so nearly everybody";
 }
 
 /// Streams of one connection: at least this many, for what is no circuit …
@@ -135,18 +154,47 @@ const WHOLE: u32 = 100;
 /// Dials on behalf of peers that ask whether they can be reached. A dial may outlast its request.
 const MAX_DIAL_BACKS: u32 = 2 * autonat::MAX_CONCURRENT as u32;
 
+/// TCP, QUIC, WebSocket, WebRTC direct.
+const TRANSPORTS: u32 = 4;
+/// Those whose handshakes take a file descriptor each.
+const TRANSPORTS_OVER_TCP: u32 = 2;
+
 /// File descriptors beside those of connections.
 const SPARE_FILES: u64 = 128;
 
 impl Limits {
     /// The rendezvous point's limits.
-    pub(crate) const fn rendezvous(&self) -> rendezvous::Limits {
+    pub(crate) fn rendezvous(&self) -> rendezvous::Limits {
         rendezvous::Limits {
             max_registrations: self.max_registrations as usize,
-            max_of_network: self.share(self.max_registrations),
+            share: self.share(self.max_registrations),
             max_per_peer: MAX_REGISTRATIONS_PER_PEER,
             min_ttl: MIN_REGISTRATION_TTL,
             max_ttl: MAX_REGISTRATION_TTL,
+        }
+    }
+
+    /// Reservations and circuits.
+    pub(crate) fn hop(&self) -> hop::Config {
+        hop::Config {
+            limits: hop::Limits {
+                max_reservations: self.max_reservations as usize,
+                max_reservations_per_peer: self.max_reservations_per_peer as usize,
+                reservation_duration: self.reservation_duration,
+                reservation_rate_per_peer: self.reservation_rate_per_peer,
+                reservation_rate_per_network: self.reservation_rate_per_ip,
+                max_circuits: self.max_circuits as usize,
+                max_circuits_per_peer: self.max_circuits_per_peer as usize,
+                circuits_of_network: self.share(self.max_circuits),
+                circuit_rate_per_peer: self.circuit_rate_per_peer,
+                circuit_rate_per_network: self.circuit_rate_per_ip,
+            },
+            bounds: hop::Bounds {
+                duration: self.max_circuit_duration,
+                bytes: self.max_circuit_bytes,
+                rate: self.max_circuit_rate,
+            },
+            rate_of_network: self.max_circuit_rate_per_ip,
         }
     }
 
@@ -162,7 +210,7 @@ impl Limits {
     /// The limits on connections, wherever they come from.
     pub(crate) fn connections(&self) -> connections::Limits {
         connections::Limits {
-            handshakes: self.max_pending_connections,
+            handshakes: self.max_pending_connections.saturating_mul(TRANSPORTS),
             dials: MAX_DIAL_BACKS,
             incoming: self.max_connections,
             all: self.max_connections.saturating_add(MAX_DIAL_BACKS),
@@ -170,44 +218,63 @@ impl Limits {
         }
     }
 
-    /// The limits on the connections of one network.
-    pub(crate) fn of_network(&self) -> network_limits::Limits {
-        let connections = match self.max_share_per_ip {
-            WHOLE => self.max_connections,
-            // Every reservation holds a connection, so a share of the connections must not hold all
-            // reservations.
-            _ => self.share(self.max_connections.min(self.max_reservations)),
-        };
-        network_limits::Limits {
-            handshakes: self.share(self.max_pending_connections),
-            connections: connections.max(self.max_connections_per_peer),
+    /// The limits on handshakes over one transport.
+    pub(crate) fn handshakes(&self) -> handshakes::Limits {
+        handshakes::Limits {
+            all: self.max_pending_connections,
+            share: self.share(self.max_pending_connections),
         }
     }
 
-    /// Circuits that one network may open.
-    pub(crate) const fn circuits_of_network(&self) -> u32 {
-        self.share(self.max_circuits)
+    /// Connections of one network.
+    pub(crate) fn connections_of_network(&self) -> Share {
+        // Every reservation holds a connection, so a share of the connections must not hold all
+        // reservations.
+        let of = |percent: u32| match percent {
+            WHOLE => self.max_connections,
+            _ => part(percent, self.max_connections.min(self.max_reservations)),
+        };
+        let at_least = |share: u32| share.max(self.max_connections_per_peer);
+        Share {
+            of_address: at_least(of(self.max_share_per_ip)),
+            of_site: at_least(of(self.percent_of_site())),
+            of_private: at_least(of(self.max_share_per_private_ip)),
+        }
     }
 
     /// HTTP connections of one network.
-    pub(crate) const fn http_connections_of_network(&self) -> u32 {
+    pub(crate) fn http_connections_of_network(&self) -> Share {
         self.share(self.max_http_connections)
     }
 
     /// Files that may be open at a time within these limits.
     pub(crate) fn open_files(&self) -> u64 {
         u64::from(self.max_connections)
-            + u64::from(self.max_pending_connections)
+            + u64::from(TRANSPORTS_OVER_TCP) * u64::from(self.max_pending_connections)
             + u64::from(self.max_http_connections)
             + u64::from(MAX_DIAL_BACKS)
             + SPARE_FILES
     }
 
-    /// What one network may take of so many: at least one.
-    const fn share(&self, of: u32) -> u32 {
-        let share = of as u64 * self.max_share_per_ip as u64 / WHOLE as u64;
-        if share == 0 { 1 } else { share as u32 }
+    /// What one network may take of so many.
+    fn share(&self, of: u32) -> Share {
+        Share {
+            of_address: part(self.max_share_per_ip, of),
+            of_site: part(self.percent_of_site(), of),
+            of_private: part(self.max_share_per_private_ip, of),
+        }
     }
+
+    /// A site of IPv6 has twice the share of a network in it.
+    fn percent_of_site(&self) -> u32 {
+        (2 * self.max_share_per_ip).min(WHOLE)
+    }
+}
+
+/// So many percent of that: at least one.
+fn part(percent: u32, of: u32) -> u32 {
+    let part = u64::from(of) * u64::from(percent) / u64::from(WHOLE);
+    u32::try_from(part).unwrap_or(of).max(1)
 }
 
 /// A limit as options and files name it: `max-circuits` for `max_circuits`.

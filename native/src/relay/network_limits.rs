@@ -1,15 +1,11 @@
-//! Limits on the connections that come from one network of the Internet: an IPv4 address, or the 64 bits
-//! in front of an IPv6 address.
+//! Limits on the connections of one network.
 //!
 //! libp2p-connection-limits 0.7.0 bounds the connections of a peer and of all; peer ids cost nothing, so
 //! whoever makes up many could take them all. It has no limit for an address or a network (not reported
-//! as far as known, 2026-11). The tests below show what this module adds; from loopback addresses, which
-//! processes in tests come from, nothing counts.
+//! as far as known, 2026-11). The tests below show what this module adds.
 //!
-//! The swarm asks this behaviour at the start and at the end of each handshake that comes in. A
-//! connection counts among the handshakes in between, and among the connections from when the swarm
-//! reports it as established until it is closed. Private, link-local and loopback addresses don't count,
-//! since others may be behind them.
+//! The swarm asks this behaviour at the end of each handshake that comes in; [`super::handshakes`] bounds those
+//! before. A connection counts from when the swarm reports it as established until it is closed.
 
 #[cfg(test)]
 mod tests;
@@ -30,132 +26,58 @@ use libp2p::{
     },
 };
 use punchline::{
-    address::{internet_network_of, ip_of},
-    counts::Counts,
+    address::ip_of,
+    networks::{Share, Shares},
+    protocols::limits::Exceeded,
 };
 
-/// The bounds of one network.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// Connections that have not finished their handshake.
-    pub(crate) handshakes: u32,
-    /// Connections that have.
-    pub(crate) connections: u32,
-}
-
-/// A network has as many connections as it may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("one network may have {limit} {of}")]
-struct Exceeded {
-    limit: u32,
-    of: &'static str,
-}
-
-/// Denies connections beyond the limits, and knows where the others come from.
+/// Denies connections beyond the share of a network, and knows where the others come from.
 #[derive(Debug)]
 pub(crate) struct Behaviour {
-    limits: Limits,
-    /// The origins of handshakes and connections that count.
-    origins: HashMap<ConnectionId, Origin>,
-    handshakes: Counts<IpAddr>,
-    connections: Counts<IpAddr>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Origin {
-    network: IpAddr,
-    established: bool,
+    ips: HashMap<ConnectionId, IpAddr>,
+    networks: Shares,
 }
 
 impl Behaviour {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(share: Share) -> Self {
         Self {
-            limits,
-            origins: HashMap::new(),
-            handshakes: Counts::default(),
-            connections: Counts::default(),
+            ips: HashMap::new(),
+            networks: Shares::new(share),
         }
     }
 
-    /// The network that a connection came from, if it counts.
-    pub(crate) fn network_of(&self, connection: ConnectionId) -> Option<IpAddr> {
-        self.origins.get(&connection).map(|origin| origin.network)
-    }
-
-    fn check(&self, origin: Origin) -> Result<(), ConnectionDenied> {
-        let network = origin.network;
-        let (count, limit, of) = if origin.established {
-            let count = self.connections.count(network);
-            (count, self.limits.connections, "connections")
-        } else {
-            let count = self.handshakes.count(network);
-            (count, self.limits.handshakes, "handshakes")
-        };
-        if count < limit {
-            return Ok(());
-        }
-        Err(ConnectionDenied::new(Exceeded { limit, of }))
-    }
-
-    fn insert(&mut self, id: ConnectionId, origin: Origin) {
-        self.remove(id);
-        self.counts(origin.established).add(origin.network);
-        self.origins.insert(id, origin);
+    /// Where a connection came from, if it came in.
+    pub(crate) fn ip_of(&self, connection: ConnectionId) -> Option<IpAddr> {
+        self.ips.get(&connection).copied()
     }
 
     fn remove(&mut self, id: ConnectionId) {
-        if let Some(origin) = self.origins.remove(&id) {
-            self.counts(origin.established).subtract(origin.network);
+        if let Some(ip) = self.ips.remove(&id) {
+            self.networks.subtract(ip);
         }
     }
-
-    const fn counts(&mut self, established: bool) -> &mut Counts<IpAddr> {
-        if established {
-            &mut self.connections
-        } else {
-            &mut self.handshakes
-        }
-    }
-}
-
-/// Where a connection comes from; `None` if it doesn't count.
-fn origin(from: &Multiaddr, established: bool) -> Option<Origin> {
-    let network = ip_of(from).and_then(internet_network_of)?;
-    Some(Origin {
-        network,
-        established,
-    })
 }
 
 impl NetworkBehaviour for Behaviour {
     type ConnectionHandler = dummy::ConnectionHandler;
     type ToSwarm = Infallible;
 
-    fn handle_pending_inbound_connection(
-        &mut self,
-        id: ConnectionId,
-        _: &Multiaddr,
-        from: &Multiaddr,
-    ) -> Result<(), ConnectionDenied> {
-        if let Some(origin) = origin(from, false) {
-            self.check(origin)?;
-            self.insert(id, origin);
-        }
-        Ok(())
-    }
-
     fn handle_established_inbound_connection(
         &mut self,
-        id: ConnectionId,
+        _: ConnectionId,
         _: PeerId,
         _: &Multiaddr,
         from: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.remove(id);
-        if let Some(origin) = origin(from, true) {
-            self.check(origin)?;
+        let exhausted = ip_of(from).and_then(|ip| self.networks.exhausted(ip));
+        match exhausted {
+            None => Ok(dummy::ConnectionHandler),
+            Some(network) => {
+                let limit = self.networks.limit(network);
+                let why = Exceeded::new(limit, "connections of one network");
+                Err(ConnectionDenied::new(why))
+            }
         }
-        Ok(dummy::ConnectionHandler)
     }
 
     fn handle_established_outbound_connection(
@@ -174,13 +96,14 @@ impl NetworkBehaviour for Behaviour {
             // Not before: another behaviour may have denied what this one allowed.
             FromSwarm::ConnectionEstablished(event) => {
                 if let ConnectedPoint::Listener { send_back_addr, .. } = event.endpoint
-                    && let Some(origin) = origin(send_back_addr, true)
+                    && let Some(ip) = ip_of(send_back_addr)
                 {
-                    self.insert(event.connection_id, origin);
+                    self.remove(event.connection_id);
+                    self.ips.insert(event.connection_id, ip);
+                    self.networks.add(ip);
                 }
             }
             FromSwarm::ConnectionClosed(event) => self.remove(event.connection_id),
-            FromSwarm::ListenFailure(event) => self.remove(event.connection_id),
             _ => {}
         }
     }

@@ -1,31 +1,28 @@
 //! What the relay does about each event of its swarm.
 //!
 //! [`Relay::on_swarm_event`] is called for each event, in order. It brings what the relay knows up to
-//! date (addresses, reservations, circuits, registrations, unanswered pings), reports what an operator
-//! wants to know, and logs refusals at info and what has IP addresses in it at debug.
+//! date (addresses, registrations, unanswered pings), reports what an operator wants to know, counts refusals,
+//! and logs what has peers and IP addresses in it at debug.
 
-use std::{error::Error, time::Instant};
+use std::time::Instant;
 
 use libp2p::{
     Multiaddr,
     core::transport::ListenerId,
-    ping, relay,
+    ping,
     swarm::{ListenError, SwarmEvent},
 };
 use punchline::{
     address,
     event::Event,
-    protocols::rendezvous::server::{Event as Rendezvous, Question},
+    protocols::{
+        limits::Exceeded,
+        rendezvous::server::{Event as Rendezvous, Question},
+    },
     reason::Reason,
 };
-use tracing::field::display;
 
-use super::{
-    Relay, advertise,
-    behaviour::BehaviourEvent,
-    report::{RelayEvent, Report},
-    with_peer,
-};
+use super::{Relay, advertise, behaviour::BehaviourEvent, hop, report::RelayEvent, with_peer};
 
 impl Relay {
     pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -45,11 +42,11 @@ impl Relay {
             } => {
                 tracing::debug!(peer = %peer_id, ?cause, "connection closed");
                 self.unanswered_pings.forget(connection_id);
-                let ended = self
-                    .reservations
-                    .connection_closed(peer_id, num_established);
-                self.report_if(ended);
+                if num_established == 0 {
+                    self.rendezvous.peer_left(Instant::now(), peer_id);
+                }
             }
+            SwarmEvent::ConnectionEstablished { peer_id, .. } => self.rendezvous.peer_came(peer_id),
             SwarmEvent::ListenerClosed {
                 addresses, reason, ..
             } => {
@@ -68,12 +65,14 @@ impl Relay {
                 tracing::debug!(%error, "listener");
             }
             SwarmEvent::IncomingConnectionError {
-                peer_id,
+                send_back_addr,
                 error: ListenError::Denied { cause },
                 ..
             } => {
-                let (peer, reason) = (peer_id.map(display), cause.source().map(display));
-                tracing::info!(peer, reason, "connection denied");
+                let cause = cause.downcast::<Exceeded>();
+                let what = cause.map_or("connections", Exceeded::of);
+                tracing::debug!(%send_back_addr, what, "connection denied");
+                self.refusals.count(what, address::ip_of(&send_back_addr));
             }
             SwarmEvent::IncomingConnectionError {
                 send_back_addr,
@@ -111,7 +110,7 @@ impl Relay {
 
     fn on_behaviour_event(&mut self, event: BehaviourEvent) {
         match event {
-            BehaviourEvent::CircuitRelay(event) => self.on_circuit_relay_event(event),
+            BehaviourEvent::Hop(event) => self.on_hop_event(event),
             BehaviourEvent::Rendezvous(event) => self.on_rendezvous_question(event),
             BehaviourEvent::Ping(event) => self.on_ping(&event),
             BehaviourEvent::Autonat(event) => {
@@ -122,79 +121,34 @@ impl Relay {
         }
     }
 
-    fn on_circuit_relay_event(&mut self, event: relay::Event) {
-        let report = match event {
-            relay::Event::ReservationReqAccepted {
-                src_peer_id,
-                renewed,
-            } => Some(self.reservations.accepted(src_peer_id, renewed)),
-            relay::Event::ReservationTimedOut { src_peer_id } => {
-                self.reservations.timed_out(src_peer_id)
+    fn on_hop_event(&mut self, event: hop::Event) {
+        match event {
+            hop::Event::ReservationAccepted { peer, renewed } => {
+                self.report(RelayEvent::ReservationAccepted { peer, renewed });
             }
-            relay::Event::CircuitReqAccepted {
-                src_peer_id,
-                dst_peer_id,
-            } => {
-                self.circuits.opened(src_peer_id, dst_peer_id);
-                Some(RelayEvent::CircuitOpened {
-                    from: src_peer_id,
-                    to: dst_peer_id,
-                })
+            hop::Event::ReservationEnded { peer } => {
+                self.report(RelayEvent::ReservationEnded { peer });
             }
-            relay::Event::CircuitClosed {
-                src_peer_id,
-                dst_peer_id,
-                ..
-            } => {
-                let was_open = self.circuits.closed(src_peer_id, dst_peer_id);
-                was_open.then_some(RelayEvent::CircuitClosed {
-                    from: src_peer_id,
-                    to: dst_peer_id,
-                })
+            hop::Event::CircuitOpened { from, to } => {
+                self.report(RelayEvent::CircuitOpened { from, to });
             }
-            relay::Event::ReservationReqDenied {
-                src_peer_id: peer,
-                status,
-            } => {
-                tracing::info!(%peer, ?status, "reservation denied");
-                None
+            hop::Event::CircuitClosed { from, to } => {
+                self.report(RelayEvent::CircuitClosed { from, to });
             }
-            relay::Event::CircuitReqDenied {
-                src_peer_id: from,
-                dst_peer_id: to,
-                status,
-            } => {
-                tracing::info!(%from, %to, ?status, "circuit denied");
-                if matches!(status, relay::StatusCode::NoReservation) {
-                    self.circuits.failed(from);
-                }
-                None
-            }
-            #[allow(
-                deprecated,
-                reason = "no other event reports the end of such a request"
-            )]
-            relay::Event::CircuitReqOutboundConnectFailed { src_peer_id, .. }
-            | relay::Event::CircuitReqAcceptFailed { src_peer_id, .. } => {
-                self.circuits.failed(src_peer_id);
-                None
-            }
-            // Among them ReservationClosed, which comes for every connection that closes.
-            other => {
-                tracing::debug!(event = ?other, "relay");
-                None
-            }
-        };
-        self.report_if(report);
+            hop::Event::Refused { what, ip } => self.refusals.count(what, ip),
+        }
     }
 
     fn on_rendezvous_question(&mut self, question: Question) {
         let now = Instant::now();
         let network_limits = &self.swarm.behaviour().network_limits;
-        let network_of = |connection| network_limits.network_of(connection);
-        let Some(event) = self.rendezvous.on_question(now, question, network_of) else {
+        let ip = network_limits.ip_of(question.connection());
+        let Some(event) = self.rendezvous.on_question(now, question, ip) else {
             return;
         };
+        if let Rendezvous::Refused { .. } = event {
+            self.refusals.count("registrations", ip);
+        }
         let registering = match event {
             Rendezvous::Registered { peer, .. } | Rendezvous::Refused { peer } => Some(peer),
             Rendezvous::Unregistered { .. } => None,
@@ -203,7 +157,8 @@ impl Relay {
         if let Some(peer) = registering
             && self.registration_rates.is_exceeded(peer, now)
         {
-            tracing::warn!(%peer, "registers far too often: disconnected");
+            tracing::debug!(%peer, "registers far too often: disconnected");
+            self.refusals.count("peers that register far too often", ip);
             let _ = self.swarm.disconnect_peer_id(peer);
         }
     }
@@ -245,14 +200,8 @@ impl Relay {
         // A peer that does not speak ping fails in another way than by silence.
         let answered = !matches!(event.result, Err(ping::Failure::Timeout));
         if self.unanswered_pings.on_ping(event.connection, answered) {
-            tracing::info!(peer = %event.peer, "no answer to pings: connection closed");
+            tracing::debug!(peer = %event.peer, "no answer to pings: connection closed");
             self.swarm.close_connection(event.connection);
-        }
-    }
-
-    fn report_if(&mut self, report: Option<impl Into<Report>>) {
-        if let Some(report) = report {
-            self.report(report);
         }
     }
 

@@ -47,9 +47,23 @@ pub struct Limits {
 /// A limit is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there may be {limit} {of}")]
-struct Exceeded {
+pub struct Exceeded {
     limit: u32,
     of: &'static str,
+}
+
+impl Exceeded {
+    /// There may be so many of that, which is a plural.
+    #[must_use]
+    pub const fn new(limit: u32, of: &'static str) -> Self {
+        Self { limit, of }
+    }
+
+    /// Returns what there may be no more of.
+    #[must_use]
+    pub const fn of(self) -> &'static str {
+        self.of
+    }
 }
 
 /// A connection, as it is counted.
@@ -157,7 +171,7 @@ fn below(count: u32, limit: u32, of: &'static str) -> Result<(), ConnectionDenie
     if count < limit {
         Ok(())
     } else {
-        Err(ConnectionDenied::new(Exceeded { limit, of }))
+        Err(ConnectionDenied::new(Exceeded::new(limit, of)))
     }
 }
 

@@ -1,5 +1,5 @@
-//! Protobuf messages behind a length prefix, on streams that carry one message each way: what greet, rendezvous,
-//! punch and the one-shot form of msg have in common.
+//! Protobuf messages behind a length prefix: what greet, rendezvous, punch, the one-shot form of msg and a relay's own
+//! protocols have in common.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use prost::Message;
 
 /// Reads one message of at most `max` bytes.
-pub(crate) async fn read<M: Message + Default>(
+pub async fn read<M: Message + Default>(
     stream: &mut (impl AsyncRead + Unpin + Send),
     max: usize,
 ) -> io::Result<M> {
@@ -15,8 +15,19 @@ pub(crate) async fn read<M: Message + Default>(
     M::decode(bytes.as_slice()).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
 }
 
+/// Writes one message, and leaves the stream open.
+pub async fn send(
+    stream: &mut (impl AsyncWrite + Unpin + Send),
+    message: impl Message,
+) -> io::Result<()> {
+    let bytes = message.encode_length_delimited_to_vec();
+    drop(message);
+    stream.write_all(&bytes).await?;
+    stream.flush().await
+}
+
 /// Writes one message, and closes our side of the stream.
-pub(crate) async fn write(
+pub async fn write(
     stream: &mut (impl AsyncWrite + Unpin + Send),
     message: impl Message,
 ) -> io::Result<()> {
@@ -28,7 +39,7 @@ pub(crate) async fn write(
 }
 
 /// Reads an unsigned varint and as many bytes as it says, at most `max`.
-pub(crate) async fn read_bytes(
+pub async fn read_bytes(
     stream: &mut (impl AsyncRead + Unpin + Send),
     max: usize,
 ) -> io::Result<Vec<u8>> {

@@ -40,35 +40,36 @@ fn a_year_is_a_year() {
 #[test]
 fn a_network_gets_its_share_of_everything() {
     let limits = limits("");
-    let of_network = limits.of_network();
-    assert_eq!(of_network.connections, limits.max_reservations / 4);
-    assert_eq!(of_network.handshakes, limits.max_pending_connections / 4);
-    assert_eq!(
-        limits.rendezvous().max_of_network,
-        limits.max_registrations / 4
-    );
-    assert_eq!(
-        limits.http_connections_of_network(),
-        limits.max_http_connections / 4
-    );
+    for (share, of) in [
+        (limits.connections_of_network(), limits.max_reservations),
+        (limits.handshakes().share, limits.max_pending_connections),
+        (limits.rendezvous().share, limits.max_registrations),
+        (limits.hop().limits.circuits_of_network, limits.max_circuits),
+        (
+            limits.http_connections_of_network(),
+            limits.max_http_connections,
+        ),
+    ] {
+        assert_eq!((share.of_address, share.of_site), (of / 4, of / 2));
+        assert_eq!(share.of_private, of / 4 * 3);
+    }
 }
 
 #[test]
 fn small_limits_leave_something_for_everyone() {
     let limits = limits("max-connections = 4\nmax-registrations = 3\nmax-share-per-ip = 1");
     assert_eq!(
-        limits.of_network().connections,
+        limits.connections_of_network().of_address,
         limits.max_connections_per_peer
     );
-    assert_eq!(limits.rendezvous().max_of_network, 1);
+    assert_eq!(limits.rendezvous().share.of_address, 1);
 }
 
 #[test]
 fn a_network_may_get_all() {
     let limits = limits("max-share-per-ip = 100");
-    assert_eq!(limits.of_network().connections, limits.max_connections);
-    assert_eq!(
-        limits.http_connections_of_network(),
-        limits.max_http_connections
-    );
+    let connections = limits.connections_of_network();
+    assert_eq!(connections.of_address, limits.max_connections);
+    let http = limits.http_connections_of_network();
+    assert_eq!((http.of_address, http.of_site), (1_024, 1_024));
 }

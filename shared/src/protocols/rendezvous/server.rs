@@ -24,7 +24,7 @@ mod unread;
 
 use std::net::IpAddr;
 
-use libp2p::{PeerId, swarm::ConnectionId};
+use libp2p::PeerId;
 use web_time::{Instant, SystemTime};
 
 pub use self::streams::{Behaviour, Question};
@@ -129,16 +129,15 @@ impl Server {
         self.registry.left(now, peer);
     }
 
-    /// Answers a question. `ip_of` says which address a connection came from, if it is known.
+    /// Answers a question that came from this address, if it is known.
     pub fn on_question(
         &mut self,
         now: Instant,
         question: Question,
-        ip_of: impl Fn(ConnectionId) -> Option<IpAddr>,
+        ip: Option<IpAddr>,
     ) -> Option<Event> {
-        let from = (question.peer, ip_of(question.connection));
+        let from = (question.peer, ip);
         let (answer, event) = self.answer(now, from, question.packet);
-        let (_, ip) = from;
         question.reply.send(answer, || self.unread.add(ip));
         event
     }
@@ -200,7 +199,7 @@ impl Server {
                 (Status::Ok, registered)
             }
             Err(status) => {
-                tracing::info!(%peer, ?namespace, ?status, "registration refused");
+                tracing::debug!(%peer, ?namespace, ?status, "registration refused");
                 (status, Event::Refused { peer })
             }
         };

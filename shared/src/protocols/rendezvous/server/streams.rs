@@ -55,6 +55,14 @@ pub struct Question {
     pub(super) reply: Reply,
 }
 
+impl Question {
+    /// Returns the connection that it came by.
+    #[must_use]
+    pub const fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+}
+
 /// Takes an answer, or nothing where there is none to give.
 #[derive(Debug)]
 pub struct Reply(oneshot::Sender<Option<Answer>>);

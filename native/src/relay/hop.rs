@@ -1,0 +1,398 @@
+//! Circuit relay v2, the relay's side: reservations, and circuits through which peers talk.
+//!
+//! Specification: <https://github.com/libp2p/specs/blob/master/relay/circuit-v2.md>
+//!
+//! ```text
+//!   handler of a connection ── Request ──► Behaviour ──► Ledger: may it have that?
+//!            ▲                               │
+//!            └── answer, In::Call ◄──────────┘ ◄── Progress ── circuits, each a task of its own
+//! ```
+//!
+//! # Instead of libp2p's relay
+//!
+//! libp2p-relay 0.22.0
+//!
+//! - copies a circuit's bytes as fast as they come within the task of a connection, so that who sends most is served most,
+//!   and waits for ever for a receiver that does not read;
+//! - can end no circuit but with its connection: whoever has taken all that a peer may have keeps them;
+//! - knows no networks: peer ids cost nothing, nor do IPv6 addresses;
+//! - gives a peer one reservation and one circuit more than its options allow
+//!   (<https://github.com/libp2p/rust-libp2p/pull/6365>, open), refuses renewals when all reservations are given out, and
+//!   may report the end of a circuit twice or not at all.
+//!
+//! The tests of that are in tests/relay_clients.rs, tests/relay_strangers.rs, and beside [`ledger`] and [`circuit`]. It may
+//! go when libp2p's relay lets its user decide who is admitted, who makes room, and at which rate.
+
+mod circuit;
+mod handler;
+mod ledger;
+mod messages;
+mod rates;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    convert::Infallible,
+    net::IpAddr,
+    pin::Pin,
+    sync::{Arc, Mutex, Weak},
+    task::{Context, Poll},
+    time::{Instant, SystemTime},
+};
+
+pub(crate) use self::{circuit::Bounds, ledger::Limits, messages::Status};
+use self::{
+    circuit::{Grant, Progress},
+    handler::{Call, Granted, Handler, In, Request},
+    ledger::{CircuitId, Ledger, Refusal, Source},
+    messages::{HopMessage, Limit, Reservation},
+    rates::ByteRate,
+};
+use futures::{
+    FutureExt, StreamExt,
+    channel::{mpsc, oneshot},
+};
+use libp2p::{
+    Multiaddr, PeerId,
+    core::{ConnectedPoint, Endpoint, transport::PortUse},
+    swarm::{
+        ConnectionDenied, ConnectionId, ExternalAddresses, FromSwarm, NetworkBehaviour,
+        NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+    },
+};
+use punchline::{
+    address::{ip_of, with_peer},
+    networks::Network,
+};
+use tokio::time::{self, Sleep};
+
+/// What happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    ReservationAccepted {
+        peer: PeerId,
+        renewed: bool,
+    },
+    ReservationEnded {
+        peer: PeerId,
+    },
+    CircuitOpened {
+        from: PeerId,
+        to: PeerId,
+    },
+    CircuitClosed {
+        from: PeerId,
+        to: PeerId,
+    },
+    /// What was refused or cut, as a plural, and to whom.
+    Refused {
+        what: &'static str,
+        ip: Option<IpAddr>,
+    },
+}
+
+/// What a relay gives out, and what one circuit and all circuits of a network may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Config {
+    pub(crate) limits: Limits,
+    pub(crate) bounds: Bounds,
+    /// Bytes a second of all circuits that one network asked for; 0 = no limit.
+    pub(crate) rate_of_network: u64,
+}
+
+/// The relay.
+pub(crate) struct Behaviour {
+    config: Config,
+    local: PeerId,
+    ledger: Ledger,
+    start: Instant,
+    ips: HashMap<ConnectionId, IpAddr>,
+    addresses: ExternalAddresses,
+    /// Dropped to cut a circuit.
+    cuts: HashMap<CircuitId, oneshot::Sender<Infallible>>,
+    /// Those of networks that have circuits, and some that had.
+    rates: HashMap<Option<Network>, Weak<Mutex<ByteRate>>>,
+    progress: mpsc::UnboundedReceiver<Progress>,
+    to_progress: mpsc::UnboundedSender<Progress>,
+    expiry: Option<Pin<Box<Sleep>>>,
+    outputs: VecDeque<ToSwarm<Event, In>>,
+}
+
+impl Behaviour {
+    pub(crate) fn new(local: PeerId, config: Config) -> Self {
+        let (to_progress, progress) = mpsc::unbounded();
+        let start = Instant::now();
+        Self {
+            config,
+            local,
+            ledger: Ledger::new(config.limits, start),
+            start,
+            ips: HashMap::new(),
+            addresses: ExternalAddresses::default(),
+            cuts: HashMap::new(),
+            rates: HashMap::new(),
+            progress,
+            to_progress,
+            expiry: None,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Counts the peers that have a reservation.
+    pub(crate) fn reserved_peers(&self) -> usize {
+        self.ledger.peers()
+    }
+
+    /// Counts the open circuits.
+    pub(crate) fn circuits(&self) -> usize {
+        self.ledger.open_circuits()
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.outputs.push_back(ToSwarm::GenerateEvent(event));
+    }
+
+    fn tell(&mut self, peer: PeerId, connection: ConnectionId, event: In) {
+        self.outputs.push_back(ToSwarm::NotifyHandler {
+            peer_id: peer,
+            handler: NotifyHandler::One(connection),
+            event,
+        });
+    }
+
+    fn reserve(&mut self, from: Source, reply: oneshot::Sender<HopMessage>) {
+        let answer = match self.ledger.reserve(Instant::now(), from) {
+            Ok(renewed) => {
+                let Source {
+                    peer, connection, ..
+                } = from;
+                self.emit(Event::ReservationAccepted { peer, renewed });
+                self.tell(peer, connection, In::Reserved(true));
+                self.look_at_the_clock();
+                self.reservation()
+            }
+            Err(refusal) => HopMessage::ending(self.refused(from, refusal)),
+        };
+        // An error means that the connection is gone.
+        let _ = reply.send(answer);
+    }
+
+    fn reservation(&self) -> HopMessage {
+        let end = SystemTime::now() + self.config.limits.reservation_duration;
+        let expire = end.duration_since(SystemTime::UNIX_EPOCH);
+        let addresses = self.addresses.iter();
+        let mut answer = HopMessage::ending(Status::Ok);
+        answer.limit = Some(self.limit());
+        answer.reservation = Some(Reservation {
+            expire: expire.unwrap_or_default().as_secs(),
+            addrs: addresses
+                .map(|address| with_peer(address.clone(), self.local).to_vec())
+                .collect(),
+            voucher: None,
+        });
+        answer
+    }
+
+    fn connect(
+        &mut self,
+        from: Source,
+        to: PeerId,
+        reply: oneshot::Sender<Result<Granted, Status>>,
+    ) {
+        let admitted = match self.ledger.connect(Instant::now(), from, to) {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                let status = self.refused(from, refusal);
+                let _ = reply.send(Err(status));
+                return;
+            }
+        };
+        for (id, between) in admitted.cut {
+            self.cuts.remove(&id);
+            let what = "circuits, cut for newcomers,";
+            self.emit(Event::Refused { what, ip: from.ip });
+            self.closed(between);
+        }
+        let (cut_it, cut) = oneshot::channel();
+        self.cuts.insert(admitted.id, cut_it);
+        let grant = Grant {
+            id: admitted.id,
+            asker: from.ip,
+            activity: admitted.activity,
+            start: self.start,
+            bounds: self.config.bounds,
+            of_network: self.rate_of(from.ip),
+            cut,
+            progress: self.to_progress.clone(),
+        };
+        let (answer, callee) = oneshot::channel();
+        let limit = self.limit();
+        let call = Call {
+            from: from.peer,
+            limit,
+            answer,
+        };
+        self.tell(to, admitted.to, In::Call(call));
+        let _ = reply.send(Ok(Granted {
+            grant,
+            limit,
+            callee,
+        }));
+    }
+
+    fn limit(&self) -> Limit {
+        let seconds = self.config.bounds.duration.as_secs();
+        Limit {
+            duration: Some(u32::try_from(seconds).unwrap_or(u32::MAX)),
+            data: Some(self.config.bounds.bytes),
+        }
+    }
+
+    fn rate_of(&mut self, ip: Option<IpAddr>) -> Arc<Mutex<ByteRate>> {
+        if self.rates.len() > 2 * self.cuts.len() {
+            self.rates.retain(|_, rate| rate.strong_count() > 0);
+        }
+        let known = self.rates.entry(ip.map(Network::of)).or_default();
+        known.upgrade().unwrap_or_else(|| {
+            let rate = Arc::new(Mutex::new(ByteRate::new(self.config.rate_of_network)));
+            *known = Arc::downgrade(&rate);
+            rate
+        })
+    }
+
+    fn refused(&mut self, from: Source, refusal: Refusal) -> Status {
+        tracing::debug!(peer = %from.peer, status = ?refusal.status, what = refusal.what, "refused");
+        if let Some(what) = refusal.what {
+            self.emit(Event::Refused { what, ip: from.ip });
+        }
+        refusal.status
+    }
+
+    fn progressed(&mut self, progress: Progress) {
+        match progress {
+            Progress::Opened(id) => {
+                if let Some((from, to)) = self.ledger.opened(id) {
+                    self.emit(Event::CircuitOpened { from, to });
+                }
+            }
+            Progress::Ended(id) => {
+                self.cuts.remove(&id);
+                let between = self.ledger.ended(id);
+                self.closed(between);
+            }
+            Progress::Unread(ip) => {
+                let what = "circuits, cut for nobody reads them,";
+                self.emit(Event::Refused { what, ip });
+            }
+        }
+    }
+
+    fn closed(&mut self, between: Option<(PeerId, PeerId)>) {
+        if let Some((from, to)) = between {
+            self.emit(Event::CircuitClosed { from, to });
+        }
+    }
+
+    /// Ends what has expired, and sets the timer for what will.
+    fn look_at_the_clock(&mut self) {
+        let now = Instant::now();
+        while let Some((peer, connection, was_last)) = self.ledger.expired(now) {
+            self.tell(peer, connection, In::Reserved(false));
+            if was_last {
+                self.emit(Event::ReservationEnded { peer });
+            }
+        }
+        let next = self.ledger.next_expiry();
+        self.expiry = next.map(|at| Box::pin(time::sleep_until(at.into())));
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = Handler;
+    type ToSwarm = Event;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(Handler::new())
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(Handler::new())
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        self.addresses.on_swarm_event(&event);
+        match event {
+            FromSwarm::ConnectionEstablished(event) => {
+                let (ConnectedPoint::Dialer { address, .. }
+                | ConnectedPoint::Listener {
+                    send_back_addr: address,
+                    ..
+                }) = event.endpoint;
+                if let Some(ip) = ip_of(address) {
+                    self.ips.insert(event.connection_id, ip);
+                }
+            }
+            FromSwarm::ConnectionClosed(event) => {
+                self.ips.remove(&event.connection_id);
+                let peer = event.peer_id;
+                if self.ledger.connection_closed(peer, event.connection_id) {
+                    self.emit(Event::ReservationEnded { peer });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        request: THandlerOutEvent<Self>,
+    ) {
+        let ip = self.ips.get(&connection).copied();
+        let from = Source {
+            peer,
+            connection,
+            ip,
+        };
+        match request {
+            Request::Reserve(reply) => self.reserve(from, reply),
+            Request::Connect(to, reply) => self.connect(from, to, reply),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Event, THandlerInEvent<Self>>> {
+        while let Poll::Ready(Some(progress)) = self.progress.poll_next_unpin(cx) {
+            self.progressed(progress);
+        }
+        while let Some(expiry) = &mut self.expiry
+            && expiry.poll_unpin(cx).is_ready()
+        {
+            self.look_at_the_clock();
+        }
+        match self.outputs.pop_front() {
+            Some(output) => Poll::Ready(output),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl std::fmt::Debug for Behaviour {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Behaviour")
+            .field("ledger", &self.ledger)
+            .finish_non_exhaustive()
+    }
+}
