@@ -99,6 +99,9 @@ pub(crate) struct Config {
     pub(crate) rate_of_network: u64,
 }
 
+/// What circuits have said and the behaviour has not heard yet, beyond a word for each circuit.
+const MAX_WORDS: usize = 256;
+
 /// The relay.
 pub(crate) struct Behaviour {
     config: Config,
@@ -111,15 +114,15 @@ pub(crate) struct Behaviour {
     cuts: HashMap<CircuitId, oneshot::Sender<Infallible>>,
     /// Those of networks that have circuits, and some that had.
     rates: HashMap<Option<Network>, Weak<Mutex<ByteRate>>>,
-    progress: mpsc::UnboundedReceiver<Progress>,
-    to_progress: mpsc::UnboundedSender<Progress>,
+    progress: mpsc::Receiver<Progress>,
+    to_progress: mpsc::Sender<Progress>,
     expiry: Option<Pin<Box<Sleep>>>,
     outputs: VecDeque<ToSwarm<Event, In>>,
 }
 
 impl Behaviour {
     pub(crate) fn new(local: PeerId, config: Config) -> Self {
-        let (to_progress, progress) = mpsc::unbounded();
+        let (to_progress, progress) = mpsc::channel(MAX_WORDS);
         let start = Instant::now();
         Self {
             config,

@@ -1,5 +1,8 @@
 //! One circuit: bytes both ways between two streams, in turns with all others, at its own and its network's rate.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     convert::Infallible,
     io,
@@ -48,8 +51,7 @@ pub(super) struct Grant {
     pub(super) of_network: Arc<Mutex<ByteRate>>,
     /// Resolves when the circuit has to make room.
     pub(super) cut: oneshot::Receiver<Infallible>,
-    /// Takes two or three words from each circuit, so that it holds no more than there are circuits.
-    pub(super) progress: mpsc::UnboundedSender<Progress>,
+    pub(super) progress: mpsc::Sender<Progress>,
 }
 
 /// What one circuit may take.
@@ -64,8 +66,9 @@ pub(crate) struct Bounds {
 
 impl Grant {
     fn tell(&self, progress: Progress) {
-        // An error means that the relay stops.
-        let _ = self.progress.unbounded_send(progress);
+        // A clone has room for one word of its own, so that an error means that the relay stops. Each circuit says two or
+        // three in all.
+        let _ = self.progress.clone().try_send(progress);
     }
 }
 
@@ -76,10 +79,11 @@ impl Drop for Grant {
 }
 
 /// Passes bytes on until both sides have closed, one fails, or a bound is reached.
-pub(super) async fn run<S>(caller: S, callee: S, mut grant: Grant)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
+pub(super) async fn run(
+    caller: impl AsyncRead + AsyncWrite + Unpin,
+    callee: impl AsyncRead + AsyncWrite + Unpin,
+    mut grant: Grant,
+) {
     grant.tell(Progress::Opened(grant.id));
     let (_, never) = oneshot::channel();
     let cut = std::mem::replace(&mut grant.cut, never);
@@ -159,7 +163,7 @@ struct Meter<'a> {
 impl Meter<'_> {
     /// So many bytes were passed on. Says how long to wait before the next.
     fn passed(&self, bytes: usize) -> io::Result<Duration> {
-        let now = Instant::now();
+        let now = time::Instant::now().into_std();
         let bytes = bytes as u64;
         let since = now.saturating_duration_since(self.grant.start);
         self.grant.activity.note(since);

@@ -60,6 +60,13 @@ pub(super) struct Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct CircuitId(u64);
 
+#[cfg(test)]
+impl CircuitId {
+    pub(super) const fn first() -> Self {
+        Self(1)
+    }
+}
+
 /// When a circuit carried something last, as it notes itself.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Activity(Arc<AtomicU64>);
