@@ -70,6 +70,7 @@ pub mod counts;
 mod delivery;
 pub mod error;
 pub mod event;
+mod foreign;
 mod hash;
 pub mod name;
 pub mod networks;

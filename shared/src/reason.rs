@@ -63,6 +63,8 @@ pub enum Reason {
     ReservationRefused,
     /// The relay refused a circuit to a peer, or could not make one; the text says which.
     CircuitRefused,
+    /// The relay has no more circuits for this peer, or for the one that it wants.
+    RelayFull,
     /// The rendezvous point does not allow this namespace.
     NamespaceRefused,
     /// The rendezvous point refused a registration or a discovery for another reason; the text says which.
@@ -250,8 +252,8 @@ fn code_of_relay(error: &(dyn Error + 'static)) -> Option<Reason> {
     }
     if let Some(error) = error.downcast_ref::<ConnectError>() {
         return match error {
-            ConnectError::ResourceLimitExceeded
-            | ConnectError::ConnectionFailed
+            ConnectError::ResourceLimitExceeded => Some(Reason::RelayFull),
+            ConnectError::ConnectionFailed
             | ConnectError::NoReservation
             | ConnectError::PermissionDenied => Some(Reason::CircuitRefused),
             ConnectError::Unsupported => Some(Reason::NotARelay),

@@ -3,12 +3,15 @@
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 pub(super) use crate::address::{has_circuit, peer_of};
-use crate::{address, config::MAX_ADDRESSES_PER_PEER, path::Transport};
+use crate::{address, config::MAX_ADDRESSES_PER_PEER, foreign, path::Transport};
 
 /// Longer than any address in use, a circuit to a WebRTC peer with two certificate hashes included.
 const MAX_ADDRESS_BYTES: usize = 512;
 /// Addresses of one remote's list that are looked at; the rest of a longer one is not worth the time.
 const MAX_LOOKED_AT: usize = 4 * MAX_ADDRESSES_PER_PEER;
+
+/// IP addresses that one peer may be at: of each of two networks a few of IPv6 and one of IPv4.
+const MAX_IPS_PER_PEER: usize = 8;
 
 /// Why an address is not dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -83,15 +86,32 @@ pub(super) fn check(address: &Multiaddr, local: PeerId) -> Result<Option<PeerId>
     }
 }
 
-/// What of a remote's claims about `peer` is worth dialling, `/p2p/…` at each end.
-pub(super) fn fit_for(peer: PeerId, claimed: Vec<Multiaddr>, local: PeerId) -> Vec<Multiaddr> {
+/// What of others' claims about `peer` is worth knowing, `/p2p/…` at each end: circuits, by which it is not dialled, since we
+/// know better which of our relays leads there; and what is fit to dial: see [`foreign`].
+pub(super) fn fit_for(
+    peer: PeerId,
+    claimed: Vec<Multiaddr>,
+    local: PeerId,
+    here: bool,
+) -> Vec<Multiaddr> {
     let mut fit = Vec::new();
+    let mut ips = Vec::new();
     for address in claimed.into_iter().take(MAX_LOOKED_AT) {
         if address.len() > MAX_ADDRESS_BYTES || peer_of(&address).is_some_and(|p| p != peer) {
             continue;
         }
         let address = with_peer(&address, peer);
-        if check(&address, local).is_ok() {
+        if has_circuit(&address) {
+            if check(&address, local).is_ok() {
+                push_new(&mut fit, address);
+            }
+        } else if let Some(ip) = address::ip_of(&address)
+            && foreign::is_fit(&address, here)
+            && (ips.contains(&ip) || ips.len() < MAX_IPS_PER_PEER)
+        {
+            if !ips.contains(&ip) {
+                ips.push(ip);
+            }
             push_new(&mut fit, address);
         }
     }

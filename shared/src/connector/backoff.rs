@@ -70,6 +70,11 @@ impl Backoff {
         self.attempts == 0
     }
 
+    /// How often something has failed since the last [`Self::reset`].
+    pub(super) const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
     pub(super) const fn reset(&mut self) {
         self.attempts = 0;
     }

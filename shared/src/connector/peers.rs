@@ -18,6 +18,7 @@
 //!
 //! - [`listings`]: what rendezvous points and the own network say of peers.
 //! - [`dialling`]: orders, dials and their failures.
+//! - [`crowded`]: who cannot be reached because a relay is full.
 //! - [`paths`]: paths that come, change and go.
 //! - [`membership`]: what peers are called, and who belongs to the room.
 //! - [`upgrade`]: from a circuit to a direct path, by the [DCUtR specification].
@@ -32,6 +33,7 @@
 //!
 //! [DCUtR specification]: https://github.com/libp2p/specs/blob/master/relay/DCUtR.md
 
+mod crowded;
 pub(super) mod dialling;
 mod io;
 mod listings;
@@ -69,7 +71,7 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    pub(super) const fn new(cx: &Context<'_>) -> Self {
+    pub(super) fn new(cx: &Context<'_>) -> Self {
         Self {
             peers: Table::new(),
             targets: Targets::new(),
@@ -136,19 +138,37 @@ impl Peers {
 
     pub(super) fn handle_timeout(&mut self, cx: &mut Context<'_>) {
         self.forget(cx.now);
-        let dialling = self.peers.values().filter(|peer| peer.next.is_dialling());
-        self.shared.running_dials = dialling.count();
         for peer in self.peers.values_mut() {
-            if peer.timeout().is_some_and(|at| at <= cx.now) {
-                peer.run(cx, &mut self.shared);
-            }
+            peer.run(cx, &mut self.shared);
         }
+        self.dial_due(cx);
+        self.report_crowded(cx.now);
         self.targets.run(cx, &mut self.shared);
     }
 
+    /// Dials those whose time has come, as long as there is room for more dials. Who was asked for comes first, then whoever
+    /// was tried least, and of those who was listed last: dead ones, however many, do not keep us from the living.
+    fn dial_due(&mut self, cx: &mut Context<'_>) {
+        self.shared.running_dials = self.running_dials();
+        let due = self.peers.iter().filter(|(_, peer)| peer.is_due(cx.now));
+        let mut due: Vec<_> = due.map(|(id, peer)| (peer.turn(), *id)).collect();
+        due.sort_unstable();
+        for (_, id) in due {
+            self.with(id, |peer, shared| peer.dial(cx, shared));
+        }
+    }
+
+    fn running_dials(&self) -> usize {
+        let dialling = self.peers.values().filter(|peer| peer.next.is_dialling());
+        dialling.count()
+    }
+
+    /// What waits for room waits for the end of a dial, which is an input.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let peers = self.peers.values().filter_map(Peer::timeout).min();
-        super::earliest([peers, self.targets.timeout()])
+        let full = self.running_dials() >= dialling::MAX_RUNNING_DIALS;
+        let peers = self.peers.values().filter_map(|peer| peer.timeout(full));
+        let crowded = self.shared.crowded.timeout();
+        super::earliest([peers.min(), self.targets.timeout(), crowded])
     }
 
     pub(super) fn take_outputs(&mut self) -> Vec<Output> {
@@ -196,11 +216,14 @@ impl Peers {
         }
     }
 
-    /// Makes room for a peer, if need be at the cost of one that is only known by name.
-    fn admit(&mut self, id: PeerId, evict: bool) -> Option<(&mut Peer, &mut Shared)> {
+    /// Makes room for a peer, if need be at the cost of one that is only known by name: of those, who was tried most often
+    /// in vain, or was listed first.
+    fn admit(&mut self, id: PeerId) -> Option<(&mut Peer, &mut Shared)> {
         if !self.peers.contains_key(&id) && self.peers.len() >= MAX_PEERS {
-            let mut peers = self.peers.iter().filter(|_| evict);
-            let victim = peers.find(|(_, peer)| peer.is_spare()).map(|(id, _)| *id)?;
+            let spare = self.peers.iter().filter(|(_, peer)| peer.is_spare());
+            let victim = spare
+                .max_by_key(|(_, peer)| peer.turn())
+                .map(|(id, _)| *id)?;
             self.peers.remove(&victim);
         }
         let is_targeted = self.targets.want(id);
@@ -220,7 +243,7 @@ impl Peers {
                 let message = format!("cannot dial {address}: {e}");
                 self.shared.error(Reason::InvalidAddress, message);
             }
-            Ok(Some(id)) => match self.admit(id, true) {
+            Ok(Some(id)) => match self.admit(id) {
                 Some((peer, shared)) => peer.order(cx, shared, address),
                 None => {
                     let message = format!("cannot dial {address}: too many peers");

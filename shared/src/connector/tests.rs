@@ -11,6 +11,7 @@ mod relays;
 mod rendezvous;
 pub(in crate::connector) mod rig;
 mod status;
+mod strangers;
 mod surplus;
 mod targets;
 mod twin;

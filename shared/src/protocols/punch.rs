@@ -52,9 +52,11 @@ use libp2p::{
         dummy,
     },
 };
+use web_time::Instant;
 
 use crate::{
     address::{self, has_circuit},
+    foreign::Budget,
     path::Transport,
 };
 
@@ -112,6 +114,8 @@ pub(crate) struct Behaviour {
     /// Running dials over TCP that punch. The system itself repeats what was lost, and no second one
     /// could use the same port meanwhile.
     tcp_dials: HashMap<ConnectionId, PeerId>,
+    /// How often others may have us dial a destination.
+    budget: Budget,
     events: VecDeque<ToSwarm<Event, Either<(), std::convert::Infallible>>>,
 }
 
@@ -139,6 +143,7 @@ impl Behaviour {
             direct: HashMap::new(),
             from_our_port: HashSet::new(),
             tcp_dials: HashMap::new(),
+            budget: Budget::default(),
             events: VecDeque::new(),
         }
     }
@@ -177,9 +182,11 @@ impl Behaviour {
     fn dial(
         &mut self,
         peer: PeerId,
-        addresses: Vec<Multiaddr>,
+        mut addresses: Vec<Multiaddr>,
         role: Role,
     ) -> Option<ConnectionId> {
+        let now = Instant::now();
+        addresses.retain(|address| self.budget.take(now, address));
         if addresses.is_empty() {
             return None;
         }

@@ -156,6 +156,8 @@ fn what_a_relay_refuses_has_a_code() {
     let none = connect(ConnectError::NoReservation);
     assert_eq!(none.code, Reason::CircuitRefused);
     assert_eq!(none.text, "Relay has no reservation for destination.");
+    let full = connect(ConnectError::ResourceLimitExceeded);
+    assert_eq!(full.code, Reason::RelayFull);
     let broken = ConnectError::Io(io::ErrorKind::UnexpectedEof.into());
     assert_eq!(connect(broken).code, Reason::ConnectionClosed);
 }

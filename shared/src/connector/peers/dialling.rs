@@ -17,8 +17,8 @@ use crate::{
 pub(in crate::connector) const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Dials of listed peers at a time. The swarm's own limit on pending connections is above it.
 pub(in crate::connector) const MAX_RUNNING_DIALS: usize = 32;
-/// What found that limit reached asks again after this time.
-const TURN_WAIT: Duration = Duration::from_secs(1);
+/// Who was dialled so often in vain, for a minute or two, is left alone until there is news of it.
+pub(in crate::connector) const MAX_ATTEMPTS: u32 = 7;
 
 impl Peer {
     /// The application wants it dialled at an address that names it.
@@ -64,21 +64,11 @@ impl Peer {
     pub(super) fn dial(&mut self, cx: &mut Context<'_>, shared: &mut Shared) {
         if !self.is_wanted(cx.now, shared) || self.is_connected() {
             self.next = Next::Idle;
-        } else if shared.running_dials >= MAX_RUNNING_DIALS && !self.is_ordered() {
-            self.wait_for_turn(cx, shared);
-        } else {
-            let mut addresses = self.all_addresses(shared);
+        } else if shared.running_dials < MAX_RUNNING_DIALS || self.is_ordered() {
+            let mut addresses = self.all_addresses(cx, shared);
             self.prefer_quic(&mut addresses);
             self.dial_at(cx, shared, addresses);
         }
-    }
-
-    /// All that wait do so until the same moment: a thousand must not mean a thousand timers.
-    fn wait_for_turn(&mut self, cx: &Context<'_>, shared: &mut Shared) {
-        if shared.next_turn <= cx.now {
-            shared.next_turn = cx.now + TURN_WAIT;
-        }
-        self.next = Next::Waiting(shared.next_turn);
     }
 
     pub(super) fn dial_at(
@@ -95,16 +85,30 @@ impl Peer {
         };
     }
 
-    /// Everywhere it may be, the likeliest first.
-    fn all_addresses(&self, shared: &Shared) -> Vec<Multiaddr> {
+    /// Everywhere it may be, the likeliest first. Where it is listed it is dialled once it has answered through a relay:
+    /// until then nobody but the lister says that it is there. Without a relay there is no other way.
+    fn all_addresses(&self, cx: &Context<'_>, shared: &mut Shared) -> Vec<Multiaddr> {
         let mut all = self.explicit.clone();
         // A target dials that address itself.
         let direct = self.last_direct.clone().filter(|_| !self.is_targeted);
-        let circuits = self.circuits(shared).into_iter();
-        for address in circuits.chain(self.listed_addresses()).chain(direct) {
+        let circuits = self.circuits(shared);
+        let listed = match circuits.is_empty() || self.has_answered || self.is_near {
+            true => self.listed_within(cx, shared),
+            false => Vec::new(),
+        };
+        for address in circuits.into_iter().chain(listed).chain(direct) {
             addresses::push_new(&mut all, address);
         }
         all
+    }
+
+    /// Where it is listed, as far as strangers may have us dial there.
+    pub(super) fn listed_within(&self, cx: &Context<'_>, shared: &mut Shared) -> Vec<Multiaddr> {
+        let mut listed = self.listed_addresses();
+        listed.retain(|address| {
+            !addresses::has_circuit(address) && shared.budget.take(cx.now, address)
+        });
+        listed
     }
 
     /// Circuits to it by the relays that we are connected to, the way we are.
@@ -166,8 +170,18 @@ impl Peer {
 
     /// An attempt to get a path is over. If there is none, another follows while it is wanted.
     fn failed(&mut self, cx: &mut Context<'_>, shared: &mut Shared, cause: &Cause) {
+        self.crowded_out = cause.code == Reason::RelayFull && !self.is_connected();
+        if self.crowded_out {
+            shared.crowded.note(cx.now);
+        }
         self.next = if self.is_wanted(cx.now, shared) && !self.is_connected() {
-            Next::Waiting(cx.now + self.backoff.next(cx.rng))
+            let again = cx.now + self.backoff.next(cx.rng);
+            let is_patient = self.is_ordered() || self.is_near || self.crowded_out;
+            self.given_up = self.backoff.attempts() >= MAX_ATTEMPTS && !is_patient;
+            match self.given_up {
+                true => Next::Idle,
+                false => Next::Waiting(again),
+            }
         } else {
             Next::Idle
         };

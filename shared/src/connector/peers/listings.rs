@@ -29,7 +29,7 @@ impl Peers {
         is_news: bool,
     ) {
         if let Some((peer, shared)) = self.admit_listed(cx, id) {
-            let changed = peer.note_listing(cx, point, claimed);
+            let changed = peer.note_listing(cx, shared, point, claimed);
             peer.dial_listed(cx, cx.now, is_news || changed);
             if changed {
                 peer.report_listing(shared);
@@ -43,7 +43,7 @@ impl Peers {
         let Some((peer, shared)) = self.admit_listed(cx, id) else {
             return;
         };
-        let changed = peer.note_listing(cx, cx.local, claimed);
+        let changed = peer.note_listing(cx, shared, cx.local, claimed);
         // It hears of us as we do of it. One dial is enough, but a firewall may stop either.
         let is_first = cx.local < id;
         let at = if is_first {
@@ -72,14 +72,24 @@ impl Peers {
         if id == cx.local || (self.shared.is_relay(id) && !compatible) {
             return None;
         }
-        self.admit(id, false)
+        self.admit(id)
     }
 }
 
 impl Peer {
     /// Keeps what is listed of it. Returns whether that changes anything.
-    fn note_listing(&mut self, cx: &Context<'_>, by: PeerId, claimed: Vec<Multiaddr>) -> bool {
-        let addresses = addresses::fit_for(self.id, claimed, cx.local);
+    fn note_listing(
+        &mut self,
+        cx: &Context<'_>,
+        shared: &mut Shared,
+        by: PeerId,
+        claimed: Vec<Multiaddr>,
+    ) -> bool {
+        shared.listings += 1;
+        self.heard = shared.listings;
+        // Its own announcements come over the network that it says to be in.
+        let here = by == cx.local || shared.is_here();
+        let addresses = addresses::fit_for(self.id, claimed, cx.local, here);
         let is_first = self.listings.is_empty();
         if !self.listings.contains_key(&by) && self.listings.len() >= MAX_LISTINGS {
             self.listings.remove_first();
@@ -98,8 +108,11 @@ impl Peer {
         if self.is_connected() || cx.connections.of(self.id).next().is_some() {
             return;
         }
+        if sooner && std::mem::take(&mut self.given_up) {
+            self.backoff.reset();
+        }
         match self.next {
-            Next::Idle => self.next = Next::Waiting(at),
+            Next::Idle if !self.given_up => self.next = Next::Waiting(at),
             Next::Waiting(_) if sooner => self.next.hurry(at),
             _ => {}
         }

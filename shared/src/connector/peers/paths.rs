@@ -38,7 +38,7 @@ impl Peers {
         path: ActivePath,
         remote: Remote,
     ) {
-        let Some((peer, shared)) = self.admit(id, true) else {
+        let Some((peer, shared)) = self.admit(id) else {
             return;
         };
         if peer.meet(cx, shared, remote) {
@@ -46,6 +46,7 @@ impl Peers {
             return self.path_lost(cx, id, cause);
         }
         peer.path_found(cx, shared, path);
+        peer.try_directly(cx, shared);
         self.targets.reached(id);
     }
 
@@ -88,7 +89,7 @@ impl Peers {
 
     /// Somebody we dialled speaks none of our protocols.
     fn incompatible(&mut self, cx: &Context<'_>, conn: &Conn, protocols: Vec<String>) {
-        let Some((peer, _)) = self.admit(conn.peer, true) else {
+        let Some((peer, _)) = self.admit(conn.peer) else {
             return;
         };
         // msg itself knows better than a list.
@@ -115,6 +116,7 @@ impl Peer {
         }
         self.incompatible = None;
         self.failure_reported = false;
+        self.crowded_out = false;
         self.rest();
         let old = self.active.take();
         let same_conn = old.as_ref().filter(|old| old.path.conn == path.conn);
@@ -135,6 +137,18 @@ impl Peer {
             via: addresses::relay_of(&path.address),
         });
         self.review_later(cx.now);
+    }
+
+    /// Now it has answered through a relay: where no holes are punched, it is dialled where it is listed, once.
+    fn try_directly(&mut self, cx: &mut Context<'_>, shared: &mut Shared) {
+        let is_first = !std::mem::replace(&mut self.has_answered, true);
+        let relayed = self.path_kind() == Some(Path::Relayed);
+        if is_first && relayed && shared.puncher.is_none() && self.next == Next::Idle {
+            let addresses = self.listed_within(cx, shared);
+            if !addresses.is_empty() {
+                self.dial_at(cx, shared, addresses);
+            }
+        }
     }
 
     fn report_path(

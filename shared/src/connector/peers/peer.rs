@@ -1,6 +1,6 @@
 //! What is known of one peer.
 
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
@@ -33,6 +33,14 @@ pub(in crate::connector) struct Peer {
     pub(super) listings: Table<PeerId, Listing>,
     /// The addresses of the last event about that.
     pub(super) reported_addresses: Vec<Multiaddr>,
+    /// When it was listed last, in the order of all listings.
+    pub(super) heard: u64,
+    /// It has answered us: what it says of itself is its own word.
+    pub(super) has_answered: bool,
+    /// It was tried so often in vain that it is left alone until there is news of it.
+    pub(super) given_up: bool,
+    /// A relay had no circuit to it.
+    pub(super) crowded_out: bool,
     /// It announces itself on our own network.
     pub(super) is_near: bool,
     pub(super) last_connected: Option<Instant>,
@@ -82,6 +90,10 @@ impl Peer {
             order_waits: false,
             listings: Table::new(),
             reported_addresses: Vec::new(),
+            heard: 0,
+            has_answered: false,
+            given_up: false,
+            crowded_out: false,
             is_near: false,
             last_connected: None,
             parted: false,
@@ -99,26 +111,39 @@ impl Peer {
         }
     }
 
-    pub(super) fn timeout(&self) -> Option<Instant> {
+    /// When there is something to do. `full`: there is no room for a dial that nobody asked for.
+    pub(super) fn timeout(&self, full: bool) -> Option<Instant> {
         let introduction = self.introduction.due;
+        let waits = full && !self.is_ordered() && matches!(self.next, Next::Waiting(_));
         earliest([
-            self.next.timeout(),
+            self.next.timeout().filter(|_| !waits),
             self.upgrade.timeout(),
             self.review,
             introduction,
         ])
     }
 
-    /// Does what is due.
+    /// Does what is due, but for a dial.
     pub(super) fn run(&mut self, cx: &mut Context<'_>, shared: &mut Shared) {
-        match self.next {
-            Next::Waiting(at) if at <= cx.now => self.dial(cx, shared),
-            Next::Settling(at) if at <= cx.now => self.did_not_settle(cx, shared),
-            _ => {}
+        if let Next::Settling(at) = self.next
+            && at <= cx.now
+        {
+            self.did_not_settle(cx, shared);
         }
         self.run_upgrade(cx, shared);
         self.run_review(cx, shared);
         self.run_introduction(cx, shared);
+    }
+
+    /// Whether it is time to dial it.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        matches!(self.next, Next::Waiting(at) if at <= now)
+    }
+
+    /// Whose turn it is when several are due: the smallest's. The last to give up its place has the largest.
+    pub(super) const fn turn(&self) -> (bool, u32, Reverse<u64>) {
+        let unasked = !self.is_ordered();
+        (unasked, self.backoff.attempts(), Reverse(self.heard))
     }
 
     pub(super) fn path(&self) -> Option<&ActivePath> {
@@ -195,6 +220,9 @@ impl Peer {
 
     pub(super) fn hurry(&mut self, now: Instant) {
         self.backoff.reset();
+        if std::mem::take(&mut self.given_up) && self.next == Next::Idle {
+            self.next = Next::Waiting(now);
+        }
         self.next.hurry(now);
         self.upgrade.hurry(now);
     }

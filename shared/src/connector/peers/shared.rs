@@ -3,8 +3,9 @@
 use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
-use super::{Output, upgrade::Puncher};
+use super::{Output, crowded::Crowded, upgrade::Puncher};
 use crate::{
+    address::is_loopback,
     connector::{
         DialId, RelayId,
         connections::Conn,
@@ -13,6 +14,7 @@ use crate::{
         purpose::{NewDial, Purpose},
     },
     event::Event,
+    foreign::Budget,
     path::ConnId,
     reason::Reason,
     table::Table,
@@ -23,8 +25,12 @@ pub(super) struct Shared {
     /// How relayed paths become direct, where holes are punched.
     pub(super) puncher: Option<Puncher>,
     pub(super) started: Instant,
-    /// When those that wait for their turn to dial ask again.
-    pub(super) next_turn: Instant,
+    /// How often strangers may have us dial a destination.
+    pub(super) budget: Budget,
+    /// When to say that a relay has no circuits to some.
+    pub(super) crowded: Crowded,
+    /// Counts what was listed, so that the newest is known.
+    pub(super) listings: u64,
     /// Dials of peers that run; right while peers are looked through, one after the other.
     pub(super) running_dials: usize,
     relays: Table<RelayId, KnownRelay>,
@@ -32,11 +38,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) const fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self {
             puncher: None,
             started: now,
-            next_turn: now,
+            budget: Budget::default(),
+            crowded: Crowded::default(),
+            listings: 0,
             running_dials: 0,
             relays: Table::new(),
             outputs: Vec::new(),
@@ -80,6 +88,12 @@ impl Shared {
                 self.relays.remove(&relay);
             }
         }
+    }
+
+    /// Whether this machine is all that we share with a relay: then others are on it, too.
+    pub(super) fn is_here(&self) -> bool {
+        let mut circuits = self.standing().map(|(_, _, circuit)| circuit);
+        circuits.any(is_loopback)
     }
 
     /// The relay of ours that this peer is.

@@ -54,7 +54,7 @@ impl Peers {
         let Some(before) = self.targets.dialled(cx, id, peer, is_reached) else {
             return;
         };
-        self.admit(peer, true);
+        self.admit(peer);
         self.retarget(peer);
         if let Some(before) = before.filter(|before| *before != peer) {
             self.retarget(before);

@@ -23,6 +23,10 @@ use crate::{
 pub(in crate::connector) const DISCOVER_INTERVAL: Duration = Duration::from_secs(10);
 /// So that peers that started together do not ask together for ever.
 const DISCOVER_JITTER: Duration = Duration::from_secs(1);
+/// An answer with so many peers may not be all there is: as many of the longest records fit into a relay's answer.
+const PAGE: usize = 16;
+/// Answers that are asked for one after the other: more than those of a room of a thousand.
+const MAX_PAGES: u32 = 64;
 /// The real ones have some 16 bytes and the namespace.
 const MAX_COOKIE_BYTES: usize = 1_024;
 
@@ -62,7 +66,15 @@ impl Relay {
         rendezvous.has_listed = true;
         rendezvous.refusal = None;
         if let Ask::Asked { .. } = rendezvous.discover {
-            rendezvous.discover = Ask::At(cx.now + DISCOVER_INTERVAL + jitter);
+            let more = peers.len() >= PAGE && rendezvous.cookie.is_some();
+            rendezvous.pages = if more { rendezvous.pages + 1 } else { 0 };
+            // The newest are in the last answer. One that never ends is a joke of the point's.
+            let at_once = more && rendezvous.pages < MAX_PAGES;
+            let wait = match at_once {
+                true => Duration::ZERO,
+                false => DISCOVER_INTERVAL + jitter,
+            };
+            rendezvous.discover = Ask::At(cx.now + wait);
             rendezvous.discover_backoff.reset();
         }
         peers.truncate(MAX_FOUND);

@@ -49,6 +49,8 @@ pub(super) struct Rendezvous {
     /// The point has said who is there, once at least.
     pub(super) has_listed: bool,
     pub(super) cookie: Option<Vec<u8>>,
+    /// Answers in a row that were not all there is.
+    pub(super) pages: u32,
     /// Why the point refuses to answer, until it does again.
     pub(super) refusal: Option<Cause>,
     /// The running question named a cookie, so its answer holds only what changed since.
@@ -93,6 +95,7 @@ impl Default for Rendezvous {
             asked_when_registered: false,
             has_listed: false,
             cookie: None,
+            pages: 0,
             refusal: None,
             asked_for_changes: false,
             silences: 0,

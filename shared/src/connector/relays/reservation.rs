@@ -13,6 +13,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
+    address::is_loopback,
     connector::{addresses, context::Context, purpose::Purpose},
     event::Event,
     path::ConnId,
@@ -40,7 +41,8 @@ impl Relays {
         if let Some(relay) = self.of(conn.peer)
             && let Some(relay) = self.relays.get_mut(&relay)
         {
-            relay.claimed = addresses::fit_for(conn.peer, listen_addresses, cx.local);
+            let here = is_loopback(&conn.address);
+            relay.claimed = addresses::fit_for(conn.peer, listen_addresses, cx.local, here);
             if matches!(relay.progress, Progress::Identifying { conn, .. } if conn == id) {
                 relay.adopt_identified(cx, &mut self.shared, id, conn.is_relay == Some(true));
             }

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// More peers than fit into one byte.
-fn many(n: u32) -> PeerId {
+pub(super) fn many(n: u32) -> PeerId {
     let mut bytes = [7; 32];
     bytes[..4].copy_from_slice(&n.to_be_bytes());
     PeerId::from_multihash(Multihash::wrap(0, &bytes).unwrap()).unwrap()

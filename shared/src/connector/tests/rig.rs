@@ -136,6 +136,18 @@ impl Rig {
         (rig, conn)
     }
 
+    /// As [`Self::with_relay`], but no holes are punched: as in a browser.
+    pub(super) fn new_without_punching() -> (Self, ConnId) {
+        let mut rig = Self::new(&NodeConfig {
+            hole_punch: false,
+            ..config(&[QUIC, TCP])
+        });
+        rig.input(Input::ListenersReady);
+        let conn = rig.relay_up(QUIC);
+        rig.take();
+        (rig, conn)
+    }
+
     /// Answers the running dial of the relay, and all that follows.
     pub(super) fn relay_up(&mut self, address: &str) -> ConnId {
         let dial = self.last_dial();

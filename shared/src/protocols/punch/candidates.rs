@@ -3,20 +3,20 @@
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use parking_lot::Mutex;
 
-use crate::address::{ip_of, is_loopback, socket_of};
+use crate::{
+    address::{ip_of, is_loopback, socket_of},
+    foreign::{self, is_global},
+};
 
 /// Addresses of each sort that are kept, and addresses of a remote that are dialled.
 const MAX_ADDRESSES: usize = 16;
 /// Addresses of a remote that are looked at.
 const MAX_LOOKED_AT: usize = 64;
-/// Whoever listens on a lower port of a private address is no peer but a router or a printer, and
-/// not for a stranger to have us connect to.
-const FIRST_PEER_PORT: u16 = 1_024;
 
 /// What a hole is punched with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl Candidates {
         let mut reachable = Vec::new();
         for address in claimed.iter().take(MAX_LOOKED_AT) {
             let fits = match ip_of(address) {
-                Some(ip) if ip.is_loopback() => alone && is_peers_port(address),
+                Some(ip) if ip.is_loopback() => alone && foreign::is_fit(address, true),
                 _ if !is_fit(address) => false,
                 Some(ip @ IpAddr::V4(_)) => v4 && (private4 || is_global(ip)),
                 Some(IpAddr::V6(ip)) if ip.is_unique_local() => private6,
@@ -206,45 +206,9 @@ pub(super) fn of_kind(address: &Multiaddr) -> Option<Kind> {
     })
 }
 
-/// Whether an address that a remote named may be dialled at all.
+/// Whether an address that a remote named may be dialled, and punched for.
 fn is_fit(address: &Multiaddr) -> bool {
-    let Some(socket) = of_kind(address).and_then(|_| socket_of(address)) else {
-        return false;
-    };
-    let port = socket.port();
-    match socket.ip() {
-        IpAddr::V4(ip) => {
-            let nobody = ip.is_loopback()
-                || ip.is_unspecified()
-                || ip.is_link_local()
-                || ip.is_multicast()
-                || ip.is_broadcast();
-            !nobody && (port >= FIRST_PEER_PORT || (port > 0 && is_global(ip.into())))
-        }
-        IpAddr::V6(ip) => {
-            port > 0 && (is_global(ip.into()) || (ip.is_unique_local() && port >= FIRST_PEER_PORT))
-        }
-    }
-}
-
-fn is_peers_port(address: &Multiaddr) -> bool {
-    socket_of(address).is_some_and(|socket| socket.port() >= FIRST_PEER_PORT)
-}
-
-/// Whether this is an address of the Internet, not of somebody's own network.
-fn is_global(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            let provider = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
-            let special = ip.is_loopback() || ip.is_unspecified() || ip.is_link_local();
-            !ip.is_private() && !provider && !special && ip != Ipv4Addr::BROADCAST
-        }
-        IpAddr::V6(ip) => is_global_v6(ip),
-    }
-}
-
-const fn is_global_v6(ip: Ipv6Addr) -> bool {
-    ip.segments()[0] & 0xe000 == 0x2000
+    of_kind(address).is_some() && foreign::is_fit(address, false)
 }
 
 fn push_new(list: &mut Vec<Multiaddr>, address: &Multiaddr) {

@@ -80,7 +80,7 @@ mod tests {
         let mut unread = UnreadAnswers::default();
         let mut first = unread.add(ip(1));
         for _ in 0..10 * MAX_UNREAD_ANSWERS {
-            unread.add(ip(1));
+            drop(unread.add(ip(1)));
         }
         assert!((&mut first).now_or_never().is_none());
         assert!(unread.0.len() <= 2);

@@ -1,0 +1,149 @@
+//! Addresses that strangers name, in records, in identify and when a hole is punched: which of them we dial, and how often.
+//!
+//! Whoever has us dial an address has our packets sent to whomever he likes. So what others name
+//!
+//! - is an IP address and no name, for a name has us ask servers of his choice;
+//! - is plain QUIC, TCP, WebSocket without a path, or WebRTC direct: a path would make a request of his choice;
+//! - is not this machine, unless we have nothing but it in common, and nobody's link-local, multicast or broadcast address;
+//! - has a port that peers listen on: [`FIRST_PEER_PORT`] or above, or [`HTTPS_PORT`];
+//! - and is within a [`Budget`] that all strangers share.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+
+use libp2p::{Multiaddr, multiaddr::Protocol};
+use web_time::Instant;
+
+use crate::{address::socket_of, table::Table};
+
+/// Whoever listens on a lower port is no peer but a router, a printer or a server.
+const FIRST_PEER_PORT: u16 = 1_024;
+/// But for this one: some networks let nothing else out.
+const HTTPS_PORT: u16 = 443;
+
+/// Whether this is an address that a stranger may have us dial. `here`: one of this machine may be.
+pub(crate) fn is_fit(address: &Multiaddr, here: bool) -> bool {
+    has_fit_form(address)
+        && socket_of(address).is_some_and(|socket| {
+            let port = socket.port();
+            let ip = socket.ip();
+            let is_peers = port >= FIRST_PEER_PORT || port == HTTPS_PORT;
+            is_peers && (is_somebodys(ip) || (here && ip.is_loopback()))
+        })
+}
+
+/// Whether an address has one of the forms that are dialled, from its host on, with a peer at its end or not.
+fn has_fit_form(address: &Multiaddr) -> bool {
+    let mut parts = address.iter().skip(1);
+    let mut next = parts.next();
+    match (next.take(), parts.next()) {
+        (Some(Protocol::Udp(_)), Some(Protocol::QuicV1)) => next = parts.next(),
+        (Some(Protocol::Udp(_)), Some(Protocol::WebRTCDirect)) => {
+            next = parts.find(|part| !matches!(part, Protocol::Certhash(_)));
+        }
+        (Some(Protocol::Tcp(_)), Some(Protocol::Ws(path))) if path == "/" => next = parts.next(),
+        (Some(Protocol::Tcp(_)), other) => next = other,
+        _ => return false,
+    }
+    matches!(next, None | Some(Protocol::P2p(_))) && parts.next().is_none()
+}
+
+/// Whether one machine beyond this one can have this address, in the Internet or in a network of its own.
+fn is_somebodys(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            !(ip.is_loopback()
+                || ip.is_unspecified()
+                || ip.is_link_local()
+                || ip.is_multicast()
+                || ip.is_broadcast())
+        }
+        IpAddr::V6(ip) => is_global_v6(ip) || ip.is_unique_local(),
+    }
+}
+
+/// Whether this is an address of the Internet, not of somebody's own network.
+pub(crate) fn is_global(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let provider = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            let special = ip.is_loopback() || ip.is_unspecified() || ip.is_link_local();
+            !ip.is_private() && !provider && !special && ip != Ipv4Addr::BROADCAST
+        }
+        IpAddr::V6(ip) => is_global_v6(ip),
+    }
+}
+
+const fn is_global_v6(ip: Ipv6Addr) -> bool {
+    ip.segments()[0] & 0xe000 == 0x2000
+}
+
+/// Dials to one destination at once, and one more each: an office behind one address has a room's worth.
+const OF_DESTINATION: Rate = Rate {
+    burst: 64,
+    interval: Duration::from_secs(5),
+};
+/// Dials to one network at once, and one more each: an IPv4 network of 24 bits, an IPv6 network of 48.
+const OF_NETWORK: Rate = Rate {
+    burst: 256,
+    interval: Duration::from_secs(1),
+};
+/// Destinations and networks that are counted at a time. When there are more, nothing else is dialled.
+const MAX_COUNTED: usize = 2_048;
+
+#[derive(Debug, Clone, Copy)]
+struct Rate {
+    burst: u32,
+    interval: Duration,
+}
+
+/// How often we dial a destination because others name it, whoever they are.
+#[derive(Debug, Default)]
+pub(crate) struct Budget {
+    /// When each may be dialled as often as at first.
+    full_at: Table<(IpAddr, bool), Instant>,
+}
+
+impl Budget {
+    /// Takes one dial to an address from the budget. Returns whether there was any left.
+    pub(crate) fn take(&mut self, now: Instant, address: &Multiaddr) -> bool {
+        let Some(socket) = socket_of(address) else {
+            return false;
+        };
+        self.full_at.retain(|_, at| *at > now);
+        let ip = socket.ip().to_canonical();
+        let destination = ((ip, false), OF_DESTINATION);
+        let network = ((network_of(ip), true), OF_NETWORK);
+        let both = [destination, network];
+        if !both.iter().all(|(key, rate)| self.has(now, *key, *rate)) {
+            return false;
+        }
+        for (key, rate) in both {
+            let at = self.full_at.get_or_insert_with(key, || now);
+            *at = (*at).max(now) + rate.interval;
+        }
+        true
+    }
+
+    fn has(&self, now: Instant, key: (IpAddr, bool), rate: Rate) -> bool {
+        match self.full_at.get(&key) {
+            Some(at) => {
+                let whole = rate.interval * rate.burst;
+                at.saturating_duration_since(now) + rate.interval <= whole
+            }
+            None => self.full_at.len() + 1 < MAX_COUNTED,
+        }
+    }
+}
+
+fn network_of(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & (u32::MAX << 8)).into(),
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 80)).into(),
+    }
+}
