@@ -28,6 +28,10 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 pub(crate) const MAX_OUTBOX_MESSAGES: usize = 1_000;
 /// Bytes of bodies in the outbox of one peer.
 pub(crate) const MAX_OUTBOX_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes in all outboxes together. A message may always be the only one in its outbox.
+pub(crate) const MAX_OUTBOXES_BYTES: usize = 64 * 1024 * 1024;
+/// A peer that has taken nothing for this long makes room in its outbox at its own cost: nobody waits for it.
+pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How often a path is asked whether it still works, and how fast it is. One that is silent for this
 /// long after it was asked is in doubt: any other that works is better.
@@ -38,11 +42,18 @@ pub const MAX_REGISTRATIONS: usize = 256;
 
 /// Connections of all peers together.
 pub(crate) const MAX_CONNECTIONS: u32 = 1_024;
+/// Those of them that came in. With [`PEER_CONNECTION_WINDOW`] each they hold 150 MB, whoever sends.
+pub(crate) const MAX_INCOMING_CONNECTIONS: u32 = 192;
+/// What may be under way to a peer on one QUIC connection before it is read.
+pub(crate) const PEER_CONNECTION_WINDOW: u32 = 768 * 1024;
+/// What may be under way to a peer on one stream of QUIC: no stream that waits keeps all others waiting.
+pub(crate) const PEER_STREAM_WINDOW: u32 = 256 * 1024;
 /// The largest WebSocket frame: it is buffered whole, and libp2p's 256 MB come before any handshake.
 pub const MAX_WEBSOCKET_FRAME: usize = 1024 * 1024;
-/// What may be under way on one QUIC connection before it is read. libp2p's 15 MB are much, times all connections.
+/// What may be under way to a relay on one QUIC connection before it is read. libp2p's 15 MB are much, times all
+/// connections.
 pub const QUIC_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-/// What may be under way on one stream of QUIC.
+/// What may be under way to a relay on one stream of QUIC.
 pub const QUIC_STREAM_WINDOW: u32 = 1024 * 1024;
 /// Streams of one connection that are being negotiated at a time.
 pub(crate) const MAX_INBOUND_STREAMS: usize = 128;

@@ -1,12 +1,20 @@
 //! What one peer has yet to ack.
 
-use std::{collections::VecDeque, ops::Range, time::Duration};
+use std::{
+    collections::VecDeque,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use web_time::Instant;
 
 use super::frames::MAX_SEQ;
-use crate::config::{MAX_OUTBOX_BYTES, MAX_OUTBOX_MESSAGES};
+use crate::config::{MAX_OUTBOX_BYTES, MAX_OUTBOX_MESSAGES, MAX_OUTBOXES_BYTES};
 
 /// The messages to one peer that are not acked yet, in order.
 ///
@@ -24,7 +32,8 @@ use crate::config::{MAX_OUTBOX_BYTES, MAX_OUTBOX_MESSAGES};
 ///
 /// [`Outbox::ack`] and [`Outbox::expire`] move `base`, [`Outbox::next_to_write`] moves the cursor, and
 /// [`Outbox::rewind`] sets it back for another path, which begins with [`Outbox::resume`].
-/// At most [`MAX_OUTBOX_MESSAGES`] messages and [`MAX_OUTBOX_BYTES`] of bodies are kept.
+/// At most [`MAX_OUTBOX_MESSAGES`] messages and [`MAX_OUTBOX_BYTES`] of bodies are kept, and [`MAX_OUTBOXES_BYTES`] in all
+/// outboxes together.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     entries: VecDeque<Entry>,
@@ -40,9 +49,16 @@ pub(crate) struct Outbox {
     /// Messages before each of these were queued by then, the oldest first. The clock is read now
     /// and then, not for every message.
     queued_by: VecDeque<(u64, Instant)>,
+    /// Where `base` was when it was looked at last, and since when it has been there with messages to take.
+    progress: Option<(u64, Instant)>,
+    /// What all outboxes hold together.
+    total: Arc<AtomicUsize>,
     /// Takes nothing more.
     closed: bool,
 }
+
+/// What an entry costs beside its frame.
+const ENTRY_BYTES: usize = 64;
 
 #[derive(Debug)]
 struct Entry {
@@ -77,19 +93,20 @@ impl Default for Outbox {
             written: 0,
             reported: 0,
             queued_by: VecDeque::new(),
+            progress: None,
+            total: Arc::default(),
             closed: false,
         }
     }
 }
 
 impl Outbox {
-    /// Makes an outbox whose first message has this sequence number.
+    /// Makes an outbox whose first message has this sequence number. `total` counts the bytes of all.
     #[must_use]
-    pub(crate) fn starting_at(seq: u64) -> Self {
-        Self {
-            base: seq,
-            ..Self::default()
-        }
+    pub(crate) fn starting_at(seq: u64, total: Arc<AtomicUsize>) -> Self {
+        let mut outbox = Self::default();
+        (outbox.base, outbox.total) = (seq, total);
+        outbox
     }
 
     /// Checks whether a message with a body of this many bytes would be taken.
@@ -97,8 +114,10 @@ impl Outbox {
         if self.closed {
             return Err(Refused::Closed);
         }
+        let fits = self.bytes + body_len <= MAX_OUTBOX_BYTES
+            && self.total.load(Ordering::Relaxed) + body_len <= MAX_OUTBOXES_BYTES;
         let has_room = self.entries.len() < MAX_OUTBOX_MESSAGES
-            && (self.bytes + body_len <= MAX_OUTBOX_BYTES || self.entries.is_empty())
+            && (fits || self.entries.is_empty())
             && self.next_seq() < MAX_SEQ;
         if has_room { Ok(()) } else { Err(Refused::Full) }
     }
@@ -113,6 +132,8 @@ impl Outbox {
     pub(crate) fn push(&mut self, frame: Bytes, body_len: usize) -> Result<(), Refused> {
         self.check(body_len)?;
         self.bytes += body_len;
+        let cost = frame.len() + ENTRY_BYTES;
+        self.total.fetch_add(cost, Ordering::Relaxed);
         self.entries.push_back(Entry { frame, body_len });
         Ok(())
     }
@@ -204,7 +225,7 @@ impl Outbox {
             && now.saturating_duration_since(at) >= timeout
         {
             while self.base < before {
-                self.pop();
+                self.give_up_oldest();
             }
             self.queued_by.pop_front();
         }
@@ -221,18 +242,55 @@ impl Outbox {
     pub(crate) fn give_up(&mut self) -> Range<u64> {
         let from = self.base;
         while !self.entries.is_empty() {
-            self.pop();
+            self.give_up_oldest();
         }
         from..self.base
+    }
+
+    /// Drops the oldest message, which is no progress. Returns what was dropped.
+    pub(crate) fn give_up_oldest(&mut self) -> Range<u64> {
+        let (from, stalled) = (self.base, self.stalled_since());
+        self.pop();
+        self.progress = stalled.map(|since| (self.base, since));
+        from..self.base
+    }
+
+    /// Notes whether anything was taken since the last call. To be called now and then.
+    pub(crate) fn note_progress(&mut self, now: Instant) {
+        let stands = self.progress.is_some_and(|(base, _)| base == self.base);
+        if self.entries.is_empty() {
+            self.progress = None;
+        } else if !stands {
+            self.progress = Some((self.base, now));
+        }
+    }
+
+    /// Since when the other side has taken nothing, though there is something to take.
+    pub(crate) fn stalled_since(&self) -> Option<Instant> {
+        let (base, since) = self.progress?;
+        (base == self.base).then_some(since)
+    }
+
+    /// Returns how many bytes of bodies there are.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     fn pop(&mut self) {
         if let Some(entry) = self.entries.pop_front() {
             self.bytes -= entry.body_len;
+            let cost = entry.frame.len() + ENTRY_BYTES;
+            self.total.fetch_sub(cost, Ordering::Relaxed);
             self.base += 1;
             self.cursor = self.cursor.saturating_sub(1);
             self.written = self.written.saturating_sub(1);
             self.reported = self.reported.saturating_sub(1);
         }
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.give_up();
     }
 }

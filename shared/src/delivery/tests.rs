@@ -192,7 +192,7 @@ fn a_closed_outbox_returns_everything_and_takes_nothing_more() {
 
 #[test]
 fn an_outbox_can_start_at_any_number() {
-    let mut outbox = Outbox::starting_at(42);
+    let mut outbox = Outbox::starting_at(42, Default::default());
     push(&mut outbox, 1);
     assert_eq!((outbox.base(), outbox.next_seq()), (42, 43));
     assert_eq!(outbox.resume(42), Ok(42..42));

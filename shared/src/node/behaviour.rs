@@ -6,7 +6,9 @@ use libp2p::{PeerId, StreamProtocol, identify, identity::Keypair, relay, swarm::
 
 use super::sockets;
 use crate::{
-    config::{AGENT_VERSION, IDENTIFY_PROTOCOL, MAX_CONNECTIONS, NodeConfig},
+    config::{
+        AGENT_VERSION, IDENTIFY_PROTOCOL, MAX_CONNECTIONS, MAX_INCOMING_CONNECTIONS, NodeConfig,
+    },
     protocols::{
         greet, limits,
         msg::{self, MSG_PROTOCOL, ONESHOT_PROTOCOL, messenger::Messenger},
@@ -29,7 +31,7 @@ const MAX_CONNECTIONS_PER_PEER: u32 = 12;
 const LIMITS: limits::Limits = limits::Limits {
     handshakes: MAX_PENDING_CONNECTIONS,
     dials: MAX_PENDING_CONNECTIONS,
-    incoming: MAX_CONNECTIONS,
+    incoming: MAX_INCOMING_CONNECTIONS,
     all: MAX_CONNECTIONS,
     of_peer: MAX_CONNECTIONS_PER_PEER,
 };

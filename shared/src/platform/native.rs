@@ -19,7 +19,10 @@ use unicode_normalization::UnicodeNormalization;
 use self::names::{NameError, Names};
 
 use crate::{
-    config::{IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS, MAX_WEBSOCKET_FRAME},
+    config::{
+        IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS, MAX_WEBSOCKET_FRAME, PEER_CONNECTION_WINDOW,
+        PEER_STREAM_WINDOW,
+    },
     error::StartError,
     reason::Reason,
 };
@@ -79,7 +82,7 @@ pub fn build_swarm<B: NetworkBehaviour>(
         .with_tokio()
         .with_other_transport(|_| Names::new(direct))
         .map_err(|never| match never {})?
-        .with_relay_client(noise::Config::new, yamux::Config::default)
+        .with_relay_client(noise::Config::new, muxer)
         .map_err(|e| failed("the relay client", &e))?
         .with_behaviour(|_, relay| behaviour(relay))
         .map_err(|e| failed("the behaviour", &e))?
@@ -97,10 +100,12 @@ fn direct(key: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error
     let tcp = tcp::tokio::Transport::new(tcp_config())
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(key)?)
-        .multiplex(yamux::Config::default())
+        .multiplex(muxer())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let mut config = quic::Config::new(key);
     config.handshake_timeout = HANDSHAKE_TIMEOUT;
+    config.max_connection_data = PEER_CONNECTION_WINDOW;
+    config.max_stream_data = PEER_STREAM_WINDOW;
     let quic = quic::tokio::Transport::new(config)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     // A secure WebSocket needs the name itself, so that it resolves names beneath it.
@@ -110,7 +115,7 @@ fn direct(key: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error
     let websocket = websocket
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(key)?)
-        .multiplex(yamux::Config::default())
+        .multiplex(muxer())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     // TCP would take a WebSocket's address for its own.
     Ok(websocket
@@ -123,6 +128,16 @@ fn direct(key: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error
 
 /// The longest QUIC handshake. The first packets of a hole punch may be lost, and have to be sent again.
 const HANDSHAKE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Streams that yamux makes room for. So many times its least window are all the room that it has, so that no stream's
+/// window grows beyond that: what others send and nobody reads is 256 KiB a stream, and not what they like.
+const MAX_YAMUX_STREAMS: usize = 4_096;
+
+fn muxer() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(MAX_YAMUX_STREAMS);
+    config
+}
 
 fn tcp_config() -> tcp::Config {
     tcp::Config::new().nodelay(true)

@@ -140,10 +140,12 @@ impl Drop for Held {
 fn http(ip: Ipv4Addr) -> Vec<TcpStream> {
     let connections = (0..CROWD).filter_map(|_| {
         let mut stream = TcpStream::connect((ip, RELAY_PORT + 2)).unwrap();
-        let request = format!("GET /healthz HTTP/1.1\r\nhost: {ip}\r\n\r\n");
+        let request = format!("GET /bootstrap.json HTTP/1.1\r\nhost: {ip}\r\n\r\n");
         stream.write_all(request.as_bytes()).ok()?;
-        let answered = stream.read(&mut [0; 512]).is_ok_and(|bytes| bytes > 0);
-        answered.then_some(stream)
+        // Beyond the share there is an answer, too: that there is no room.
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).ok()?;
+        (status == *b"HTTP/1.1 200").then_some(stream)
     });
     connections.collect()
 }

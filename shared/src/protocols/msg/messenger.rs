@@ -5,6 +5,7 @@
 //! passes through the swarm, which would cost more than everything else together.
 
 mod introductions;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use web_time::Instant;
 
+use self::room::is_stalled;
 use super::{
     conversation::{Conversation, ConversationState},
     driver::Drivers,
@@ -60,7 +62,7 @@ struct Conversations {
 /// ```text
 ///   send --> queued --> written --SENT_REPORT_DELAY--> sent --+--> acked
 ///                |          |                                 |
-///                +----------+---------------------------------+--> failed: too old, forgotten peer, stopped node
+///                +----------+---------------------------------+--> failed: too old, no room, forgotten peer, stopped
 /// ```
 ///
 /// At most [`MAX_KNOWN_PEERS`] conversations are kept, beside those with a connection.
@@ -77,6 +79,8 @@ pub(crate) struct Messenger {
     message_timeout: Duration,
     conversations: Mutex<Conversations>,
     unacked: AtomicUsize,
+    /// Bytes in all outboxes.
+    queued_bytes: Arc<AtomicUsize>,
     /// Where new outboxes start: after what has been sent to any peer that was forgotten since. A
     /// peer that returns remembers our session, and expects no number twice.
     first_seq: AtomicU64,
@@ -106,6 +110,7 @@ impl Messenger {
             message_timeout: config.message_timeout,
             conversations: Mutex::default(),
             unacked: AtomicUsize::new(0),
+            queued_bytes: Arc::default(),
             first_seq: AtomicU64::new(1),
             probes_asked_for: AtomicU64::new(0),
             leaving: AtomicBool::new(false),
@@ -123,8 +128,11 @@ impl Messenger {
             Refused::Closed => SendError::Stopped,
         };
         let conversation = self.conversation_to(to)?;
-        let mut state = conversation.lock();
         let len = body.len();
+        if conversation.lock().outbox.check(len) == Err(Refused::Full) {
+            self.make_room(&conversation, len);
+        }
+        let mut state = conversation.lock();
         state.outbox.check(len).map_err(refused)?;
         if state.is_gone() {
             return Err(SendError::UnknownPeer(to));
@@ -216,7 +224,7 @@ impl Messenger {
             .of
             .get_or_insert_with(peer, || {
                 let first_seq = self.first_seq.load(Ordering::Relaxed);
-                let mut outbox = Outbox::starting_at(first_seq);
+                let mut outbox = Outbox::starting_at(first_seq, self.queued_bytes.clone());
                 if stopped {
                     outbox.close();
                 }
@@ -231,6 +239,11 @@ impl Messenger {
         for conversation in conversations {
             let mut state = conversation.lock();
             let expired = state.outbox.expire(now, self.message_timeout);
+            state.outbox.note_progress(now);
+            if is_stalled(&state, now) {
+                // Whoever waits for room there need not.
+                self.left_outbox.notify_waiters();
+            }
             if expired.is_empty() {
                 continue;
             }

@@ -2,12 +2,12 @@
 
 use std::{sync::Barrier, thread};
 
-use futures::{StreamExt, executor::block_on};
+use futures::{FutureExt, StreamExt, executor::block_on};
 use libp2p::swarm::ConnectionId;
 
 use super::*;
 use crate::{
-    config::{DEFAULT_MESSAGE_TIMEOUT, MAX_OUTBOX_MESSAGES},
+    config::{DEFAULT_MESSAGE_TIMEOUT, MAX_OUTBOX_MESSAGES, MAX_OUTBOXES_BYTES, STALL_TIMEOUT},
     event::Event,
     path::Path,
     protocols::msg::conversation::ROOM_MEMORY,
@@ -70,6 +70,95 @@ fn a_peer_with_unacked_messages_is_not_forgotten() {
     assert_eq!(messenger.unacked_by(&peer), 1);
     assert!(messenger.here(now + ROOM_MEMORY / 2).contains(&peer));
     assert!(!messenger.here(now + ROOM_MEMORY * 2).contains(&peer));
+}
+
+/// A moment that is as long ago as a peer may take nothing.
+fn long_ago() -> Instant {
+    Instant::now()
+        .checked_sub(STALL_TIMEOUT)
+        .expect("the clock")
+}
+
+#[test]
+fn a_peer_that_takes_nothing_makes_room_at_its_own_cost() {
+    let (messenger, mut events) = messenger();
+    let [silent, other] = [(); 2].map(|()| PeerId::random());
+    connect(&messenger, silent);
+    connect(&messenger, other);
+    let line = |to, n: usize| messenger.send(to, Scope::Private, format!("line {n}"));
+    for n in 0..MAX_OUTBOX_MESSAGES {
+        line(silent, n).unwrap();
+        line(other, n).unwrap();
+        ack_all(&messenger, other);
+    }
+    // It may be slow, or busy.
+    assert_eq!(line(silent, 0), Err(SendError::OutboxFull(silent)));
+    messenger.tick(long_ago());
+    let first = MAX_OUTBOX_MESSAGES as u64 + 1;
+    assert_eq!(line(silent, 0), Ok(first));
+    assert_eq!(line(silent, 0), Ok(first + 1));
+    assert_eq!(line(other, 0), Ok(first));
+    assert_eq!(messenger.unacked_by(&silent), MAX_OUTBOX_MESSAGES);
+    let failed = std::iter::from_fn(|| events.next().now_or_never().flatten());
+    let failed = failed.filter_map(|event| match event {
+        Event::Delivery {
+            to,
+            id,
+            state: DeliveryState::Failed,
+            ..
+        } => Some((to, id)),
+        _ => None,
+    });
+    assert_eq!(failed.collect::<Vec<_>>(), [(silent, 1), (silent, 2)]);
+}
+
+#[test]
+fn one_that_takes_some_is_waited_for() {
+    let (messenger, _events) = messenger();
+    let slow = PeerId::random();
+    connect(&messenger, slow);
+    while messenger.send(slow, Scope::Private, "line".into()).is_ok() {}
+    messenger.tick(long_ago());
+    let conversation = messenger.conversation(&slow).unwrap();
+    {
+        let mut state = conversation.lock();
+        state.outbox.next_to_write();
+        let acked = state.outbox.ack(2).unwrap();
+        messenger.acked(slow, acked);
+    }
+    assert!(messenger.send(slow, Scope::Private, "line".into()).is_ok());
+    let full = messenger.send(slow, Scope::Private, "line".into());
+    assert_eq!(full, Err(SendError::OutboxFull(slow)));
+}
+
+#[test]
+fn all_outboxes_together_are_bounded_and_who_reads_loses_nothing() {
+    let (messenger, _events) = messenger();
+    let reader = PeerId::random();
+    connect(&messenger, reader);
+    let big = || "x".repeat(MAX_BODY_BYTES);
+    let silent: Vec<_> = (0..64).map(|_| PeerId::random()).collect();
+    for peer in &silent {
+        connect(&messenger, *peer);
+        while messenger.send(*peer, Scope::Private, big()).is_ok() {}
+        let held = messenger.queued_bytes.load(Ordering::Relaxed);
+        assert!(
+            held <= MAX_OUTBOXES_BYTES + 64 * 2 * MAX_BODY_BYTES,
+            "{held}"
+        );
+    }
+    // The first is the only one in its outbox; then it waits for the others, until they are known to take nothing.
+    assert!(messenger.send(reader, Scope::Private, big()).is_ok());
+    let full = messenger.send(reader, Scope::Private, big());
+    assert_eq!(full, Err(SendError::OutboxFull(reader)));
+    ack_all(&messenger, reader);
+    messenger.tick(long_ago());
+    for id in 2..20 {
+        assert_eq!(messenger.send(reader, Scope::Private, big()), Ok(id));
+    }
+    assert_eq!(messenger.unacked_by(&reader), 18);
+    let left: usize = silent.iter().map(|peer| messenger.unacked_by(peer)).sum();
+    assert!(left > 0, "not all had to go");
 }
 
 #[test]
