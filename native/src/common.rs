@@ -5,6 +5,7 @@ pub(crate) mod identity;
 pub(crate) mod os;
 pub(crate) mod output;
 mod period;
+pub(crate) mod refusals;
 pub(crate) mod sanitise;
 pub(crate) mod signals;
 mod usage;

@@ -8,7 +8,7 @@
 //!   relay;
 //! - [`Relay::run`] polls the swarm. Each of its events is handled in [`swarm_events`]: what there is
 //!   (addresses, registrations) changes, and the operator gets a [`report`]. Reservations and circuits are
-//!   [`hop`]'s, and what was refused is counted in [`refusals`];
+//!   [`hop`]'s, and what was refused is counted in [`refusals`](crate::common::refusals);
 //! - when every listener has an address, or some seconds have passed, it reports `ready`;
 //! - [`Relay::stop`] closes all connections.
 //!
@@ -31,7 +31,6 @@ mod hop;
 pub(crate) mod limits;
 mod listen;
 mod network_limits;
-pub(crate) mod refusals;
 mod registration_rates;
 mod report;
 pub(crate) mod settings;
@@ -66,7 +65,6 @@ use self::{
     behaviour::Behaviour,
     credentials::Credentials,
     listen::{Sockets, WebRtcOnIpv6},
-    refusals::Refusals,
     registration_rates::RegistrationRates,
     report::{Counts, RelayEvent, Report},
     settings::Settings,
@@ -76,6 +74,7 @@ use crate::{
     common::{
         os,
         output::{self, Output},
+        refusals::{self, Refusals},
         signals::{self, Stop},
     },
     http::{

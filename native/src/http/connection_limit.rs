@@ -8,7 +8,7 @@ use std::{
 use punchline::networks::{Share, Shares};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::relay::refusals::Refusals;
+use crate::common::refusals::Refusals;
 
 /// A limit on connections, shared by all listeners.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::relay::refusals::Refusals;
+use crate::common::refusals::Refusals;
 
 /// More connections than a test opens.
 const MANY: u32 = 100;
