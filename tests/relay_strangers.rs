@@ -6,7 +6,9 @@ mod common;
 
 use std::{
     fs,
-    net::{Ipv4Addr, UdpSocket},
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpStream, UdpSocket},
+    time::Instant,
 };
 
 use serde_json::Value;
@@ -78,4 +80,57 @@ fn forged_handshake(number: u16) -> Vec<u8> {
         ])
         .unwrap();
     request.raw
+}
+
+/// What an operator sees of a flood: one line now and then.
+#[test]
+fn a_flood_of_refusals_is_one_line() {
+    const FLOOD: usize = 300;
+    let relay = Relay::start(&["--max-http-connections", "4"]);
+    // A share of three of the four, and nobody lets go.
+    let held: Vec<_> = (0..3).map(|_| ask(&relay, "/bootstrap.json")).collect();
+    for _ in 0..FLOOD {
+        ask(&relay, "/bootstrap.json");
+    }
+    let said = || relay.proc.stderr();
+    let start = Instant::now();
+    while !said().contains("HTTP connections from this machine") {
+        assert!(start.elapsed() < common::DEADLINE, "{}", said());
+        std::thread::park_timeout(std::time::Duration::from_millis(50));
+    }
+    assert!(said().lines().count() <= 2, "{}", said());
+    assert!(!said().contains("127.0.0.1"), "no addresses: {}", said());
+    drop(held);
+}
+
+/// Sends a request, and reads the first byte of its answer. The connection stays open.
+fn ask(relay: &Relay, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(relay.http).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.read_exact(&mut [0]).unwrap();
+    stream
+}
+
+/// Clients that ask for a large file again and again, and read none of it.
+#[test]
+fn answers_that_nobody_reads_take_little_memory() {
+    const CLIENTS: usize = 200;
+    const MAX_GROWTH_KIB: u64 = 100 * CLIENTS as u64;
+    let www = tempfile::tempdir().unwrap();
+    fs::write(www.path().join("large.txt"), vec![b'x'; 3 << 20]).unwrap();
+    let relay = Relay::start(&["--www", www.path().to_str().unwrap()]);
+    let before = resident_kib(&relay);
+    let held: Vec<_> = (0..CLIENTS).map(|_| ask(&relay, "/large.txt")).collect();
+    assert_eq!(http_get(relay.http, "/healthz").0, 200);
+    let growth = resident_kib(&relay).saturating_sub(before);
+    assert!(growth < MAX_GROWTH_KIB, "{growth} KiB");
+    drop(held);
+}
+
+fn resident_kib(relay: &Relay) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", relay.proc.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.and_then(|kib| kib.trim().parse().ok()).unwrap()
 }

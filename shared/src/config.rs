@@ -42,12 +42,8 @@ pub const MAX_REGISTRATIONS: usize = 256;
 
 /// Connections of all peers together.
 pub(crate) const MAX_CONNECTIONS: u32 = 1_024;
-/// Those of them that came in. With [`PEER_CONNECTION_WINDOW`] each they hold 150 MB, whoever sends.
+/// Those of them that came in. With a window of QUIC each they hold 150 MB, whoever sends.
 pub(crate) const MAX_INCOMING_CONNECTIONS: u32 = 192;
-/// What may be under way to a peer on one QUIC connection before it is read.
-pub(crate) const PEER_CONNECTION_WINDOW: u32 = 768 * 1024;
-/// What may be under way to a peer on one stream of QUIC: no stream that waits keeps all others waiting.
-pub(crate) const PEER_STREAM_WINDOW: u32 = 256 * 1024;
 /// The largest WebSocket frame: it is buffered whole, and libp2p's 256 MB come before any handshake.
 pub const MAX_WEBSOCKET_FRAME: usize = 1024 * 1024;
 /// What may be under way to a relay on one QUIC connection before it is read. libp2p's 15 MB are much, times all

@@ -67,19 +67,8 @@ fn is_somebodys(ip: IpAddr) -> bool {
     }
 }
 
-/// Whether this is an address of the Internet, not of somebody's own network.
-pub(crate) fn is_global(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            let provider = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
-            let special = ip.is_loopback() || ip.is_unspecified() || ip.is_link_local();
-            !ip.is_private() && !provider && !special && ip != Ipv4Addr::BROADCAST
-        }
-        IpAddr::V6(ip) => is_global_v6(ip),
-    }
-}
-
-const fn is_global_v6(ip: Ipv6Addr) -> bool {
+/// Whether this is an IPv6 address of the Internet.
+pub(crate) const fn is_global_v6(ip: Ipv6Addr) -> bool {
     ip.segments()[0] & 0xe000 == 0x2000
 }
 

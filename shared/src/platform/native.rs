@@ -19,10 +19,7 @@ use unicode_normalization::UnicodeNormalization;
 use self::names::{NameError, Names};
 
 use crate::{
-    config::{
-        IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS, MAX_WEBSOCKET_FRAME, PEER_CONNECTION_WINDOW,
-        PEER_STREAM_WINDOW,
-    },
+    config::{IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS, MAX_WEBSOCKET_FRAME},
     error::StartError,
     reason::Reason,
 };
@@ -128,6 +125,11 @@ fn direct(key: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error
 
 /// The longest QUIC handshake. The first packets of a hole punch may be lost, and have to be sent again.
 const HANDSHAKE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// What may be under way on one QUIC connection before it is read. libp2p's 15 MB are much, times all connections.
+const PEER_CONNECTION_WINDOW: u32 = 768 * 1024;
+/// What may be under way on one stream of QUIC: no stream that waits keeps all others waiting.
+const PEER_STREAM_WINDOW: u32 = 256 * 1024;
 
 /// Streams that yamux makes room for. So many times its least window are all the room that it has, so that no stream's
 /// window grows beyond that: what others send and nobody reads is 256 KiB a stream, and not what they like.

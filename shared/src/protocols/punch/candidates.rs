@@ -3,14 +3,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use parking_lot::Mutex;
 
 use crate::{
     address::{ip_of, is_loopback, socket_of},
-    foreign::{self, is_global},
+    foreign::{self, is_global_v6},
 };
 
 /// Addresses of each sort that are kept, and addresses of a remote that are dialled.
@@ -209,6 +209,18 @@ pub(super) fn of_kind(address: &Multiaddr) -> Option<Kind> {
 /// Whether an address that a remote named may be dialled, and punched for.
 fn is_fit(address: &Multiaddr) -> bool {
     of_kind(address).is_some() && foreign::is_fit(address, false)
+}
+
+/// Whether this is an address of the Internet, not of somebody's own network.
+fn is_global(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let provider = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            let special = ip.is_loopback() || ip.is_unspecified() || ip.is_link_local();
+            !ip.is_private() && !provider && !special && ip != Ipv4Addr::BROADCAST
+        }
+        IpAddr::V6(ip) => is_global_v6(ip),
+    }
 }
 
 fn push_new(list: &mut Vec<Multiaddr>, address: &Multiaddr) {
