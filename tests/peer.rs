@@ -278,6 +278,34 @@ fn a_person_reads_who_is_there() {
 }
 
 #[test]
+fn a_person_blocks_a_peer_and_thinks_better_of_it() {
+    let (mut b, b_id, address) = listener("b", "/quic-v1");
+    let end = &b_id[b_id.len() - 6..];
+    let mut a = plain_peer("a", &[&address, "--greet-interval", "0"]);
+    b.wait_event("connected");
+    a.wait_line("connected to ");
+    a.type_line("/block nobody");
+    a.type_line(&format!("/block {end}"));
+    b.wait_event("disconnected");
+    let words = PeerName::of(&b_id.parse().unwrap());
+    a.wait_line(&format!("{words}·{end}: away"));
+    a.type_line(&format!("/to {end} not to you"));
+    a.type_line(&format!("/unblock {end}"));
+    b.wait_event("connected");
+    a.type_line(&format!("/to {end} and again"));
+    wait_message(&mut b, "and again");
+    a.signal(Signal::SIGTERM);
+    let finished = a.finish();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let refused = [
+        "no peer here is called nobody",
+        &format!("no peer here is called {end}: not sent"),
+    ]
+    .map(|why| finished.stderr.contains(why));
+    assert_eq!(refused, [true, true], "{finished:?}");
+}
+
+#[test]
 fn a_port_in_use_is_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

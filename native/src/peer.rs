@@ -102,6 +102,7 @@ pub(crate) async fn run(args: PeerArgs, mut stop: Stop) -> anyhow::Result<()> {
         source,
         mdns,
         gathered: false,
+        blocked: Vec::new(),
     };
 
     let (ending, asked) = tokio::select! {

@@ -39,6 +39,16 @@ pub enum Command {
         /// The name, not checked yet.
         name: String,
     },
+    /// `/block PEER`: nothing more from it, and nothing to it.
+    Block {
+        /// A peer's name, its id, or the end of that.
+        peer: String,
+    },
+    /// `/unblock PEER`.
+    Unblock {
+        /// As for `/block`.
+        peer: String,
+    },
     /// `/addresses`: where others can dial us.
     Addresses,
     /// `/help`.
@@ -101,6 +111,14 @@ impl FromStr for Command {
             },
             "/name" if rest.is_empty() => Err(ParseCommandError::Usage("/name NAME")),
             "/name" => Ok(Self::Name { name: rest.into() }),
+            "/block" => match named(rest) {
+                Some(peer) => Ok(Self::Block { peer: peer.into() }),
+                None => Err(ParseCommandError::Usage("/block PEER")),
+            },
+            "/unblock" => match named(rest) {
+                Some(peer) => Ok(Self::Unblock { peer: peer.into() }),
+                None => Err(ParseCommandError::Usage("/unblock PEER")),
+            },
             "/addresses" => Ok(Self::Addresses),
             "/dial" if rest.is_empty() => Err(ParseCommandError::Usage("/dial ADDR")),
             "/dial" => match rest.parse() {
@@ -116,6 +134,14 @@ impl FromStr for Command {
             _ => Err(ParseCommandError::Unknown(word.into())),
         }
     }
+}
+
+/// A peer, whose name may stand between double quotes.
+fn named(rest: &str) -> Option<&str> {
+    let quoted = rest
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    Some(quoted.unwrap_or(rest)).filter(|peer| !peer.trim().is_empty())
 }
 
 /// Splits what follows `/to` into the peer and the text. A name with blanks stands between double quotes.

@@ -102,6 +102,8 @@ enum Request {
     RelayFound(usize, RelayAddress),
     DropRelay(PeerId),
     Wake,
+    Block(PeerId),
+    Unblock(PeerId),
     Settled(oneshot::Sender<()>),
     Peers(oneshot::Sender<Vec<PeerInfo>>),
     Relays(oneshot::Sender<Vec<RelayInfo>>),
@@ -257,6 +259,17 @@ impl Node {
     /// Tries now what waits for a retry: the network or the page came back.
     pub async fn wake(&self) -> Result<(), Stopped> {
         self.request(Request::Wake).await
+    }
+
+    /// Has nothing more to do with a peer, until it is unblocked or the node stops: its connections are closed and no
+    /// new ones made, none of its messages are shown, and what waits for it has failed.
+    pub async fn block(&self, peer: PeerId) -> Result<(), Stopped> {
+        self.request(Request::Block(peer)).await
+    }
+
+    /// Undoes [`Self::block`]. Whoever dials next reaches the other.
+    pub async fn unblock(&self, peer: PeerId) -> Result<(), Stopped> {
+        self.request(Request::Unblock(peer)).await
     }
 
     /// Returns everybody who can be written to, with what is known of each.

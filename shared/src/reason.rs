@@ -65,6 +65,8 @@ pub enum Reason {
     CircuitRefused,
     /// The relay has no more circuits for this peer, or for the one that it wants.
     RelayFull,
+    /// Our person wants nothing to do with the peer.
+    Blocked,
     /// The rendezvous point does not allow this namespace.
     NamespaceRefused,
     /// The rendezvous point refused a registration or a discovery for another reason; the text says which.

@@ -71,7 +71,7 @@ test("limits are those of the package", async () => {
 /** Codes of reasons that no relay is waited for with: a new one goes here, or gets an advice. */
 const NOT_OF_A_RELAY = [
   "listen-failed", "bootstrap-failed", "lan-unavailable", "port-mapping-unavailable", "hole-punch-failed", "not-acked",
-  "invalid-command", "stopped", "circuit-refused", "relay-full", "left", "other-room", "identity-in-use",
+  "invalid-command", "stopped", "circuit-refused", "relay-full", "blocked", "left", "other-room", "identity-in-use",
 ];
 
 test("each code that a relay can fail with has an advice", async () => {

@@ -60,6 +60,8 @@ pub(crate) struct CommandRunner {
     pub(crate) mdns: bool,
     /// Lines have gone out: whoever comes later has not missed any of the rest.
     pub(crate) gathered: bool,
+    /// Who was blocked, to be found again.
+    pub(crate) blocked: Vec<PeerId>,
 }
 
 /// No peer connected in time.
@@ -113,6 +115,8 @@ impl CommandRunner {
                 let peers = self.node.peers().await.unwrap_or_default();
                 self.reporter.peers(&peers).await;
             }
+            Ok(Command::Block { peer }) => self.block(&peer).await,
+            Ok(Command::Unblock { peer }) => self.unblock(&peer).await,
             Ok(Command::Addresses) => self.reporter.addresses().await,
             Ok(Command::Name { name }) => match PeerName::chosen(&name) {
                 Ok(name) => self.node.set_name(Some(name)),
@@ -173,6 +177,44 @@ impl CommandRunner {
             }
         }
         Ok(())
+    }
+
+    async fn block(&mut self, typed: &str) {
+        let Some(peer) = self.find(typed, &self.node.here()).await else {
+            return;
+        };
+        // An error means that the node has stopped, which ends the program.
+        let _ = self.node.block(peer).await;
+        self.blocked.retain(|blocked| *blocked != peer);
+        self.blocked.push(peer);
+        let name = self.reporter.name(peer);
+        let text = format!("{name} is blocked until you stop, or type /unblock {typed}");
+        self.reporter.note(&text).await;
+    }
+
+    async fn unblock(&mut self, typed: &str) {
+        let Some(peer) = self.find(typed, &self.blocked.clone()).await else {
+            return;
+        };
+        let _ = self.node.unblock(peer).await;
+        self.blocked.retain(|blocked| *blocked != peer);
+        let name = self.reporter.name(peer);
+        self.reporter
+            .note(&format!("{name} is no longer blocked"))
+            .await;
+    }
+
+    /// Who of these is meant; says so if it is nobody, or several.
+    async fn find(&self, typed: &str, among: &[PeerId]) -> Option<PeerId> {
+        let why = match self.reporter.find(typed, among) {
+            Ok(peer) => return Some(peer),
+            Err(LookupError::Unknown) => format!("no peer here is called {typed}"),
+            Err(LookupError::Ambiguous) => {
+                format!("several peers here are called {typed}: type more of the id")
+            }
+        };
+        self.reporter.refuse(why).await;
+        None
     }
 
     /// Waits until somebody is there and, the first time, until everybody is connected who is known to be there.

@@ -1,4 +1,4 @@
-//! What Tab completes at the prompt: commands, and after `/to` the names of who is here.
+//! What Tab completes at the prompt: commands, and after those that want one the names of who is here.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,16 +7,19 @@ use rustyline::{
     completion::{Completer, Pair},
 };
 
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 9] = [
     "/addresses",
+    "/block ",
     "/dial ",
     "/help",
     "/name ",
     "/peers",
     "/quit",
     "/to ",
+    "/unblock ",
 ];
-const TO: &str = "/to ";
+/// Commands that a name follows, and whether a text follows that.
+const NAMING: [(&str, bool); 2] = [("/to ", true), ("/block ", false)];
 
 /// The names of who is here, kept by the reporter and read by the prompt.
 #[derive(Debug, Clone, Default)]
@@ -62,9 +65,12 @@ fn complete(names: &Choices, typed: &str) -> (usize, Vec<Pair>) {
         display: text.trim_end().into(),
         replacement: text,
     };
-    if let Some(name) = typed.strip_prefix(TO) {
-        let names = names.beginning_with(name).into_iter();
-        return (TO.len(), names.map(|name| pair(name + " ")).collect());
+    for (command, text_follows) in NAMING {
+        if let Some(name) = typed.strip_prefix(command) {
+            let end = if text_follows { " " } else { "" };
+            let names = names.beginning_with(name).into_iter();
+            return (command.len(), names.map(|name| pair(name + end)).collect());
+        }
     }
     let commands = COMMANDS.iter().filter(|command| command.starts_with(typed));
     match typed.starts_with('/') {

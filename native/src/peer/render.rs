@@ -23,6 +23,7 @@ pub(crate) const HELP: &str = "\
   /to PEER TEXT   to one peer alone: its name, its id, or the end of it (Tab completes)
   /name NAME      what others read of you
   /peers          who is here: path, transport, round trip
+  /block PEER     nothing more from it, and nothing to it; /unblock PEER
   /addresses      where others can dial you
   /dial ADDR      dial another peer
   /quit           leave (Ctrl-D and Ctrl-C too)

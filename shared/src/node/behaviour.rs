@@ -39,7 +39,7 @@ const LIMITS: limits::Limits = limits::Limits {
 /// The protocols of a peer. The limits come first: connections that they deny, the others need not see.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
-    limits: limits::Behaviour,
+    pub(crate) limits: limits::Behaviour,
     pub(crate) relay: relay::client::Behaviour,
     pub(crate) rendezvous: rendezvous::client::Behaviour,
     pub(crate) identify: identify::Behaviour,

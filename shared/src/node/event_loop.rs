@@ -237,6 +237,16 @@ impl EventLoop {
             }
             Request::DropRelay(relay) => self.input(Input::DropRelay(relay)),
             Request::Wake => self.input(Input::Wake),
+            Request::Block(peer) => {
+                self.swarm.behaviour_mut().0.limits.block(peer);
+                self.messenger.block(&peer);
+                // An error means that it is not connected.
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
+            Request::Unblock(peer) => {
+                self.swarm.behaviour_mut().0.limits.unblock(peer);
+                self.input(Input::Wake);
+            }
             Request::Settled(reply) => {
                 self.settling.retain(|waiting| !waiting.is_closed());
                 // For one more it is as if the node had stopped.

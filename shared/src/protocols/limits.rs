@@ -98,7 +98,17 @@ pub struct Behaviour {
     incoming: u32,
     all: u32,
     peers: Counts<PeerId>,
+    /// Peers that our person wants nothing to do with: as many as a person types.
+    blocked: Vec<PeerId>,
 }
+
+/// Peers that may be blocked at a time. With more the first is no longer.
+const MAX_BLOCKED: usize = 1_024;
+
+/// Somebody is blocked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this peer is blocked")]
+struct Blocked;
 
 impl Behaviour {
     /// Makes the behaviour, without any connection.
@@ -112,11 +122,31 @@ impl Behaviour {
             incoming: 0,
             all: 0,
             peers: Counts::default(),
+            blocked: Vec::new(),
         }
+    }
+
+    /// Denies every connection of a peer from now on.
+    pub fn block(&mut self, peer: PeerId) {
+        self.unblock(peer);
+        if self.blocked.len() >= MAX_BLOCKED {
+            self.blocked.remove(0);
+        }
+        self.blocked.push(peer);
+    }
+
+    /// Undoes [`Self::block`].
+    pub fn unblock(&mut self, peer: PeerId) {
+        self.blocked.retain(|blocked| *blocked != peer);
     }
 
     /// Denies one more if there may be none.
     fn check(&self, one: Counted) -> Result<(), ConnectionDenied> {
+        if let Counted::Incoming(peer) | Counted::Outgoing(peer) = one
+            && self.blocked.contains(&peer)
+        {
+            return Err(ConnectionDenied::new(Blocked));
+        }
         let Limits {
             handshakes,
             dials,
@@ -205,10 +235,13 @@ impl NetworkBehaviour for Behaviour {
     fn handle_pending_outbound_connection(
         &mut self,
         id: ConnectionId,
-        _: Option<PeerId>,
+        peer: Option<PeerId>,
         _: &[Multiaddr],
         _: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        if peer.is_some_and(|peer| self.blocked.contains(&peer)) {
+            return Err(ConnectionDenied::new(Blocked));
+        }
         self.check(Counted::Dial)?;
         self.enter(id, Counted::Dial);
         Ok(Vec::new())

@@ -235,3 +235,39 @@ async fn what_was_on_its_way_to_one_that_leaves_fails_at_once() {
     assert_eq!(deliveries(&mut node, DeliveryState::Failed, 1).await, [1]);
     assert_eq!(node.node.unacked(), 0);
 }
+
+#[tokio::test]
+async fn a_blocked_peer_is_neither_heard_nor_written_to_until_it_is_unblocked() {
+    let mut b = in_room("ours", None).await;
+    let mut a = in_room("ours", Some(&b)).await;
+    connected(&mut a, &b).await;
+    connected(&mut b, &a).await;
+    b.node.block(a.peer_id).await.unwrap();
+    let id = a.peer_id;
+    b.until(|e| matches!(e, Event::Disconnected { peer, .. } if *peer == id))
+        .await;
+    assert_eq!(b.node.here(), []);
+    let refused = b.node.send(a.peer_id, Scope::Private, "not to you");
+    assert!(refused.is_err(), "{refused:?}");
+    // It was asked to be dialled, so that it tries again and again, and what it says waits.
+    a.node.send(b.peer_id, Scope::Private, "later").unwrap();
+    b.node.unblock(a.peer_id).await.unwrap();
+    a.node.wake().await.unwrap();
+    connected(&mut b, &a).await;
+    assert_eq!(body_of(&b.until_from(a.peer_id).await), "later");
+}
+
+#[tokio::test]
+async fn what_waits_for_a_peer_that_is_blocked_has_failed() {
+    let b = in_room("ours", None).await;
+    let mut a = in_room("ours", Some(&b)).await;
+    connected(&mut a, &b).await;
+    a.node.block(b.peer_id).await.unwrap();
+    // Whether it is taken or refused, it does not wait for ten minutes.
+    if a.node.send(b.peer_id, Scope::Private, "too late").is_ok() {
+        let ended =
+            |e: &Event| matches!(e, Event::Delivery { state, .. } if *state != DeliveryState::Sent);
+        a.until(ended).await;
+    }
+    assert_eq!(a.node.unacked(), 0);
+}

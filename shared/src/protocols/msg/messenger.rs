@@ -289,6 +289,17 @@ impl Messenger {
         self.left_outbox.notify_waiters();
     }
 
+    /// Shows nothing more of a peer, and fails what waits for it.
+    pub(crate) fn block(&self, peer: &PeerId) {
+        if let Some(conversation) = self.conversation(peer) {
+            let mut state = conversation.lock();
+            state.announced = false;
+            let failed = state.bye();
+            state.epoch += 1;
+            self.failed(*peer, failed, &Cause::new(Reason::Blocked, "it is blocked"));
+        }
+    }
+
     /// Says goodbye on every path: nothing is to wait for us.
     pub(crate) fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);

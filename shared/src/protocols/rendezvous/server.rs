@@ -94,7 +94,7 @@ pub enum Event {
 /// Whoever owns the swarm passes each [`Question`] of the [`Behaviour`] to [`Server::on_question`], and calls
 /// [`Server::handle_timeout`], until it returns nothing, at [`Server::poll_timeout`]. What comes out are [`Event`]s.
 /// [`Limits`] bound what is kept; an answer has at most `MAX_PAGE_BYTES` of records, and
-/// [`MAX_UNREAD_ANSWERS`](unread::MAX_UNREAD_ANSWERS) are under way at a time.
+/// `MAX_UNREAD_ANSWERS` are under way at a time.
 #[derive(Debug)]
 pub struct Server {
     limits: Limits,
