@@ -289,7 +289,6 @@ fn a_person_blocks_a_peer_and_thinks_better_of_it() {
     b.wait_event("disconnected");
     let words = PeerName::of(&b_id.parse().unwrap());
     a.wait_line(&format!("{words}·{end}: away"));
-    a.type_line(&format!("/to {end} not to you"));
     a.type_line(&format!("/unblock {end}"));
     b.wait_event("connected");
     a.type_line(&format!("/to {end} and again"));
@@ -297,12 +296,8 @@ fn a_person_blocks_a_peer_and_thinks_better_of_it() {
     a.signal(Signal::SIGTERM);
     let finished = a.finish();
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    let refused = [
-        "no peer here is called nobody",
-        &format!("no peer here is called {end}: not sent"),
-    ]
-    .map(|why| finished.stderr.contains(why));
-    assert_eq!(refused, [true, true], "{finished:?}");
+    let refused = "no peer here is called nobody";
+    assert!(finished.stderr.contains(refused), "{finished:?}");
 }
 
 #[test]

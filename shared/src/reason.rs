@@ -15,9 +15,14 @@ use std::{error::Error, fmt, io};
 use libp2p::{
     TransportError, relay,
     relay::outbound::hop::{ConnectError, ReserveError},
-    swarm::{ConnectionError, DialError},
+    swarm::{ConnectionDenied, ConnectionError, DialError},
 };
 use serde::{Deserialize, Serialize};
+
+/// Why a connection of a peer is denied that our person wants nothing to do with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this peer is blocked")]
+pub(crate) struct Blocked;
 
 /// What kind of thing went wrong. Serialised in kebab case, as the field `code`.
 ///
@@ -179,6 +184,9 @@ impl Cause {
             }
             DialError::NoAddresses => Self::new(Reason::NoAddress, "no address is known"),
             DialError::Aborted => Self::new(Reason::Aborted, "given up"),
+            DialError::Denied { cause } if is_blocked(cause) => {
+                Self::new(Reason::Blocked, "this peer is blocked")
+            }
             DialError::Denied { .. } => {
                 Self::new(Reason::TooManyConnections, "too many connections")
             }
@@ -231,6 +239,10 @@ pub(crate) fn of_chain(error: &(dyn Error + 'static)) -> String {
         }
     }
     reason
+}
+
+fn is_blocked(denied: &ConnectionDenied) -> bool {
+    denied.source().is_some_and(|cause| cause.is::<Blocked>())
 }
 
 /// Returns what the innermost error of a known kind means. Kinds that only the platform knows come first.

@@ -27,7 +27,7 @@ use libp2p::{
     },
 };
 
-use crate::counts::Counts;
+use crate::{counts::Counts, reason::Blocked};
 
 /// The bounds.
 #[derive(Debug, Clone, Copy)]
@@ -104,11 +104,6 @@ pub struct Behaviour {
 
 /// Peers that may be blocked at a time. With more the first is no longer.
 const MAX_BLOCKED: usize = 1_024;
-
-/// Somebody is blocked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this peer is blocked")]
-struct Blocked;
 
 impl Behaviour {
     /// Makes the behaviour, without any connection.
