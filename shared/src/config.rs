@@ -22,6 +22,10 @@ pub const DEFAULT_GREET_INTERVAL: Duration = Duration::from_secs(10);
 /// A message that is not acked after this time has failed.
 pub const DEFAULT_MESSAGE_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// Bytes a second that are taken of one peer's messages: more than people and scripts say, and less than fills a disk in an
+/// hour.
+pub const DEFAULT_RATE_OF_PEER: u64 = 4_000_000;
+
 /// The largest body of a message: more than a person types, little enough to buffer.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Messages in the outbox of one peer.
@@ -89,6 +93,8 @@ pub struct NodeConfig {
     pub greet_interval: Option<Duration>,
     /// When an unacked message fails.
     pub message_timeout: Duration,
+    /// Bytes a second that are taken of one peer's messages, after the first eight seconds' worth; 0: as fast as they come.
+    pub rate_of_peer: u64,
     /// Whether to try for a direct path when there is only a circuit. Not in a browser.
     pub hole_punch: bool,
     /// Whether to announce ourselves on our own network, and to dial who else does, by mDNS. Not in a browser.
@@ -108,6 +114,7 @@ impl Default for NodeConfig {
             dial: Vec::new(),
             greet_interval: Some(DEFAULT_GREET_INTERVAL),
             message_timeout: DEFAULT_MESSAGE_TIMEOUT,
+            rate_of_peer: DEFAULT_RATE_OF_PEER,
             hole_punch: true,
             mdns: false,
             port_mapping: false,

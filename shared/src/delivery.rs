@@ -30,6 +30,7 @@
 pub(crate) mod frames;
 mod inbox;
 mod outbox;
+mod pace;
 mod room;
 pub(crate) mod silence;
 #[cfg(test)]
@@ -40,5 +41,6 @@ pub(crate) use self::inbox::MAX_REMEMBERED_SESSIONS;
 pub(crate) use self::{
     inbox::{Acceptance, Inbox, OutOfPlace},
     outbox::{BogusAck, Outbox, Refused},
+    pace::Pace,
     room::Room,
 };

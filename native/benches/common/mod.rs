@@ -60,6 +60,8 @@ impl Relay {
 /// The configuration of a node that listens there and does nothing on its own.
 pub(crate) fn listening_on(address: &str) -> Result<NodeConfig> {
     Ok(NodeConfig {
+        // What is measured is how fast it could be.
+        rate_of_peer: 0,
         listen: vec![address.parse()?],
         greet_interval: None,
         hole_punch: false,
@@ -70,6 +72,8 @@ pub(crate) fn listening_on(address: &str) -> Result<NodeConfig> {
 /// The configuration of a node that reserves at that relay.
 pub(crate) fn reserving_at(relay: &Multiaddr) -> Result<NodeConfig> {
     Ok(NodeConfig {
+        // What is measured is how fast it could be.
+        rate_of_peer: 0,
         relays: vec![RelayAddress {
             peer: address::peer_of(relay),
             addresses: vec![address::without_peer(relay.clone())],

@@ -11,7 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use web_time::Instant;
 
 use crate::{
-    delivery::{Inbox, Outbox},
+    delivery::{Inbox, Outbox, Pace},
     event::{Event, Scope},
     name::PeerName,
     queue::EventSender,
@@ -36,6 +36,8 @@ pub(crate) struct Conversation {
 pub(crate) struct ConversationState {
     pub(crate) outbox: Outbox,
     pub(crate) inbox: Inbox,
+    /// How fast its messages are taken.
+    pub(crate) pace: Pace,
     /// Who it is, by its last word on the active connection.
     pub(crate) remote: Remote,
     /// It counts as one of the room although it cannot prove it.
@@ -78,10 +80,11 @@ pub(crate) enum Role {
 }
 
 impl Conversation {
-    pub(crate) fn new(peer: PeerId, outbox: Outbox) -> Self {
+    pub(crate) fn new(peer: PeerId, outbox: Outbox, pace: Pace) -> Self {
         let state = ConversationState {
             outbox,
             inbox: Inbox::default(),
+            pace,
             remote: Remote {
                 name: PeerName::of(&peer),
                 membership: Membership::Unproven,

@@ -91,6 +91,8 @@ pub(crate) struct Handler {
     /// Attempts to open our stream since it last worked.
     attempts: u32,
     oneshot_receiver: OneshotReceiver,
+    /// Until a peer whose one-shot messages come too fast is read again.
+    oneshot_pause: Option<Delay>,
     oneshot_sender: OneshotSender,
     pending: VecDeque<HandlerEvent>,
 }
@@ -121,6 +123,7 @@ impl Handler {
             outbound: OutboundState::Closed,
             attempts: 0,
             oneshot_receiver: OneshotReceiver::default(),
+            oneshot_pause: None,
             oneshot_sender: OneshotSender::default(),
             pending: VecDeque::new(),
         }

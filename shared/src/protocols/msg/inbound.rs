@@ -9,6 +9,7 @@ use std::{
 use futures::FutureExt;
 use futures_timer::Delay;
 use libp2p::Stream;
+use web_time::Instant;
 
 use super::{
     HELLO_TIMEOUT,
@@ -42,8 +43,10 @@ pub(crate) struct Inbound {
     stream: Stream,
     reader: FrameReader,
     writer: FrameWriter,
-    /// Read, but not yet wanted: the application has no room, or does not know of the peer yet.
+    /// Read, but not yet wanted: the application has no room, or does not know of the peer yet, or its peer is too fast.
     held: Option<Data>,
+    /// Until a peer that is too fast is read again.
+    pause: Option<Delay>,
     /// The session of the last hello.
     session: Option<u64>,
     /// The last hello proved that its sender belongs to our room.
@@ -83,6 +86,7 @@ impl Inbound {
             reader: FrameReader::default(),
             writer: FrameWriter::default(),
             held: None,
+            pause: None,
             session: None,
             from_member: false,
             due: Delay::new(HELLO_TIMEOUT),
@@ -101,6 +105,12 @@ impl Inbound {
             return Poll::Ready(Err(InboundFault::NoHello));
         }
         let closed = self.read(cx, conn)?;
+        if let Some(pause) = &mut self.pause
+            && pause.poll_unpin(cx).is_ready()
+        {
+            self.pause = None;
+            cx.waker().wake_by_ref();
+        }
         // So the remote can distinguish a slow application from a dead path.
         while self.held.is_some() && self.due.poll_unpin(cx).is_ready() {
             self.due.reset(ACK_REPEAT);
@@ -203,9 +213,12 @@ impl Inbound {
         conn.heard();
         conn.carried_data();
         let mut state = conn.conversation.lock();
-        if !room || !state.announced {
+        let now = Instant::now();
+        let wait = state.pace.wait(now);
+        if !room || !state.announced || wait.is_some() {
             state.register(conn.id, Role::Reader, cx);
             self.held = Some(data);
+            self.pause = wait.map(Delay::new);
             return Ok(false);
         }
         let accepted = state.inbox.accept(session, data.seq)?;
@@ -213,6 +226,7 @@ impl Inbound {
         if accepted == Acceptance::New {
             // Counts something for an empty message, too.
             self.accepted += data.body.len().max(1);
+            state.pace.take(now, data.body.len());
             let name = state.remote.name.clone();
             state.shown.push(Event::Message {
                 from: conn.conversation.peer,

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     config::{MAX_BODY_BYTES, NodeConfig},
     delivery::{
-        Outbox, Refused, Room,
+        Outbox, Pace, Refused, Room,
         frames::{Data, Kind},
     },
     error::SendError,
@@ -77,6 +77,7 @@ pub(crate) struct Messenger {
     pub(crate) events: EventSender,
     pub(crate) drivers: Drivers,
     message_timeout: Duration,
+    rate_of_peer: u64,
     conversations: Mutex<Conversations>,
     unacked: AtomicUsize,
     /// Bytes in all outboxes.
@@ -108,6 +109,7 @@ impl Messenger {
             events,
             drivers: Drivers::default(),
             message_timeout: config.message_timeout,
+            rate_of_peer: config.rate_of_peer,
             conversations: Mutex::default(),
             unacked: AtomicUsize::new(0),
             queued_bytes: Arc::default(),
@@ -228,7 +230,8 @@ impl Messenger {
                 if stopped {
                     outbox.close();
                 }
-                Arc::new(Conversation::new(peer, outbox))
+                let pace = Pace::new(self.rate_of_peer);
+                Arc::new(Conversation::new(peer, outbox, pace))
             })
             .clone()
     }

@@ -5,6 +5,10 @@ use std::{
     task::{Context, Poll},
 };
 
+use futures::FutureExt;
+use futures_timer::Delay;
+use web_time::Instant;
+
 use super::{Handler, Purpose};
 use crate::{
     event::Event,
@@ -23,12 +27,21 @@ impl Handler {
                 state.register(self.conn.id, Role::Oneshots, cx);
                 return;
             }
+            let now = Instant::now();
+            if let Some(wait) = state.pace.wait(now) {
+                let pause = self.oneshot_pause.insert(Delay::new(wait));
+                if pause.poll_unpin(cx).is_ready() {
+                    cx.waker().wake_by_ref();
+                }
+                return;
+            }
             let Poll::Ready(received) = self.oneshot_receiver.poll(cx) else {
                 return;
             };
             match received {
                 Ok(body) => {
                     state.oneshots += 1;
+                    state.pace.take(now, body.len());
                     self.conn.messenger.events.push(Event::Message {
                         from: self.conn.conversation.peer,
                         name: state.remote.name.clone(),
