@@ -2,6 +2,7 @@
 //! [`Gate`].
 
 mod gate;
+mod heard;
 
 use anyhow::Context;
 use libp2p::{
@@ -20,7 +21,7 @@ use punchline::config::{MAX_WEBSOCKET_FRAME, QUIC_CONNECTION_WINDOW, QUIC_STREAM
 #[cfg(test)]
 pub(crate) use self::gate::Passage;
 pub(crate) use self::gate::{Gate, Key};
-use self::gate::{Guarded, Heard};
+use self::{gate::Guarded, heard::Heard};
 
 /// Every transport as one. A connection has at most `max_streams`. Without a certificate there is no WebRTC.
 pub(crate) fn build(

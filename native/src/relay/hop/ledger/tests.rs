@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{room::SPARE_AFTER, *};
 
 const OFTEN: Rate = Rate {
     burst: NonZeroU32::new(1_000_000).unwrap(),
