@@ -1,6 +1,7 @@
 //! What a stranger can cost a relay: counts of sockets and bytes, with hostile clients.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::print_stdout, reason = "a test says how long it took")]
 
 mod common;
 
@@ -8,12 +9,15 @@ use std::{
     fs,
     io::{Read, Write},
     net::{Ipv4Addr, TcpStream, UdpSocket},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use futures::StreamExt;
+use libp2p::{Multiaddr, SwarmBuilder, noise, swarm::SwarmEvent, tcp, yamux};
+use libp2p_rendezvous as rendezvous;
 use serde_json::Value;
 
-use common::{Relay, http_get};
+use common::{Proc, Relay, http_get, text};
 
 const NO_ARGS: &[&str] = &[];
 
@@ -133,4 +137,61 @@ fn resident_kib(relay: &Relay) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
     kib.and_then(|kib| kib.trim().parse().ok()).unwrap()
+}
+
+/// Peers that registered and are gone: their records lead nowhere. Whoever comes then finds the living among them.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_peers_meet_among_a_thousand_dead() {
+    const DEAD: usize = 1_000;
+    let relay = Relay::start(NO_ARGS);
+    let address: Multiaddr = relay.local_address("tcp", "/p2p/").parse().unwrap();
+    for _ in 0..DEAD {
+        register_and_leave(&address, "rendezvous").await;
+    }
+    let url = relay.url();
+    let [mut a, mut b] = ["a", "b"].map(|name| {
+        let args = ["--json", "--greet-interval", "0", "--relay", &url];
+        let mut peer = Proc::start(name, &args);
+        let id = text(&peer.wait_event("started"), "peer_id");
+        (peer, id)
+    });
+    let (start, of_b) = (Instant::now(), b.1.clone());
+    a.0.wait_for("connection", |event| {
+        event["event"] == "connected" && event["peer"] == *of_b
+    });
+    b.0.wait_event("connected");
+    // The aim is 2 s; this machine may be busy.
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        start.elapsed()
+    );
+    println!("they met after {:?}", start.elapsed());
+}
+
+async fn register_and_leave(relay: &Multiaddr, namespace: &str) {
+    let mut swarm = SwarmBuilder::with_new_identity()
+        .with_tokio()
+        .with_tcp(
+            tcp::Config::default(),
+            noise::Config::new,
+            yamux::Config::default,
+        )
+        .unwrap()
+        .with_behaviour(|key| rendezvous::client::Behaviour::new(key.clone()))
+        .unwrap()
+        .build();
+    swarm.add_external_address("/ip4/198.51.100.1/tcp/4000".parse().unwrap());
+    swarm.dial(relay.clone()).unwrap();
+    loop {
+        match swarm.select_next_some().await {
+            SwarmEvent::ConnectionEstablished { peer_id, .. } => {
+                let room = rendezvous::Namespace::new(namespace.into()).unwrap();
+                swarm.behaviour_mut().register(room, peer_id, None).unwrap();
+            }
+            SwarmEvent::Behaviour(rendezvous::client::Event::Registered { .. }) => return,
+            SwarmEvent::Behaviour(other) => panic!("{other:?}"),
+            _ => {}
+        }
+    }
 }

@@ -39,6 +39,9 @@ use super::{
 
 /// Requests of one connection under way: twice what one of our peers asks for at a time. More are reset.
 const MAX_REQUESTS: usize = 64;
+/// Calls of one connection that wait for their answer: libp2p-relay 0.22.0 takes ten at a time, and drops any more. The
+/// others wait their turn.
+const MAX_CALLS: usize = 8;
 /// How long a request may take to come, and its answer to be read.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a callee may take to answer a call.
@@ -83,6 +86,8 @@ pub(crate) struct Handler {
     /// No more than one peer may have circuits.
     calls: VecDeque<Call>,
     calling: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// Streams for calls that have been asked for.
+    opening: usize,
     /// A connection with a reservation is kept, whatever else happens on it.
     is_reserved: bool,
 }
@@ -96,6 +101,7 @@ impl Handler {
             to_asked,
             calls: VecDeque::new(),
             calling: FuturesUnordered::new(),
+            opening: 0,
             is_reserved: false,
         }
     }
@@ -128,12 +134,15 @@ impl ConnectionHandler for Handler {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, Call, Request>> {
-        if let Some(call) = self.calls.pop_front() {
+        while let Poll::Ready(Some(())) = self.calling.poll_next_unpin(cx) {}
+        if self.opening + self.calling.len() < MAX_CALLS
+            && let Some(call) = self.calls.pop_front()
+        {
+            self.opening += 1;
             let protocol = SubstreamProtocol::new(ReadyUpgrade::new(STOP), call);
             let protocol = protocol.with_timeout(MESSAGE_TIMEOUT);
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
-        while let Poll::Ready(Some(())) = self.calling.poll_next_unpin(cx) {}
         while let Poll::Ready(Some(ended)) = self.requests.poll_next_unpin(cx) {
             if let Err(error) = ended {
                 tracing::debug!(%error, "request to the relay");
@@ -160,8 +169,12 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: stream,
                 info: call,
-            }) => self.calling.push(make(call, stream).boxed()),
+            }) => {
+                self.opening -= 1;
+                self.calling.push(make(call, stream).boxed());
+            }
             ConnectionEvent::DialUpgradeError(DialUpgradeError { info: call, .. }) => {
+                self.opening -= 1;
                 // An error means that the caller is gone.
                 let _ = call.answer.send(Err(Status::ConnectionFailed));
             }

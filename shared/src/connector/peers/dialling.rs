@@ -15,8 +15,9 @@ use crate::{
 
 /// A connection has this long to become a path: msg's hello, and some time for a slow circuit.
 pub(in crate::connector) const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
-/// Dials of listed peers at a time. The swarm's own limit on pending connections is above it.
-pub(in crate::connector) const MAX_RUNNING_DIALS: usize = 32;
+/// Dials of listed peers at a time. libp2p-relay 0.22.0 asks a relay for ten circuits at a time, and fails any more at once:
+/// two are left for who is asked for, and for upgrades.
+pub(in crate::connector) const MAX_RUNNING_DIALS: usize = 8;
 /// Who was dialled so often in vain, for a minute or two, is left alone until there is news of it.
 pub(in crate::connector) const MAX_ATTEMPTS: u32 = 7;
 

@@ -349,11 +349,11 @@ fn dials_of_discovered_peers_take_turns() {
     let dials = rig.dials();
     assert_eq!(dials.len(), MAX_RUNNING_DIALS);
     rig.take();
-    for (dial, ..) in &dials[..10] {
+    for (dial, ..) in &dials[..5] {
         rig.fail(*dial);
     }
     rig.advance(secs(1));
-    assert_eq!(rig.dials().len(), 10);
+    assert_eq!(rig.dials().len(), 5);
 }
 
 #[test]
