@@ -62,7 +62,7 @@ use self::{
     connections::Connections, context::Context, dials::Dials, greetings::Greetings, peers::Peers,
     relays::Relays,
 };
-use crate::{config::NodeConfig, reason::Cause};
+use crate::{budget::Budget, config::NodeConfig, reason::Cause};
 
 /// The state machine, which lives as long as its node; [the module](self) says how it is driven.
 #[derive(Debug)]
@@ -117,6 +117,11 @@ impl Connector {
         }
         connector.run();
         connector
+    }
+
+    /// Takes what is sent to places that strangers name from this budget, which others draw from as well.
+    pub(crate) fn spend_from(&mut self, budget: Budget) {
+        self.peers.spend_from(budget);
     }
 
     /// Has relayed paths upgraded by hole punches from now on. To be called before anything else, and not where

@@ -6,20 +6,16 @@
 //! - is plain QUIC, TCP, WebSocket without a path, or WebRTC direct: a path would make a request of his choice;
 //! - is not this machine, unless we have nothing but it in common, and nobody's link-local, multicast or broadcast address;
 //! - has a port that peers listen on: [`FIRST_PEER_PORT`] or above, or [`HTTPS_PORT`];
-//! - and is within a [`Budget`] that all strangers share.
+//! - and is within a [budget](crate::budget) that all strangers share.
 
 #[cfg(test)]
 mod tests;
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    time::Duration,
-};
+use std::net::{IpAddr, Ipv6Addr};
 
 use libp2p::{Multiaddr, multiaddr::Protocol};
-use web_time::Instant;
 
-use crate::{address::socket_of, table::Table};
+use crate::address::socket_of;
 
 /// Whoever listens on a lower port is no peer but a router, a printer or a server.
 const FIRST_PEER_PORT: u16 = 1_024;
@@ -70,69 +66,4 @@ fn is_somebodys(ip: IpAddr) -> bool {
 /// Whether this is an IPv6 address of the Internet.
 pub(crate) const fn is_global_v6(ip: Ipv6Addr) -> bool {
     ip.segments()[0] & 0xe000 == 0x2000
-}
-
-/// Dials to one destination at once, and one more each: an office behind one address has a room's worth.
-const OF_DESTINATION: Rate = Rate {
-    burst: 64,
-    interval: Duration::from_secs(5),
-};
-/// Dials to one network at once, and one more each: an IPv4 network of 24 bits, an IPv6 network of 48.
-const OF_NETWORK: Rate = Rate {
-    burst: 256,
-    interval: Duration::from_secs(1),
-};
-/// Destinations and networks that are counted at a time. When there are more, nothing else is dialled.
-const MAX_COUNTED: usize = 2_048;
-
-#[derive(Debug, Clone, Copy)]
-struct Rate {
-    burst: u32,
-    interval: Duration,
-}
-
-/// How often we dial a destination because others name it, whoever they are.
-#[derive(Debug, Default)]
-pub(crate) struct Budget {
-    /// When each may be dialled as often as at first.
-    full_at: Table<(IpAddr, bool), Instant>,
-}
-
-impl Budget {
-    /// Takes one dial to an address from the budget. Returns whether there was any left.
-    pub(crate) fn take(&mut self, now: Instant, address: &Multiaddr) -> bool {
-        let Some(socket) = socket_of(address) else {
-            return false;
-        };
-        self.full_at.retain(|_, at| *at > now);
-        let ip = socket.ip().to_canonical();
-        let destination = ((ip, false), OF_DESTINATION);
-        let network = ((network_of(ip), true), OF_NETWORK);
-        let both = [destination, network];
-        if !both.iter().all(|(key, rate)| self.has(now, *key, *rate)) {
-            return false;
-        }
-        for (key, rate) in both {
-            let at = self.full_at.get_or_insert_with(key, || now);
-            *at = (*at).max(now) + rate.interval;
-        }
-        true
-    }
-
-    fn has(&self, now: Instant, key: (IpAddr, bool), rate: Rate) -> bool {
-        match self.full_at.get(&key) {
-            Some(at) => {
-                let whole = rate.interval * rate.burst;
-                at.saturating_duration_since(now) + rate.interval <= whole
-            }
-            None => self.full_at.len() + 1 < MAX_COUNTED,
-        }
-    }
-}
-
-fn network_of(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & (u32::MAX << 8)).into(),
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 80)).into(),
-    }
 }

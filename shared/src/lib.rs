@@ -63,6 +63,7 @@
 //! ARCHITECTURE.md in the repository shows how the rooms of this crate depend on one another.
 
 pub mod address;
+mod budget;
 pub mod command;
 pub mod config;
 mod connector;

@@ -22,6 +22,7 @@ use web_time::Instant;
 
 pub use self::event_loop::EventLoop;
 use crate::{
+    budget::Budget,
     config::{MAX_NAMESPACE_BYTES, NodeConfig, RelayAddress},
     error::{SendError, StartError, Stopped},
     event::Scope,
@@ -118,10 +119,12 @@ pub fn new(mut config: NodeConfig, key: Keypair) -> Result<(Node, Events, EventL
     config.hole_punch &= platform::HOLE_PUNCH;
     config.namespace = platform::room_name(&config.namespace);
     let (messenger, events) = prepare(&config, key.public().to_peer_id())?;
+    let budget = Budget::default();
     let swarm = platform::build_swarm(key.clone(), |relay| {
-        PollOnWake(Behaviour::new(&config, &key, relay, messenger.clone()))
+        let (messenger, budget) = (messenger.clone(), budget.clone());
+        PollOnWake(Behaviour::new(&config, &key, relay, messenger, budget))
     })?;
-    assemble(&config, swarm, messenger, events)
+    assemble(&config, swarm, messenger, budget, events)
 }
 
 fn prepare(config: &NodeConfig, local: PeerId) -> Result<(Arc<Messenger>, Events), StartError> {
@@ -137,6 +140,7 @@ fn assemble(
     config: &NodeConfig,
     swarm: Swarm<PollOnWake<Behaviour>>,
     messenger: Arc<Messenger>,
+    budget: Budget,
     events: Events,
 ) -> Result<(Node, Events, EventLoop), StartError> {
     let (requests, receiver) = mpsc::channel(COMMAND_QUEUE_LEN);
@@ -145,7 +149,7 @@ fn assemble(
         messenger: messenger.clone(),
         requests,
     };
-    let event_loop = EventLoop::new(swarm, config, messenger, receiver)?;
+    let event_loop = EventLoop::new(swarm, config, messenger, budget, receiver)?;
     Ok((node, events, event_loop))
 }
 

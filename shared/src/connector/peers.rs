@@ -54,6 +54,7 @@ pub(super) use self::io::{Input, Output};
 use self::{peer::Peer, shared::Shared, targets::Targets};
 use super::{DialId, addresses, context::Context, purpose::Purpose};
 use crate::{
+    budget::Budget,
     path::ConnId,
     reason::{Cause, Reason},
     table::Table,
@@ -77,6 +78,10 @@ impl Peers {
             targets: Targets::new(),
             shared: Shared::new(cx.now),
         }
+    }
+
+    pub(super) fn spend_from(&mut self, budget: Budget) {
+        self.shared.budget = budget;
     }
 
     pub(super) fn handle(&mut self, cx: &mut Context<'_>, input: Input) {

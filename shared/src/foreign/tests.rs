@@ -69,37 +69,3 @@ fn what_a_stranger_could_aim_with_is_not() {
     );
     assert!(!is_fit(&a("/ip4/127.0.0.1/tcp/631"), true));
 }
-
-#[test]
-fn a_destination_is_dialled_so_often_and_no_more() {
-    let (mut budget, start) = (Budget::default(), Instant::now());
-    let mut now = start;
-    let mut dialled = 0;
-    // All day long, twenty times a second.
-    for _ in 0..20 * 60 {
-        dialled += u32::from(budget.take(now, &a("/ip4/203.0.113.7/tcp/4000")));
-        now += Duration::from_millis(50);
-    }
-    assert_eq!(dialled, 64 + 60 / 5 - 1);
-}
-
-#[test]
-fn a_network_is_dialled_so_often_and_no_more() {
-    let (mut budget, now) = (Budget::default(), Instant::now());
-    let dialled = |budget: &mut Budget, address: &dyn Fn(u32) -> String| {
-        (0..1_000)
-            .filter(|n| budget.take(now, &a(&address(*n))))
-            .count()
-    };
-    let of_v4 = |n: u32| format!("/ip4/203.0.113.{}/tcp/4000", n % 250);
-    assert_eq!(dialled(&mut budget, &of_v4), 256);
-    let of_v6 = |n: u32| format!("/ip6/2001:db8::{n}/udp/4000/quic-v1");
-    assert_eq!(dialled(&mut budget, &of_v6), 256);
-    // Other networks are dialled all the same, until there is no place to count them.
-    let elsewhere = |n: u32| format!("/ip4/198.{}.{}.1/tcp/4000", 18 + n / 250, n % 250);
-    let dialled = dialled(&mut budget, &elsewhere);
-    assert!((100..1_000).contains(&dialled), "{dialled}");
-    assert!(budget.full_at.len() <= MAX_COUNTED);
-    budget.take(now + Duration::from_secs(600), &a("/ip4/203.0.113.7/tcp/1"));
-    assert_eq!(budget.full_at.len(), 2);
-}

@@ -6,6 +6,7 @@ use libp2p::{PeerId, StreamProtocol, identify, identity::Keypair, relay, swarm::
 
 use super::sockets;
 use crate::{
+    budget::Budget,
     config::{
         AGENT_VERSION, IDENTIFY_PROTOCOL, MAX_CONNECTIONS, MAX_INCOMING_CONNECTIONS, NodeConfig,
     },
@@ -55,10 +56,13 @@ impl Behaviour {
         key: &Keypair,
         relay: relay::client::Behaviour,
         messenger: Arc<Messenger>,
+        budget: Budget,
     ) -> Self {
         let me = PeerId::from(key.public());
         let identify = identify::Config::new(IDENTIFY_PROTOCOL.into(), key.public())
-            .with_agent_version(AGENT_VERSION.into());
+            .with_agent_version(AGENT_VERSION.into())
+            // It would have a peer dialled wherever it says that it listens.
+            .with_cache_size(0);
         Self {
             limits: limits::Behaviour::new(LIMITS),
             relay,
@@ -69,7 +73,7 @@ impl Behaviour {
                     .with_interval(PING_INTERVAL)
                     .with_timeout(PING_TIMEOUT),
             ),
-            sockets: sockets::behaviour(me, config),
+            sockets: sockets::behaviour(me, config, budget),
             greet: greet::new(),
             msg: msg::behaviour::Behaviour::new(messenger),
         }

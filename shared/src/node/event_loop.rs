@@ -13,6 +13,7 @@ use web_time::Instant;
 
 use super::{PeerInfo, Request, swarm_events::listen, timer::Timer};
 use crate::{
+    budget::Budget,
     config::{BYE_TIMEOUT, CLOSE_TIMEOUT, FAREWELL_TIME, NodeConfig, SHUTDOWN_TIMEOUT},
     connector::{Connector, DialId, Input, RelayId},
     error::StartError,
@@ -53,6 +54,8 @@ pub struct EventLoop {
     pub(super) swarm: Swarm<PollOnWake<Behaviour>>,
     pub(super) connector: Connector,
     pub(super) messenger: Arc<Messenger>,
+    /// What may be sent where strangers say that they are.
+    pub(super) budget: Budget,
     /// To the application.
     pub(super) events: EventSender,
     requests: mpsc::Receiver<Request>,
@@ -96,6 +99,7 @@ impl EventLoop {
         mut swarm: Swarm<PollOnWake<Behaviour>>,
         config: &NodeConfig,
         messenger: Arc<Messenger>,
+        budget: Budget,
         requests: mpsc::Receiver<Request>,
     ) -> Result<Self, StartError> {
         let listeners_due = listen(&mut swarm, &config.listen)?;
@@ -105,6 +109,7 @@ impl EventLoop {
             rand::random(),
             Instant::now(),
         );
+        connector.spend_from(budget.clone());
         if platform::HOLE_PUNCH && config.hole_punch {
             connector.punch_holes();
         }
@@ -113,6 +118,7 @@ impl EventLoop {
             connector,
             events: messenger.events.clone(),
             messenger,
+            budget,
             requests,
             settling: Vec::new(),
             listeners_due,

@@ -7,12 +7,12 @@ use libp2p::{
     swarm::{ConnectionId, dummy},
 };
 
-use crate::{config::NodeConfig, connector::Connector};
+use crate::{budget::Budget, config::NodeConfig, connector::Connector};
 
 /// Does nothing.
 pub(crate) type Behaviour = dummy::Behaviour;
 
-pub(super) const fn behaviour(_: PeerId, _: &NodeConfig) -> Behaviour {
+pub(super) fn behaviour(_: PeerId, _: &NodeConfig, _: Budget) -> Behaviour {
     dummy::Behaviour
 }
 

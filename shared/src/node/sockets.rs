@@ -11,6 +11,7 @@ use libp2p::{
 use web_time::Instant;
 
 use crate::{
+    budget::Budget,
     config::NodeConfig,
     connector::{Connector, Input, NetworkInput},
     protocols::{lan, port_mapping, punch},
@@ -26,8 +27,8 @@ pub(crate) struct Behaviour {
 }
 
 /// Makes the behaviour of the peer with this id, which is ours.
-pub(super) fn behaviour(me: PeerId, config: &NodeConfig) -> Behaviour {
-    let punch = config.hole_punch.then(|| punch::Behaviour::new(me));
+pub(super) fn behaviour(me: PeerId, config: &NodeConfig, budget: Budget) -> Behaviour {
+    let punch = config.hole_punch.then(|| punch::Behaviour::new(me, budget));
     let lan = config
         .mdns
         .then(|| lan::Behaviour::new(me, &config.namespace));

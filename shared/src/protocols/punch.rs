@@ -56,7 +56,7 @@ use web_time::Instant;
 
 use crate::{
     address::{self, has_circuit},
-    foreign::Budget,
+    budget::{Budget, DIAL_PACKETS, PUNCH_PACKETS},
     path::Transport,
 };
 
@@ -114,7 +114,7 @@ pub(crate) struct Behaviour {
     /// Running dials over TCP that punch. The system itself repeats what was lost, and no second one
     /// could use the same port meanwhile.
     tcp_dials: HashMap<ConnectionId, PeerId>,
-    /// How often others may have us dial a destination.
+    /// What may be sent where peers say that they are.
     budget: Budget,
     events: VecDeque<ToSwarm<Event, Either<(), std::convert::Infallible>>>,
 }
@@ -135,7 +135,7 @@ struct Circuit {
 }
 
 impl Behaviour {
-    pub(crate) fn new(me: PeerId) -> Self {
+    pub(crate) fn new(me: PeerId, budget: Budget) -> Self {
         Self {
             me,
             candidates: Arc::default(),
@@ -143,7 +143,7 @@ impl Behaviour {
             direct: HashMap::new(),
             from_our_port: HashSet::new(),
             tcp_dials: HashMap::new(),
-            budget: Budget::default(),
+            budget,
             events: VecDeque::new(),
         }
     }
@@ -186,7 +186,7 @@ impl Behaviour {
         role: Role,
     ) -> Option<ConnectionId> {
         let now = Instant::now();
-        addresses.retain(|address| self.budget.take(now, address));
+        addresses.retain(|address| self.budget.spend(now, address, cost(address, role)));
         if addresses.is_empty() {
             return None;
         }
@@ -318,6 +318,14 @@ impl Behaviour {
             }
         }
         any
+    }
+}
+
+/// What a dial costs, in packets. The initiator of a hole punch over QUIC dials by sending again and again.
+fn cost(address: &Multiaddr, role: Role) -> u32 {
+    match (Transport::of(address), role) {
+        (Transport::Quic, Role::Initiator) => PUNCH_PACKETS,
+        _ => DIAL_PACKETS,
     }
 }
 

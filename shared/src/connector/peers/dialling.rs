@@ -7,6 +7,7 @@ use web_time::Instant;
 
 use super::{Output, peer::Peer, shared::Shared};
 use crate::{
+    budget::DIAL_PACKETS,
     config::MAX_ADDRESSES_PER_PEER,
     connector::{DialId, addresses, backoff::Next, context::Context, purpose::Purpose},
     path::Path,
@@ -107,7 +108,7 @@ impl Peer {
     pub(super) fn listed_within(&self, cx: &Context<'_>, shared: &mut Shared) -> Vec<Multiaddr> {
         let mut listed = self.listed_addresses();
         listed.retain(|address| {
-            !addresses::has_circuit(address) && shared.budget.take(cx.now, address)
+            !addresses::has_circuit(address) && shared.budget.spend(cx.now, address, DIAL_PACKETS)
         });
         listed
     }

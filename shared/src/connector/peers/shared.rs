@@ -6,6 +6,7 @@ use web_time::Instant;
 use super::{Output, crowded::Crowded, upgrade::Puncher};
 use crate::{
     address::is_loopback,
+    budget::Budget,
     connector::{
         DialId, RelayId,
         connections::Conn,
@@ -14,7 +15,6 @@ use crate::{
         purpose::{NewDial, Purpose},
     },
     event::Event,
-    foreign::Budget,
     path::ConnId,
     reason::Reason,
     table::Table,

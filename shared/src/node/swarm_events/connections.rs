@@ -7,6 +7,8 @@ use libp2p::{
     swarm::{ConnectionError, ConnectionId, DialError},
 };
 
+use web_time::Instant;
+
 use crate::{
     address,
     connector::Input,
@@ -43,10 +45,14 @@ impl EventLoop {
             },
         );
         let dial = self.dials.remove(&conn);
+        let transport = Transport::of(&address);
+        if transport != Transport::Circuit {
+            self.budget.answered(Instant::now(), &address);
+        }
         self.input(Input::Connected {
             peer,
             conn,
-            transport: Transport::of(&address),
+            transport,
             address,
             outbound: endpoint.is_dialer(),
             dial,

@@ -14,6 +14,7 @@ use libp2p::{
 use tokio::{sync::oneshot, task::AbortHandle};
 
 use crate::{
+    budget::Budget,
     config::NodeConfig,
     event::{DeliveryState, Event},
     node::behaviour::Behaviour,
@@ -55,10 +56,13 @@ impl TestNode {
         config.listen.push("/memory/0".parse().unwrap());
         let key = Keypair::generate_ed25519();
         let (messenger, events) = prepare(&config, key.public().to_peer_id()).unwrap();
+        let budget = Budget::default();
         let swarm = memory_swarm(&key, |relay| {
-            PollOnWake(Behaviour::new(&config, &key, relay, messenger.clone()))
+            let (messenger, budget) = (messenger.clone(), budget.clone());
+            PollOnWake(Behaviour::new(&config, &key, relay, messenger, budget))
         });
-        let (node, events, event_loop) = assemble(&config, swarm, messenger, events).unwrap();
+        let (node, events, event_loop) =
+            assemble(&config, swarm, messenger, budget, events).unwrap();
         let task = tokio::spawn(event_loop.run()).abort_handle();
         let mut this = Self {
             task,
