@@ -46,7 +46,7 @@ pub const MAX_REGISTRATIONS: usize = 256;
 
 /// Connections of all peers together.
 pub(crate) const MAX_CONNECTIONS: u32 = 1_024;
-/// Those of them that came in. With a window of QUIC each they hold 150 MB, whoever sends.
+/// Those of them that came in. With a window of QUIC each they hold 55 MB, whoever sends.
 pub(crate) const MAX_INCOMING_CONNECTIONS: u32 = 192;
 /// The largest WebSocket frame: it is buffered whole, and libp2p's 256 MB come before any handshake.
 pub const MAX_WEBSOCKET_FRAME: usize = 1024 * 1024;

@@ -1,5 +1,6 @@
 //! TCP, QUIC, WebSocket and names, on tokio.
 
+mod muxer;
 mod names;
 
 use std::error::Error;
@@ -11,7 +12,7 @@ use libp2p::{
     multiaddr::Protocol,
     noise, quic, relay,
     swarm::NetworkBehaviour,
-    tcp, websocket, yamux,
+    tcp, websocket,
 };
 
 use unicode_normalization::UnicodeNormalization;
@@ -74,12 +75,13 @@ pub fn build_swarm<B: NetworkBehaviour>(
     key: Keypair,
     behaviour: impl FnOnce(relay::client::Behaviour) -> B,
 ) -> Result<Swarm<B>, StartError> {
-    let direct = direct(&key).map_err(|e| failed("Noise", &e))?;
+    let muxing = muxer::Config::default();
+    let direct = direct(&key, &muxing).map_err(|e| failed("Noise", &e))?;
     let swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_other_transport(|_| Names::new(direct))
         .map_err(|never| match never {})?
-        .with_relay_client(noise::Config::new, muxer)
+        .with_relay_client(noise::Config::new, || muxing.clone())
         .map_err(|e| failed("the relay client", &e))?
         .with_behaviour(|_, relay| behaviour(relay))
         .map_err(|e| failed("the behaviour", &e))?
@@ -93,11 +95,14 @@ pub fn build_swarm<B: NetworkBehaviour>(
 }
 
 /// Everything that leads to a machine without a relay.
-fn direct(key: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
+fn direct(
+    key: &Keypair,
+    muxing: &muxer::Config,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
     let tcp = tcp::tokio::Transport::new(tcp_config())
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(key)?)
-        .multiplex(muxer())
+        .multiplex(muxing.clone())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let mut config = quic::Config::new(key);
     config.handshake_timeout = HANDSHAKE_TIMEOUT;
@@ -112,7 +117,7 @@ fn direct(key: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error
     let websocket = websocket
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(key)?)
-        .multiplex(muxer())
+        .multiplex(muxing.clone())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     // TCP would take a WebSocket's address for its own.
     Ok(websocket
@@ -126,20 +131,11 @@ fn direct(key: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error
 /// The longest QUIC handshake. The first packets of a hole punch may be lost, and have to be sent again.
 const HANDSHAKE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// What may be under way on one QUIC connection before it is read. libp2p's 15 MB are much, times all connections.
-const PEER_CONNECTION_WINDOW: u32 = 768 * 1024;
-/// What may be under way on one stream of QUIC: no stream that waits keeps all others waiting.
-const PEER_STREAM_WINDOW: u32 = 256 * 1024;
-
-/// Streams that yamux makes room for. So many times its least window are all the room that it has, so that no stream's
-/// window grows beyond that: what others send and nobody reads is 256 KiB a stream, and not what they like.
-const MAX_YAMUX_STREAMS: usize = 4_096;
-
-fn muxer() -> yamux::Config {
-    let mut config = yamux::Config::default();
-    config.set_max_num_streams(MAX_YAMUX_STREAMS);
-    config
-}
+/// What may be under way on one QUIC connection before it is read: one stream that waits for the application with all of
+/// its window, and half of that for all others. libp2p's 15 MB are much, times all strangers.
+const PEER_CONNECTION_WINDOW: u32 = PEER_STREAM_WINDOW / 2 * 3;
+/// What may be under way on one stream of QUIC: 2 MB a second with a round trip of 100 ms.
+const PEER_STREAM_WINDOW: u32 = 192 * 1024;
 
 fn tcp_config() -> tcp::Config {
     tcp::Config::new().nodelay(true)
@@ -195,6 +191,7 @@ mod tests {
     };
 
     fn direct_by_names() -> Names<Boxed<(PeerId, StreamMuxerBox)>> {
-        Names::new(direct(&Keypair::generate_ed25519()).unwrap())
+        let key = Keypair::generate_ed25519();
+        Names::new(direct(&key, &muxer::Config::default()).unwrap())
     }
 }

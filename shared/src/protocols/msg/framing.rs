@@ -30,9 +30,9 @@ pub(crate) enum StreamError {
 }
 
 const MIN_READ_BYTES: usize = 2 * 1024;
-const MAX_READ_BYTES: usize = 2 * (MAX_FRAME_BYTES + MAX_PREFIX_BYTES);
+const MAX_READ_BYTES: usize = MAX_FRAME_BYTES + MAX_PREFIX_BYTES;
 
-/// Reads frames. Its buffer starts small and grows with the traffic up to two frames.
+/// Reads frames. Its buffer starts small and grows with the traffic up to the largest frame.
 #[derive(Debug)]
 pub(crate) struct FrameReader {
     buffer: Vec<u8>,
