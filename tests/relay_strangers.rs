@@ -7,8 +7,13 @@ mod common;
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{Ipv4Addr, TcpStream, UdpSocket},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -48,6 +53,80 @@ fn forged_packets_cost_no_socket() {
     }
     assert_eq!(http_get(relay.http, "/healthz").0, 200);
     assert_eq!(udp_sockets(&relay), before);
+}
+
+/// 256 handshakes may be under way on a transport. Who never says a word does not keep others from theirs, though he
+/// comes again at once when he is thrown out.
+#[test]
+fn silent_connections_keep_nobody_waiting() {
+    const SILENT: usize = 300;
+    let relay = Relay::start(NO_ARGS);
+    let ws = relay.local_address("tcp", "/ws/");
+    let quic = relay.local_address("udp", "/quic-v1/");
+    let is_tcp = |a: &&String| a.starts_with("/ip4/127.0.0.1/tcp/") && !a.contains("/ws/");
+    let tcp = relay.addresses.iter().find(is_tcp).unwrap().clone();
+    let ports = [&tcp, &ws].map(|address| address.split('/').nth(4).unwrap().parse().unwrap());
+    let siege = Siege::start(&ports, SILENT);
+    for (name, address) in [("tcp", &tcp), ("ws", &ws), ("quic", &quic)] {
+        let mut peer = Proc::start(name, &["--json", "--relay", address]);
+        peer.wait_event("registered");
+    }
+    let times = siege.end();
+    println!("{times} connections were made again");
+}
+
+/// Connections that say nothing, and that are made again when they are closed.
+struct Siege {
+    over: Arc<AtomicBool>,
+    besieger: JoinHandle<usize>,
+}
+
+impl Siege {
+    /// All are there when this returns: so many to each port.
+    fn start(ports: &[u16], count: usize) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let mut silent: Vec<_> = ports
+            .iter()
+            .flat_map(|port| std::iter::repeat_n(*port, count))
+            .map(|port| (port, silent(port)))
+            .collect();
+        let ended = over.clone();
+        let besieger = thread::spawn(move || {
+            let mut again = 0;
+            while !ended.load(Relaxed) {
+                for (port, stream) in &mut silent {
+                    if has_ended(stream) {
+                        *stream = self::silent(*port);
+                        again += 1;
+                    }
+                }
+                // He has other things to do, and this machine too.
+                thread::sleep(Duration::from_millis(10));
+            }
+            again
+        });
+        Self { over, besieger }
+    }
+
+    /// Returns how many connections were made again.
+    fn end(self) -> usize {
+        self.over.store(true, Relaxed);
+        self.besieger.join().unwrap()
+    }
+}
+
+fn silent(port: u16) -> TcpStream {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    stream
+}
+
+/// A listener speaks first by multistream-select, or not at all.
+fn has_ended(stream: &mut TcpStream) -> bool {
+    match stream.read(&mut [0; 256]) {
+        Ok(len) => len == 0,
+        Err(e) => e.kind() != ErrorKind::WouldBlock,
+    }
 }
 
 /// How many UDP sockets the relay has open.

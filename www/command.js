@@ -11,6 +11,7 @@ export const HELP = `Enter sends, Shift+Enter begins a new line.
 /to PEER TEXT – to one peer: its name, its id, or the end of it
 /dial ADDR – dial another peer
 /peers – who is here
+/block PEER – nothing more from them, and nothing to them; /unblock PEER
 /name NAME – what others read of you
 /addresses – where others can dial you
 /help – this
@@ -19,7 +20,7 @@ export const HELP = `Enter sends, Shift+Enter begins a new line.
 /**
  * Throws an Error that says what is wrong with the line; its `kind` says it to a program.
  * @returns {{command: "broadcast", body: string} | {command: "send", to: string, body: string}
- *   | {command: "dial", address: string} | {command: "peers"} | {command: "help"}}
+ *   | {command: "block" | "unblock", peer: string} | {command: "dial", address: string} | {command: "peers"} | {command: "help"}}
  */
 export function parse(typed) {
   const line = trimEnd(typed, LINE_ENDS);
@@ -38,6 +39,9 @@ export function parse(typed) {
     case "/name":
       if (!rest) throw fault("usage", "Usage: /name NAME");
       return { command: "name", name: rest };
+    case "/block":
+    case "/unblock":
+      return { command: word.slice(1), peer: named(word, rest) };
     case "/addresses":
       return { command: "addresses" };
     case "/help":
@@ -57,6 +61,14 @@ function toOne(rest) {
   const [to, body] = addressee(rest);
   if (!body) throw fault("usage", "Usage: /to PEER TEXT");
   return { command: "send", to, body };
+}
+
+/** A peer, whose name may stand between double quotes here too. */
+function named(word, rest) {
+  const quoted = rest.length > 1 && rest.startsWith('"') && rest.endsWith('"');
+  const peer = quoted ? rest.slice(1, -1) : rest;
+  if (!trim(peer)) throw fault("usage", `Usage: ${word} PEER`);
+  return peer;
 }
 
 /** @param {"empty" | "unknown" | "usage"} kind */

@@ -25,6 +25,8 @@ export class Model {
   peers = new Map();
   /** The peer's last answer about its relays, and when it came. */
   relays = { at: 0, list: [] };
+  /** The blocked peers. */
+  blocked = new Set();
   entries = [];
   /** How many entries were dropped. */
   trimmed = 0;
@@ -45,6 +47,7 @@ export class Model {
     this.#run += 1;
     this.room = room;
     this.peers.clear();
+    this.blocked.clear();
     this.relays = { at: 0, list: [] };
     this.#early.clear();
     this.unread.clear();
@@ -59,6 +62,11 @@ export class Model {
     }
     this.#unacked.clear();
     this.peers.clear();
+  }
+
+  block(peer) {
+    this.blocked.add(peer);
+    this.peers.delete(peer);
   }
 
   apply(event, now) {

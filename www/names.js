@@ -50,9 +50,9 @@ export class Names {
     for (const fits of by) {
       const fitting = among.filter(fits);
       if (fitting.length === 1) return fitting[0];
-      if (fitting.length) throw fault("ambiguous", `Not sent: several peers here are called ${oneLine(typed)}; type more of the id.`);
+      if (fitting.length) throw fault("ambiguous", `Several peers here are called ${oneLine(typed)}; type more of the id.`);
     }
-    throw fault("unknown", `Not sent: no peer here is called ${oneLine(typed)}; /peers lists who is here.`);
+    throw fault("unknown", `No peer here is called ${oneLine(typed)}; /peers lists who is here.`);
   }
 
   #know(peerId) {

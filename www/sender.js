@@ -26,6 +26,10 @@ export function createSender(model, page) {
       case "dial":
         await peer.dial(command.address);
         return model.note(`Dialling ${oneLine(command.address)}`, page.now());
+      case "block":
+        return block(peer, model.names.find(command.peer, [...model.peers.keys()]));
+      case "unblock":
+        return unblock(peer, model.names.find(command.peer, [...model.blocked]));
       case "name":
         return page.rename(command.name);
       case "send":
@@ -47,6 +51,18 @@ export function createSender(model, page) {
     if (page.peer() !== peer) throw new Error(LEFT);
     if (!sent.length) throw Object.assign(new Error("Not sent: nobody else is here yet."), { kind: "alone" });
     model.sent(body, sent, page.now(), to);
+  }
+
+  async function block(peer, id) {
+    await peer.block(id);
+    model.block(id);
+    model.note(`${model.names.of(id)} is blocked until you leave, or type /unblock`, page.now());
+  }
+
+  async function unblock(peer, id) {
+    await peer.unblock(id);
+    model.blocked.delete(id);
+    model.note(`${model.names.of(id)} is no longer blocked`, page.now());
   }
 
   /** Sends the failed copies of a message again. */

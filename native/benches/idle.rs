@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::{fs, process::Stdio, time::Duration};
+use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use futures::StreamExt;
@@ -17,14 +17,12 @@ use tokio::{
     time::timeout,
 };
 
-use common::{PATIENCE, Relay, reserving_at};
+use common::{PATIENCE, Relay, cpu, reserving_at, resident};
 
 /// Clients that reserve and then do nothing.
 const CLIENTS: u64 = 200;
 /// How long the idle peer is watched.
 const WATCHED: Duration = Duration::from_secs(10);
-/// Clock ticks a second in /proc/PID/stat, on every Linux that Rust runs on.
-const TICKS: f64 = 100.0;
 
 /// What was measured.
 #[derive(Debug, Clone, Copy)]
@@ -106,22 +104,4 @@ fn peer(relay: &Relay) -> Result<Child> {
         .kill_on_drop(true)
         .spawn()
         .context("the peer does not start")
-}
-
-/// Resident bytes of a process.
-fn resident(pid: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next());
-    let kib: u64 = kib.context("no VmRSS")?.parse()?;
-    Ok(kib * 1024)
-}
-
-/// Seconds of processor time that a process has taken.
-fn cpu(pid: u32) -> Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = stat.rsplit_once(')').context("no name")?;
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    let ticks: Vec<f64> = ticks.map(str::parse).collect::<Result<_, _>>()?;
-    Ok(ticks.iter().sum::<f64>() / TICKS)
 }

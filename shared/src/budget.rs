@@ -37,8 +37,6 @@ pub(crate) const HOST_PACKETS: u32 = 100;
 pub(crate) const NETWORK_PACKETS: u32 = 3 * HOST_PACKETS;
 /// What a dial costs, in packets: QUIC sends up to ten until it gives up after 5 s, TCP half as many.
 pub(crate) const DIAL_PACKETS: u32 = 10;
-/// What one side of a hole punch over QUIC costs: libp2p sends a packet each 105 ms on average, for 5 s.
-pub(crate) const PUNCH_PACKETS: u32 = 50;
 /// Where somebody has answered, several peers may be behind one NAT, and dialled at the same moment.
 const ANSWERED_FACTOR: u32 = 4;
 /// For how long after an answer.

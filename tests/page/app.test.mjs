@@ -318,6 +318,20 @@ test("slash commands", async () => {
   await until(() => /No such command/.test(text("hint")));
 });
 
+test("a peer is blocked by its name, and unblocked", async () => {
+  await open();
+  peer().join(A);
+  await until(() => byId("peers").children.length === 1);
+  type("/block nXTN");
+  await until(() => log().some((entry) => /frosty-owl·x6nXTN is blocked/.test(entry.textContent)));
+  assert.equal(byId("peers").children.length, 0);
+  type("/unblock nXTN");
+  await until(() => log().some((entry) => /is no longer blocked/.test(entry.textContent)));
+  assert.deepEqual(peer().calls.filter(([call]) => /block/.test(call)), [["block", A], ["unblock", A]]);
+  type("/unblock nXTN");
+  await until(() => /nXTN/.test(text("hint")));
+});
+
 test("why a peer is reached by a relay only is shown", async () => {
   await open();
   peer().join(A, { path: "relayed", transport: "circuit", code: "hole-punch-failed", reason: "no answer\u202e" });

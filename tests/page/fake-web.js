@@ -71,6 +71,16 @@ export class Peer {
     return this.peers.filter(({ in_room }) => in_room).map(({ peer }) => ({ to: peer, id: (this.#ids += 1) }));
   }
 
+  async block(peer) {
+    this.calls.push(["block", peer]);
+    this.peers = this.peers.filter((known) => known.peer !== peer);
+    this.emit({ event: "disconnected", peer, reason: "you blocked it", code: "blocked" });
+  }
+
+  async unblock(peer) {
+    this.calls.push(["unblock", peer]);
+  }
+
   async dial(address) {
     this.calls.push(["dial", address]);
     if (!address.startsWith("/")) throw new Error("that is no multiaddr");

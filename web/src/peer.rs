@@ -11,7 +11,7 @@ use std::{cell::RefCell, time::Duration};
 use futures::{FutureExt, select};
 use futures_timer::Delay;
 use js_sys::Promise;
-use libp2p::{PeerId, identity::Keypair};
+use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use punchline::{
     config::{CLOSE_TIMEOUT, FAREWELL_TIME, SHUTDOWN_TIMEOUT},
     error::{SendError, Stopped},
@@ -58,6 +58,16 @@ pub struct Peer {
     key: Keypair,
     events: EventSource,
     state: RefCell<State>,
+}
+
+/// What a node is asked for without an answer. One type for all of it: a browser downloads the code of each future that a
+/// promise waits for.
+#[derive(Debug)]
+enum Order {
+    Dial(Multiaddr),
+    Block(PeerId),
+    Unblock(PeerId),
+    Wake,
 }
 
 #[derive(Debug)]
@@ -142,11 +152,7 @@ impl Peer {
             Some(_) => return Err(Failure::new(BAD_ARGUMENT, "a scope is room or private")),
         };
         let node = self.node()?;
-        let peer = peer_id.parse().map_err(|_| {
-            let message = format!("\"{peer_id}\" is no peer id; one begins with 12D3KooW");
-            Failure::new(BAD_ARGUMENT, message)
-        })?;
-        Ok(node.send(peer, scope, text)?)
+        Ok(node.send(id(peer_id)?, scope, text)?)
     }
 
     /// Queues a message for every peer of the room, and returns for each its id, or why it was not queued.
@@ -169,14 +175,32 @@ impl Peer {
         Ok(all)
     }
 
+    /// Has nothing more to do with a peer, until `unblock` or `stop`: its connections are closed, no new ones are made, and
+    /// nothing of it is taken.
+    #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
+    pub fn block(
+        &self,
+        #[wasm_bindgen(js_name = peerId, unchecked_param_type = "PeerId")] peer_id: &str,
+    ) -> Promise {
+        self.carry_out(id(peer_id).map(Order::Block))
+    }
+
+    /// Undoes `block`. Whoever dials next reaches the other.
+    #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
+    pub fn unblock(
+        &self,
+        #[wasm_bindgen(js_name = peerId, unchecked_param_type = "PeerId")] peer_id: &str,
+    ) -> Promise {
+        self.carry_out(id(peer_id).map(Order::Unblock))
+    }
+
     /// Dials a peer. Its success or failure comes as an event.
     #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
     pub fn dial(
         &self,
         #[wasm_bindgen(unchecked_param_type = "Multiaddr")] address: &str,
     ) -> Promise {
-        let address = config::address("the address", address);
-        self.ask(async |node| Ok(node.dial(address?).await?))
+        self.carry_out(config::address("the address", address).map(Order::Dial))
     }
 
     /// The peers of the room.
@@ -194,7 +218,7 @@ impl Peer {
     /// Tries at once what waits for a retry. To be called when the network or the page comes back.
     #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
     pub fn wake(&self) -> Promise {
-        self.ask(async |node| Ok(node.wake().await?))
+        self.carry_out(Ok(Order::Wake))
     }
 
     /// The private key, with which the same peer can be started again. Whoever has it can pretend to be this peer.
@@ -224,6 +248,19 @@ impl Peer {
         promise
     }
 
+    /// A promise that the node has taken an order.
+    fn carry_out(&self, order: Result<Order, Failure>) -> Promise {
+        self.ask(async move |node| {
+            match order? {
+                Order::Dial(address) => node.dial(address).await?,
+                Order::Block(peer) => node.block(peer).await?,
+                Order::Unblock(peer) => node.unblock(peer).await?,
+                Order::Wake => node.wake().await?,
+            }
+            Ok(())
+        })
+    }
+
     /// A promise of something that the node answers later.
     fn ask<T, F>(&self, question: F) -> Promise
     where
@@ -243,6 +280,13 @@ impl Peer {
             State::Stopped(_) => Err(Stopped.into()),
         }
     }
+}
+
+fn id(text: &str) -> Result<PeerId, Failure> {
+    text.parse().map_err(|_| {
+        let message = format!("\"{text}\" is no peer id; one begins with 12D3KooW");
+        Failure::new(BAD_ARGUMENT, message)
+    })
 }
 
 /// Runs on `free()`, and when JavaScript has collected the object.

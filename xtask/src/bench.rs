@@ -14,7 +14,7 @@ pub(crate) struct Args {
     /// Measure between a Chromium tab and a native peer, instead of between two native ones.
     #[arg(long, conflicts_with = "args")]
     browser: bool,
-    /// `--quick` for a short run; `quic`, `tcp`, `relay` or `idle` for a part.
+    /// `--quick` for a short run; `quic`, `tcp`, `relay` or `idle` for a part; `room N`, `return N` or `greedy N` for a crowd.
     #[arg(last = true)]
     args: Vec<String>,
 }
@@ -22,10 +22,20 @@ pub(crate) struct Args {
 /// The benchmark without messages.
 const IDLE: &str = "idle";
 
+/// The benchmarks of a crowd, which only run when they are asked for.
+const CROWDS: [&str; 3] = ["room", "return", "greedy"];
+
 /// Measures in a release build, as people run one.
 pub(crate) fn main(args: &Args) -> Result<()> {
     if args.browser {
         return browser();
+    }
+    if args
+        .args
+        .first()
+        .is_some_and(|word| CROWDS.contains(&word.as_str()))
+    {
+        return bench("crowd").arg("--").args(&args.args).run();
     }
     let (idle, messages): (Vec<_>, Vec<_>) =
         args.args.iter().partition(|word| word.as_str() == IDLE);

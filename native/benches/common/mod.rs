@@ -1,6 +1,8 @@
 //! What the benchmarks share: a relay, which is the real binary in a process of its own, and nodes that use it.
 
-use std::{process::Stdio, time::Duration};
+#![allow(dead_code, reason = "each benchmark uses what it needs")]
+
+use std::{ffi::OsStr, fs, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use libp2p::Multiaddr;
@@ -16,18 +18,31 @@ use tokio::{
 /// A run that takes longer than this is stuck.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Clock ticks a second in /proc/PID/stat, on every Linux that Rust runs on.
+const TICKS: f64 = 100.0;
+
 /// A running relay. It is killed when this is dropped.
 pub(crate) struct Relay {
-    /// Its QUIC address, peer id included.
+    /// An address of it, peer id included.
     pub(crate) address: Multiaddr,
     process: Child,
 }
 
 impl Relay {
-    /// Starts one on free ports.
+    /// Starts one on free ports, to be reached over QUIC, with no limit on what circuits carry.
     pub(crate) async fn start() -> Result<Self> {
+        let unlimited = ["--max-circuit-rate=0", "--max-circuit-rate-per-ip=0"];
+        Self::start_with("quic-v1", ["--port=0"].into_iter().chain(unlimited)).await
+    }
+
+    /// Starts one with these options, to be reached over `quic-v1`, `tcp` or `ws`.
+    pub(crate) async fn start_with(
+        over: &str,
+        options: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Result<Self> {
         let mut process = Command::new(env!("CARGO_BIN_EXE_punchline"))
-            .args(["relay", "--port", "0", "--json"])
+            .args(["relay", "--json"])
+            .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -41,7 +56,7 @@ impl Relay {
             };
             let event: serde_json::Value = serde_json::from_str(&line)?;
             let address = event["address"].as_str().unwrap_or_default();
-            if address.starts_with("/ip4/127.0.0.1/udp/") && address.contains("/quic-v1/") {
+            if is_over(address, over) {
                 break address.parse()?;
             }
         };
@@ -51,7 +66,6 @@ impl Relay {
     }
 
     /// The id of its process.
-    #[allow(dead_code, reason = "only one of the benchmarks looks at the process")]
     pub(crate) fn pid(&self) -> Result<u32> {
         self.process.id().context("the relay stopped")
     }
@@ -80,4 +94,32 @@ pub(crate) fn reserving_at(relay: &Multiaddr) -> Result<NodeConfig> {
         }],
         ..listening_on("/ip4/127.0.0.1/udp/0/quic-v1")?
     })
+}
+
+/// Whether an address of the loopback interface is of this transport, whose name stands before the peer id.
+fn is_over(address: &str, transport: &str) -> bool {
+    let parts: Vec<_> = address.split('/').collect();
+    let last = match transport {
+        "tcp" => parts.len().checked_sub(4),
+        _ => parts.len().checked_sub(3),
+    };
+    parts.get(2) == Some(&"127.0.0.1") && last.and_then(|last| parts.get(last)) == Some(&transport)
+}
+
+/// Resident bytes of a process.
+pub(crate) fn resident(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next());
+    let kib: u64 = kib.context("no VmRSS")?.parse()?;
+    Ok(kib * 1024)
+}
+
+/// Seconds of processor time that a process has taken.
+pub(crate) fn cpu(pid: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(')').context("no name")?;
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: Vec<f64> = ticks.map(str::parse).collect::<Result<_, _>>()?;
+    Ok(ticks.iter().sum::<f64>() / TICKS)
 }

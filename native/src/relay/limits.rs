@@ -87,11 +87,11 @@ limits! {
         why "both directions together. To keep others from moving files through your relay, set both this and the duration";
 
     /// Bytes a second that a circuit carries, both directions together; 0 = no limit.
-    max_circuit_rate: Bytes(16_000_000),
+    max_circuit_rate: Bytes(8_000_000),
         why "bytes a second, both directions together: one circuit alone must not keep the relay busy";
 
     /// Bytes a second of all circuits that one IP address asked for; 0 = no limit.
-    max_circuit_rate_per_ip: Bytes(64_000_000),
+    max_circuit_rate_per_ip: Bytes(32_000_000),
         why "bytes a second of all circuits that one network asked for";
 
     /// Circuits that one peer asks for: so many at once / one more each.

@@ -56,7 +56,7 @@ use web_time::Instant;
 
 use crate::{
     address::{self, has_circuit},
-    budget::{Budget, DIAL_PACKETS, PUNCH_PACKETS},
+    budget::{Budget, DIAL_PACKETS},
     path::Transport,
 };
 
@@ -320,6 +320,9 @@ impl Behaviour {
         any
     }
 }
+
+/// What one side of a hole punch over QUIC costs, in packets: libp2p sends one each 105 ms on average, for 5 s.
+const PUNCH_PACKETS: u32 = 50;
 
 /// What a dial costs, in packets. The initiator of a hole punch over QUIC dials by sending again and again.
 fn cost(address: &Multiaddr, role: Role) -> u32 {

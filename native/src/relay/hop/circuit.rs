@@ -25,7 +25,7 @@ use super::{
 /// What is read at once, each way.
 const BUFFER_BYTES: usize = 8 * 1024;
 /// After so many bytes in a row it is the turn of others.
-const TURN_BYTES: usize = 64 * 1024;
+const TURN_BYTES: usize = 16 * 1024;
 /// A circuit whose receiver has taken nothing for so long is cut: what waits for it takes memory.
 pub(super) const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
 
