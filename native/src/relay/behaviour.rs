@@ -12,7 +12,10 @@
 
 use std::time::Duration;
 
-use libp2p::{Swarm, SwarmBuilder, identify, identity::Keypair, ping, swarm::NetworkBehaviour};
+use libp2p::{
+    Swarm, SwarmBuilder, core::upgrade::Version, identify, identity::Keypair, ping,
+    swarm::NetworkBehaviour,
+};
 use libp2p_webrtc::tokio::Certificate;
 use punchline::{
     config::{AGENT_VERSION, IDENTIFY_PROTOCOL, IDLE_CONNECTION_TIMEOUT},
@@ -57,7 +60,11 @@ pub(crate) fn swarm(
         .with_tokio()
         .with_other_transport(|_| transport)?
         .with_behaviour(|key| Behaviour::new(key, limits, gate))?
-        .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT))
+        .with_swarm_config(|config| {
+            config
+                .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
+                .with_substream_upgrade_protocol_override(Version::V1Lazy)
+        })
         .with_connection_timeout(HANDSHAKE_TIMEOUT)
         .build();
     Ok(swarm)

@@ -14,6 +14,6 @@ pub(super) struct KnownRelay {
     pub(super) peer: Option<PeerId>,
     /// The connection that its supervisor works on, which nobody else may close.
     pub(super) conn: Option<ConnId>,
-    /// While the reservation stands: `…/p2p/RELAY/p2p-circuit`, by the address that we are connected to.
+    /// While it is connected: `…/p2p/RELAY/p2p-circuit`, by the address that we are connected to.
     pub(super) circuit: Option<Multiaddr>,
 }

@@ -297,7 +297,7 @@ impl Peers {
             Purpose::Upgrade(peer) => self.with(peer, |peer, shared| {
                 peer.upgrade_dial_failed(cx, shared, dial);
             }),
-            Purpose::Target(target) => self.targets.failed(cx, &mut self.shared, target, cause),
+            Purpose::Target(target) => self.target_failed(cx, target, cause),
             Purpose::Relay(_) | Purpose::Observation(_) => {}
         }
     }

@@ -89,6 +89,7 @@ pub fn build_swarm<B: NetworkBehaviour>(
             config
                 .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
                 .with_max_negotiating_inbound_streams(MAX_INBOUND_STREAMS)
+                .with_substream_upgrade_protocol_override(Version::V1Lazy)
         })
         .build();
     Ok(swarm)

@@ -99,7 +99,8 @@ pub fn build_swarm<B: NetworkBehaviour>(
     let transport = TransportTimeout::new(transport, CONNECT_TIMEOUT).boxed();
     let config = Config::with_wasm_executor()
         .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
-        .with_max_negotiating_inbound_streams(MAX_INBOUND_STREAMS);
+        .with_max_negotiating_inbound_streams(MAX_INBOUND_STREAMS)
+        .with_substream_upgrade_protocol_override(Version::V1Lazy);
     Ok(Swarm::new(transport, behaviour(relay), local, config))
 }
 

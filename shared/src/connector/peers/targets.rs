@@ -61,6 +61,13 @@ impl Peers {
         }
     }
 
+    pub(super) fn target_failed(&mut self, cx: &mut Context<'_>, id: TargetId, cause: &Cause) {
+        let before = self.targets.failed(cx, &mut self.shared, id, cause);
+        if let Some(before) = before {
+            self.retarget(before);
+        }
+    }
+
     /// A target has come to lead to this peer, or away from it.
     fn retarget(&mut self, id: PeerId) {
         let is_targeted = self.targets.want(id);
@@ -159,16 +166,17 @@ impl Targets {
         Some(target.peer.replace(peer))
     }
 
-    pub(super) fn failed(
+    /// A dial failed. Returns whom the target leads to no more.
+    fn failed(
         &mut self,
         cx: &mut Context<'_>,
         shared: &mut Shared,
         id: TargetId,
         cause: &Cause,
-    ) {
-        if let Some(target) = self.targets.get_mut(&id) {
-            target.failed(cx, shared, cause);
-        }
+    ) -> Option<PeerId> {
+        let target = self.targets.get_mut(&id)?;
+        target.failed(cx, shared, cause);
+        target.peer.take_if(|_| target.is_ours)
     }
 
     /// The last connection to a peer is gone.

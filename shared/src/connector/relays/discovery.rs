@@ -38,6 +38,16 @@ impl Relay {
         }
     }
 
+    /// Of two that come at the same moment the later one finds the other, if it asks once it is registered. A question that
+    /// is out is followed by another when it has been answered.
+    pub(super) fn discover_once_registered(&mut self, cx: &Context<'_>, shared: &mut Shared) {
+        let asked_before = !self.rendezvous.asked_when_registered;
+        match self.rendezvous.discover {
+            Ask::At(_) if asked_before => self.discover(shared, cx.now),
+            _ => self.begin_discovery(cx, shared),
+        }
+    }
+
     pub(super) fn discover(&mut self, shared: &mut Shared, now: Instant) {
         self.rendezvous.asked_when_registered = self.is_registered();
         if let Some(point) = self.peer {
@@ -69,7 +79,8 @@ impl Relay {
             let more = peers.len() >= PAGE && rendezvous.cookie.is_some();
             rendezvous.pages = if more { rendezvous.pages + 1 } else { 0 };
             // The newest are in the last answer. One that never ends is a joke of the point's.
-            let at_once = more && rendezvous.pages < MAX_PAGES;
+            let more = more && rendezvous.pages < MAX_PAGES;
+            let at_once = more || rendezvous.is_registered() && !rendezvous.asked_when_registered;
             let wait = match at_once {
                 true => Duration::ZERO,
                 false => DISCOVER_INTERVAL + jitter,
@@ -91,9 +102,14 @@ impl Relay {
         shared: &mut Shared,
         cause: &Cause,
     ) {
-        if self.is_standing() && matches!(self.rendezvous.discover, Ask::Asked { .. }) {
+        if !matches!(self.rendezvous.discover, Ask::Asked { .. }) {
+            return;
+        }
+        if self.is_standing() {
             self.discover_later(cx);
             self.report_refusal(shared, cause);
+        } else {
+            self.rendezvous.discover = Ask::Off;
         }
     }
 

@@ -42,6 +42,8 @@ pub(super) struct Relay {
     /// It was found in the place of a pending relay, and nobody else wants it.
     pub(super) only_found: bool,
     pub(super) progress: Progress,
+    /// What others are dialled by, through this relay, as long as it is connected.
+    pub(super) circuit: Option<Multiaddr>,
     pub(super) backoff: Backoff,
     /// What ended the last attempt.
     pub(super) cause: Option<Cause>,
@@ -70,8 +72,6 @@ pub(super) enum Progress {
     },
     Standing {
         conn: ConnId,
-        /// What others are dialled by, through this relay.
-        circuit: Option<Multiaddr>,
         since: Instant,
         /// When the reservation is renewed.
         renew: Instant,
@@ -114,6 +114,7 @@ impl Relay {
             is_awaited: false,
             only_found: false,
             progress: Progress::Waiting(at),
+            circuit: None,
             backoff: Backoff::fast_first(FIRST_RETRY),
             cause: None,
             reported: Reported::default(),
@@ -164,14 +165,11 @@ impl Relay {
     }
 
     pub(super) fn known(&self) -> KnownRelay {
-        let circuit = match &self.progress {
-            Progress::Standing { circuit, .. } => circuit.clone(),
-            _ => None,
-        };
+        let conn = self.conn();
         KnownRelay {
             peer: self.peer,
-            conn: self.conn(),
-            circuit,
+            conn,
+            circuit: self.circuit.clone().filter(|_| conn.is_some()),
         }
     }
 

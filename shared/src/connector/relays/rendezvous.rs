@@ -1,4 +1,4 @@
-//! Registering at a relay that we hold a reservation on, and asking it who else is there, by the
+//! Registering at a relay that we hold a reservation on, and asking one who else is there, by the
 //! [rendezvous specification].
 //!
 //! ```text
@@ -6,8 +6,8 @@
 //!  register:  ────────► Asked ◄──────────────── At ◄──────────── half the time to live
 //!                         └─ refused, no answer ─┴──────────── back-off
 //!
-//!             registered, or refused    due                      answered
-//!  discover:  ────────► Asked ◄──────────────── At ◄──────────── 10 s and some jitter
+//!             connected                due                      answered
+//!  discover:  ────────► Asked ◄──────────────── At ◄──────────── 10 s and some jitter; at once if registered meanwhile
 //!                         └─ refused, no answer ─┴──────────── back-off, without the cookie
 //! ```
 //!
@@ -256,7 +256,7 @@ impl Relay {
                 ttl,
             });
         }
-        self.begin_discovery(cx, shared);
+        self.discover_once_registered(cx, shared);
     }
 
     /// Repeats a registration that stands.

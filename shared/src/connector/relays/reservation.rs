@@ -58,6 +58,9 @@ impl Relay {
     pub(super) fn adopt(&mut self, cx: &mut Context<'_>, shared: &mut Shared, conn: ConnId) {
         let until = cx.now + IDENTIFY_TIMEOUT;
         self.progress = Progress::Identifying { conn, until };
+        self.circuit = circuit_by(cx, conn);
+        // Others can be found and dialled by it before it has a reservation for us.
+        self.discover(shared, cx.now);
         if let Some(is_relay) = cx.connections.get(conn).and_then(|conn| conn.is_relay) {
             self.adopt_identified(cx, shared, conn, is_relay);
         }
@@ -128,7 +131,6 @@ impl Relay {
         };
         self.progress = Progress::Standing {
             conn: *conn,
-            circuit: circuit_by(cx, *conn),
             since: cx.now,
             renew: cx.now + RENEWAL,
         };

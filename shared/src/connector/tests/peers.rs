@@ -114,6 +114,13 @@ fn failed_dials_back_off_and_end_after_some() {
 fn a_peer_that_registers_again_is_dialled_at_once() {
     let (mut rig, _) = Rig::with_relay();
     rig.answering = false;
+    rig.wait_for(secs(12), is_discover);
+    rig.take();
+    rig.input(Input::DiscoverFailed {
+        point: id(RELAY),
+        cause: cause("not now"),
+    });
+    rig.wait_for(secs(3), is_discover);
     rig.list(id(SMALL), &[]);
     let dial = rig.last_dial();
     rig.fail(dial);

@@ -29,7 +29,12 @@ fn a_relay_is_dialled_identified_reserved_registered_and_asked() {
     rig.take();
 
     let conn = rig.connect(id(RELAY), QUIC, Some(dial));
-    assert_eq!(rig.take(), []);
+    let discover = |cookie: Option<&[u8]>| Output::Discover {
+        point: id(RELAY),
+        cookie: cookie.map(Into::into),
+    };
+    assert_eq!(rig.take(), [discover(None)]);
+    rig.discovered(id(RELAY), Vec::new());
     rig.identify_relay(conn);
     assert_eq!(rig.take(), [reserve(QUIC)]);
     rig.accept();
@@ -55,10 +60,7 @@ fn a_relay_is_dialled_identified_reserved_registered_and_asked() {
                 namespace: "rendezvous".into(),
                 ttl: 7_200
             }),
-            Output::Discover {
-                point: id(RELAY),
-                cookie: None
-            },
+            discover(Some(b"cookie")),
             Output::Emit(Event::Ready {})
         ]
     );

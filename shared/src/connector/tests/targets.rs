@@ -54,6 +54,29 @@ fn an_address_of_our_own_is_not_tried_again_unless_asked_for() {
 }
 
 #[test]
+fn who_was_at_an_address_is_not_wanted_once_it_is_our_own() {
+    let mut rig = Rig::alone();
+    rig.input(Input::Dial(a(DIRECT)));
+    let dial = rig.last_dial();
+    let conn = rig.connect_as(id(SMALL), direct(id(SMALL)), true, Some(dial));
+    assert!(rig.connector.peers.is_ordered(id(SMALL)));
+    rig.close(conn);
+    let of_target = |output: &Output| matches!(output, Output::Dial { peer: None, .. });
+    rig.take();
+    rig.wait_for(secs(60), of_target);
+    let (dial, ..) = rig
+        .dials()
+        .into_iter()
+        .find(|dial| dial.1.is_none())
+        .unwrap();
+    rig.input(Input::DialFailed {
+        dial,
+        cause: Cause::new(Reason::InvalidAddress, "that is this peer itself"),
+    });
+    assert!(!rig.connector.peers.is_ordered(id(SMALL)));
+}
+
+#[test]
 fn an_address_that_fails_is_reported_once_and_tried_for_ever() {
     for address in [a(DIRECT), direct(id(SMALL))] {
         let mut rig = Rig::alone();

@@ -68,12 +68,13 @@ pub(crate) enum Purpose {
 
 /// The handler of one connection.
 ///
-/// It opens our msg stream as soon as identify says that the remote speaks msg, passes it to the driver, and opens
+/// It opens our msg stream as soon as identify says that the remote speaks msg, and on a circuit at once: who is called by
+/// a circuit is a peer, and identify's answer would take a round trip more. It passes the stream to the driver, and opens
 /// another one when that breaks, [`MAX_STREAM_ATTEMPTS`] times in a row at most. An answer of the remote starts the
 /// count again.
 ///
 /// ```text
-///             the remote speaks msg          negotiated
+///             the remote speaks msg, or may  negotiated
 ///   Closed ------------------------> Opening -----------> Open
 ///     ^                                 ^  |               |
 ///     |                     REOPEN_PAUSE|  +-- refused --+ | the driver gave it up
@@ -116,7 +117,7 @@ impl Handler {
     ) -> Self {
         let conn = Arc::new(Connection::new(id, transport, messenger, conversation));
         conn.messenger.drivers.add(&conn);
-        Self {
+        let mut this = Self {
             conn,
             remote_speaks_msg: false,
             remote_speaks_oneshot: false,
@@ -126,7 +127,11 @@ impl Handler {
             oneshot_pause: None,
             oneshot_sender: OneshotSender::default(),
             pending: VecDeque::new(),
+        };
+        if transport == Transport::Circuit {
+            this.open_outbound();
         }
+        this
     }
 
     fn notify(&mut self, event: ToBehaviour) {
@@ -192,7 +197,7 @@ impl Handler {
 
     fn outbound_failed(&mut self, cause: Cause) {
         self.attempts += 1;
-        self.outbound = if self.attempts < MAX_STREAM_ATTEMPTS {
+        self.outbound = if self.remote_speaks_msg && self.attempts < MAX_STREAM_ATTEMPTS {
             OutboundState::Waiting(Delay::new(REOPEN_PAUSE * self.attempts))
         } else {
             OutboundState::Closed
