@@ -89,7 +89,8 @@ fn prepare() {
     // libp2p-webrtc 0.10 panics at its first handshake without a default provider. This fails only if there is one
     // already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // QUIC's first random bytes take some 20 ms; drawn here, no connection waits for them.
+    // QUIC's first random bytes take some 20 ms where this was built without what .cargo/config.toml says; drawn here, no
+    // connection waits for them.
     let _ = thread::Builder::new()
         .name("entropy".into())
         .spawn(|| aws_lc_rs::rand::fill(&mut [0; 32]));

@@ -40,6 +40,8 @@ pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a path is asked whether it still works, and how fast it is. One that is silent for this
 /// long after it was asked is in doubt: any other that works is better.
 pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(3);
+/// How often each connection is pinged. Pings show whether a relay is alive, which need not speak msg.
+pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Registrations asked for at a time; the cookie fetches the rest.
 pub const MAX_REGISTRATIONS: usize = 256;

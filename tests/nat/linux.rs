@@ -16,6 +16,7 @@ mod lan;
 mod mapping;
 mod matrix;
 mod peers;
+mod trips;
 
 /// Labs at a time, unless `--test-threads` says another number. Tests mostly wait for the network.
 const THREADS: usize = 4;
@@ -57,6 +58,7 @@ pub(crate) fn main() -> ExitCode {
         crowd::tests(),
         faults::tests(),
         doctor::tests(),
+        trips::tests(),
     ];
     let trials = tests.into_iter().flatten();
     let trials = trials.map(|test| trial(test, left_out.clone())).collect();

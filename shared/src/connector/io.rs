@@ -1,5 +1,7 @@
 //! What goes into a connector and what comes out.
 
+use std::time::Duration;
+
 use libp2p::{Multiaddr, PeerId};
 
 use crate::{
@@ -157,6 +159,13 @@ pub(crate) enum Input {
         peer: PeerId,
         /// The connection.
         conn: ConnId,
+    },
+    /// A relay has answered a ping.
+    Answered {
+        /// The connection.
+        conn: ConnId,
+        /// How long that took.
+        rtt: Duration,
     },
     /// A remote does not answer on a connection: to msg, or (a relay) to pings.
     Silent {

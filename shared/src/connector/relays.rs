@@ -24,6 +24,7 @@
 //! - [`reservation`]: by the [circuit relay specification]; renewed by our own clock.
 //! - [`rendezvous`]: by the [rendezvous specification]; registration waits for the reservation, which gives the
 //!   address that is registered.
+//! - [`doubt`]: one whose answer is late is dialled beside the connection that stands.
 //! - [`observation`]: a relay sees where we are over QUIC and over TCP, which hole punching needs.
 //! - [`status`] for who asks how relays are; [`readiness`] for [`Event::Ready`].
 //!
@@ -40,6 +41,7 @@
 
 pub(super) mod dialling;
 pub(super) mod discovery;
+mod doubt;
 mod io;
 mod observation;
 mod readiness;
@@ -156,6 +158,7 @@ impl Relays {
             Input::PathLost { peer } => {
                 self.shared.paths.remove(&peer);
             }
+            Input::Answered { conn, rtt } => self.answered(cx, conn, rtt),
             Input::Silent { peer, conn, dead } => self.silent(cx, peer, conn, dead),
             Input::Observe { relay, peer } => self.observe_for(cx, relay, peer),
             Input::Leave => self.leave(),
@@ -255,6 +258,7 @@ impl Relays {
         let mut relays = self.relays.values_mut();
         if let Some(relay) = relays.find(|relay| relay.conn() == Some(conn)) {
             relay.closed(cx, &mut self.shared, cause);
+            relay.leave_observations(cx, &mut self.shared);
         }
     }
 

@@ -92,6 +92,9 @@ impl Connector {
                     self.pass_to_peers(peers::Input::Drained { peer });
                 }
             }
+            Input::Answered { conn, rtt } => {
+                self.pass_to_relays(relays::Input::Answered { conn, rtt });
+            }
             Input::Silent { peer, conn, dead } => {
                 self.pass_to_peers(peers::Input::Silent { peer, conn, dead });
                 self.pass_to_relays(relays::Input::Silent { peer, conn, dead });

@@ -9,6 +9,7 @@ use crate::{
     budget::Budget,
     config::{
         AGENT_VERSION, IDENTIFY_PROTOCOL, MAX_CONNECTIONS, MAX_INCOMING_CONNECTIONS, NodeConfig,
+        PING_INTERVAL,
     },
     protocols::{
         greet, limits,
@@ -17,8 +18,6 @@ use crate::{
     },
 };
 
-/// How often each connection is pinged. Pings show whether a relay is alive, which need not speak msg.
-const PING_INTERVAL: Duration = Duration::from_secs(3);
 /// How long an answer may take. A relay's connection without two answers in a row is dead, the second
 /// time on a new stream, which may take 10 s to be refused. So no relay is silent for longer than 20 s
 /// without our knowing, unless messages by it are answered.

@@ -158,6 +158,12 @@ impl Relay {
     }
 
     /// Its TCP address, as a multiaddr with its peer id.
+    pub(crate) fn quic(&self) -> String {
+        let (ip, id) = (self.ip.unwrap(), &self.peer_id);
+        format!("/ip4/{ip}/udp/{RELAY_PORT}/quic-v1/p2p/{id}")
+    }
+
+    /// Its address over TCP.
     pub(crate) fn tcp(&self) -> String {
         let (ip, id) = (self.ip.unwrap(), &self.peer_id);
         format!("/ip4/{ip}/tcp/{RELAY_PORT}/p2p/{id}")

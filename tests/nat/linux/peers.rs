@@ -151,6 +151,16 @@ pub(super) fn in_time(what: &str, since: Instant, a: &Peer, b: &Peer) -> Duratio
     took
 }
 
+/// Fails if something took more round trips than it may.
+pub(super) fn in_trips(what: &str, (trips, most): (f64, f64), a: &Peer, b: &Peer) {
+    assert!(
+        trips <= most,
+        "{what} took {trips:.1} round trips, and may take {most}\n{}\n{}",
+        a.proc.report(),
+        b.proc.report()
+    );
+}
+
 fn is_path_to(event: &Value, peer: &str) -> bool {
     (event["event"] == "connected" || event["event"] == "path_changed") && event["peer"] == peer
 }

@@ -171,6 +171,9 @@ impl Relays {
             Some(relay) if usable && relay.conn().is_none() => {
                 relay.adopt(cx, &mut self.shared, id);
             }
+            Some(relay) if ours && usable && relay.is_doubted(&self.shared) => {
+                relay.change_over(cx, &mut self.shared, id);
+            }
             // A dial by the same transport from the same port could not be made beside it.
             Some(relay) if ours && relay.may_observe(cx, &self.shared, id) => {
                 let (relay, conn) = (relay.id, id);

@@ -1,5 +1,7 @@
 //! What goes into the machine and what comes out.
 
+use std::time::Duration;
+
 use libp2p::{Multiaddr, PeerId};
 
 use crate::{
@@ -65,6 +67,8 @@ pub(in crate::connector) enum Input {
     },
     /// There is no path to a peer any more.
     PathLost { peer: PeerId },
+    /// A ping was answered on a connection.
+    Answered { conn: ConnId, rtt: Duration },
     /// A remote does not answer on a connection: for a moment, or (`dead`) for too long.
     Silent {
         peer: PeerId,

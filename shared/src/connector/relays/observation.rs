@@ -105,6 +105,18 @@ impl Relay {
         }));
     }
 
+    /// The connection that all was done on is gone, and these may be as dead without a word.
+    pub(super) fn leave_observations(&self, cx: &Context<'_>, shared: &mut Shared) {
+        let Some(peer) = self.peer else {
+            return;
+        };
+        for conn in cx.connections.of(peer) {
+            if matches!(conn.purpose, Some(Purpose::Observation(_))) {
+                shared.close_unless_in_use(cx, conn.id);
+            }
+        }
+    }
+
     /// Whether a connection to this relay shows it what no other one does.
     pub(super) fn may_observe(&self, cx: &Context<'_>, shared: &Shared, id: ConnId) -> bool {
         let observer = shared.observer;

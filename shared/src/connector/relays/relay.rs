@@ -5,7 +5,7 @@ use std::time::Duration;
 use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
-use super::{Output, dialling::Dialling, rendezvous::Rendezvous, shared::Shared};
+use super::{Output, dialling::Dialling, doubt::Doubt, rendezvous::Rendezvous, shared::Shared};
 use crate::{
     connector::{
         DialId, RelayId, addresses,
@@ -44,6 +44,7 @@ pub(super) struct Relay {
     pub(super) progress: Progress,
     /// What others are dialled by, through this relay, as long as it is connected.
     pub(super) circuit: Option<Multiaddr>,
+    pub(super) doubt: Doubt,
     pub(super) backoff: Backoff,
     /// What ended the last attempt.
     pub(super) cause: Option<Cause>,
@@ -115,6 +116,7 @@ impl Relay {
             only_found: false,
             progress: Progress::Waiting(at),
             circuit: None,
+            doubt: Doubt::None,
             backoff: Backoff::fast_first(FIRST_RETRY),
             cause: None,
             reported: Reported::default(),
@@ -132,7 +134,7 @@ impl Relay {
             Progress::Identifying { until, .. } | Progress::Reserving { until, .. } => Some(*until),
             Progress::Standing { renew, .. } => {
                 let [register, discover] = self.rendezvous.timeouts();
-                earliest([Some(*renew), register, discover])
+                earliest([Some(*renew), register, discover, self.doubt.timeout()])
             }
         }
     }
@@ -203,6 +205,9 @@ impl Relay {
                     self.renew(cx, shared);
                 }
                 self.run_rendezvous(cx, shared);
+                if self.doubt.timeout().is_some_and(|at| at <= cx.now) {
+                    self.dial_beside(cx, shared);
+                }
             }
         }
     }

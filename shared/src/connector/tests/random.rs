@@ -117,6 +117,10 @@ fn from_a_relay() -> impl Strategy<Value = Input> {
     let reason = String::new;
     let found = prop::collection::vec((peer(), addresses()), 0..4);
     prop_oneof![
+        (conn(), 0..2_000u64).prop_map(|(conn, rtt)| Input::Answered {
+            conn,
+            rtt: millis(rtt)
+        }),
         (relay_id(), address())
             .prop_map(|(relay, address)| Input::ReservationAccepted { relay, address }),
         relay_id().prop_map(move |relay| Input::ReservationLost {

@@ -4,9 +4,12 @@ use super::{
     relays::{lost, reserve},
     *,
 };
-use crate::connector::relays::{
-    dialling::HEAD_START,
-    reservation::{IDENTIFY_TIMEOUT, RESERVE_TIMEOUT},
+use crate::{
+    config::PING_INTERVAL,
+    connector::relays::{
+        dialling::HEAD_START,
+        reservation::{IDENTIFY_TIMEOUT, RESERVE_TIMEOUT},
+    },
 };
 
 #[test]
@@ -187,4 +190,64 @@ fn flapping_reservations_do_not_retry_fast_for_ever() {
         conn = rig.relay_up(QUIC);
     }
     assert!(waits[4] >= secs(4), "{waits:?}");
+}
+
+/// A relay with which all is well answers a ping, and then no more for so long that it is dialled once more.
+fn doubted() -> (Rig, ConnId, DialId) {
+    let (mut rig, conn) = Rig::with_relay_at(&[QUIC]);
+    rig.input(Input::Answered {
+        conn,
+        rtt: millis(50),
+    });
+    assert_eq!(rig.wait_for(secs(10), is_dial), PING_INTERVAL + secs(1));
+    let (dial, peer, addresses) = rig.dials().remove(0);
+    assert_eq!((peer, addresses), (Some(id(RELAY)), vec![a(QUIC)]));
+    rig.take();
+    (rig, conn, dial)
+}
+
+#[test]
+fn a_relay_that_was_started_again_is_back_before_its_old_connection_is_dead() {
+    let (mut rig, old, dial) = doubted();
+    let new = rig.connect(id(RELAY), QUIC, Some(dial));
+    let out = rig.take();
+    assert!(out.contains(&Output::Close { conn: old }));
+    assert!(out.contains(&Output::Emit(Event::ReservationLost {
+        relay: id(RELAY),
+        code: Reason::NoAnswer,
+        reason: "it has stopped answering".into(),
+    })));
+    rig.close(old);
+    rig.identify_relay(new);
+    assert!(rig.take().contains(&reserve(QUIC)));
+    rig.accept();
+    rig.answer();
+    assert!(
+        rig.events()
+            .iter()
+            .any(|event| matches!(event, Event::Registered { .. }))
+    );
+}
+
+#[test]
+fn a_relay_that_was_only_slow_keeps_its_connection() {
+    let (mut rig, old, dial) = doubted();
+    rig.input(Input::Answered {
+        conn: old,
+        rtt: secs(1),
+    });
+    let new = rig.connect(id(RELAY), QUIC, Some(dial));
+    assert_eq!(rig.take(), [Output::Close { conn: new }]);
+    // Its round trips are long now, and so is what is waited for.
+    assert_eq!(rig.wait_for(secs(20), is_dial), PING_INTERVAL + secs(4));
+}
+
+#[test]
+fn a_relay_that_stays_away_is_dialled_once_beside_and_then_for_ever() {
+    let (mut rig, old, dial) = doubted();
+    rig.fail(dial);
+    rig.advance(secs(3));
+    assert_eq!(rig.dials(), []);
+    rig.close(old);
+    rig.wait_for(secs(1), is_dial);
 }

@@ -83,8 +83,12 @@ impl EventLoop {
     /// Passes on that a relay is silent. Peers are judged by msg, which knows more.
     pub(in crate::node) fn on_ping(&mut self, event: ping::Event) {
         let (peer, conn) = (event.peer, event.connection);
-        let Err(e) = event.result else {
-            return;
+        let e = match event.result {
+            Err(e) => e,
+            Ok(rtt) if self.connector.is_relay(peer) => {
+                return self.input(Input::Answered { conn, rtt });
+            }
+            Ok(_) => return,
         };
         tracing::debug!(%peer, "ping: {e}");
         // libp2p reports only the second failure in a row, each on a stream of its own: no need to wait for more.

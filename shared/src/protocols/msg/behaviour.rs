@@ -123,6 +123,9 @@ impl Behaviour {
         address: Multiaddr,
     ) -> Handler {
         let candidates = self.peers.get_or_insert_with(peer, Vec::new);
+        // Who is called by a circuit is a peer, and so is who has answered on another connection: identify's word would
+        // take a round trip more.
+        let speaks_msg = transport == Transport::Circuit || candidates.iter().any(|c| c.proven);
         candidates.push(Candidate {
             conn,
             transport,
@@ -134,7 +137,11 @@ impl Behaviour {
             rtt: None,
         });
         let conversation = self.messenger.conversation_or_new(peer);
-        Handler::new(conn, transport, self.messenger.clone(), conversation)
+        let mut handler = Handler::new(conn, transport, self.messenger.clone(), conversation);
+        if speaks_msg {
+            handler.open_outbound();
+        }
+        handler
     }
 
     fn remove(&mut self, peer: PeerId, conn: ConnectionId, cause: &Cause) {

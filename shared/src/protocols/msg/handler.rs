@@ -68,9 +68,8 @@ pub(crate) enum Purpose {
 
 /// The handler of one connection.
 ///
-/// It opens our msg stream as soon as identify says that the remote speaks msg, and on a circuit at once: who is called by
-/// a circuit is a peer, and identify's answer would take a round trip more. It passes the stream to the driver, and opens
-/// another one when that breaks, [`MAX_STREAM_ATTEMPTS`] times in a row at most. An answer of the remote starts the
+/// It opens our msg stream as soon as identify says that the remote speaks msg, or its behaviour that it very likely does,
+/// passes it to the driver, and opens another one when that breaks, [`MAX_STREAM_ATTEMPTS`] times in a row at most. An answer of the remote starts the
 /// count again.
 ///
 /// ```text
@@ -117,7 +116,7 @@ impl Handler {
     ) -> Self {
         let conn = Arc::new(Connection::new(id, transport, messenger, conversation));
         conn.messenger.drivers.add(&conn);
-        let mut this = Self {
+        Self {
             conn,
             remote_speaks_msg: false,
             remote_speaks_oneshot: false,
@@ -127,11 +126,7 @@ impl Handler {
             oneshot_pause: None,
             oneshot_sender: OneshotSender::default(),
             pending: VecDeque::new(),
-        };
-        if transport == Transport::Circuit {
-            this.open_outbound();
         }
-        this
     }
 
     fn notify(&mut self, event: ToBehaviour) {
@@ -190,7 +185,8 @@ impl Handler {
         }
     }
 
-    fn open_outbound(&mut self) {
+    /// Opens our msg stream without waiting for identify's word.
+    pub(crate) fn open_outbound(&mut self) {
         self.outbound = OutboundState::Opening;
         self.request(Purpose::Msg);
     }

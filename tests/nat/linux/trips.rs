@@ -1,0 +1,58 @@
+//! How many round trips two peers need until a word is there, and until their path is direct: counted, where the network
+//! is so slow that nothing else matters.
+//!
+//! A round trip is one of a link, from a peer to its relay: what the second peer types at its start has to go there, and on.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Test,
+    peers::{Peer, in_trips},
+};
+use crate::lab::{Lab, Nat};
+
+/// From site to site.
+const ONE_WAY: Duration = Duration::from_millis(150);
+const ROUND_TRIP: Duration = Duration::from_millis(300);
+
+/// How the second peer is given its relay, and the most round trips until its first word is there: those that are
+/// needed, and one and a half for a busy machine.
+const WAYS: [(&str, f64); 2] = [("multiaddr", 9.5), ("url", 11.5)];
+
+pub(super) fn tests() -> Vec<Test> {
+    let tests = WAYS.map(|(by, most)| {
+        let run = move || first_word(by, most);
+        Test::new(format!("trips::first_word_by_{by}"), run)
+    });
+    tests.into()
+}
+
+/// The second peer has something to say when it starts.
+#[allow(clippy::print_stdout, reason = "a test says what it counted")]
+fn first_word(by: &str, most: f64) {
+    let lab = Lab::new(Some(ONE_WAY));
+    let (_site, relay) = lab.relay(1);
+    let (home_a, home_b) = (lab.site("home-a", Nat::Cone), lab.site("home-b", Nat::Cone));
+    let (host_a, host_b) = (lab.host("a", &home_a), lab.host("b", &home_b));
+    let way = match by {
+        "url" => relay.url(),
+        _ => relay.quic(),
+    };
+    let mut a = Peer::ready(&host_a, "a", &way);
+    let start = Instant::now();
+    let mut b = Peer::start(&host_b, "b", &way);
+    b.say("word", 1);
+    let trips = |since: Instant| since.elapsed().as_secs_f64() / ROUND_TRIP.as_secs_f64();
+    b.wait_discovered(&a);
+    let discovered = trips(start);
+    a.hear("word", 1);
+    let word = trips(start);
+    b.wait_connected(&a);
+    let connected = trips(start);
+    a.wait_direct(&b, "quic");
+    let direct = trips(start);
+    println!(
+        "by {by}: discovered after {discovered:.1} round trips, first word {word:.1}, connected {connected:.1}, direct {direct:.1}"
+    );
+    in_trips("the first word", (word, most), &a, &b);
+}
