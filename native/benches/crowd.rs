@@ -134,7 +134,12 @@ async fn room(count: usize, over: &str) -> Result<()> {
 #[allow(clippy::print_stdout, reason = "figures are what this is for")]
 async fn come_back(count: usize, over: &str) -> Result<()> {
     let port = 20_000 + std::process::id() % 20_000;
-    let options = [&format!("--port={port}"), "--secret-key-seed=7"];
+    let options = [
+        &format!("--port={port}"),
+        "--secret-key-seed=7",
+        // All are behind one address here.
+        "--max-share-per-private-ip=100",
+    ];
     let relay = Relay::start_with(over, options).await?;
     let (sender, mut events) = mpsc::channel(1024);
     let began = Instant::now();

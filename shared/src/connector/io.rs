@@ -126,6 +126,11 @@ pub(crate) enum Input {
         /// The cookie for the next time.
         cookie: Vec<u8>,
     },
+    /// A rendezvous point says that somebody has come.
+    News {
+        /// The rendezvous point.
+        point: PeerId,
+    },
     /// A rendezvous point refused to say who is there, or could not be asked. That there is no answer the connector
     /// notices by itself.
     DiscoverFailed {

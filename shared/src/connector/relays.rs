@@ -143,6 +143,7 @@ impl Relays {
             } => self.with_point(point, |relay, shared| {
                 relay.discovered(cx, shared, peers, cookie);
             }),
+            Input::News { point } => self.with_point(point, |relay, _| relay.heard_news(cx.now)),
             Input::DiscoverFailed { point, cause } => self.with_point(point, |relay, shared| {
                 relay.discover_failed(cx, shared, &cause);
             }),

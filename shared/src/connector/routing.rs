@@ -65,6 +65,7 @@ impl Connector {
                 peers,
                 cookie,
             }),
+            Input::News { point } => self.pass_to_relays(relays::Input::News { point }),
             Input::DiscoverFailed { point, cause } => {
                 self.pass_to_relays(relays::Input::DiscoverFailed { point, cause });
             }

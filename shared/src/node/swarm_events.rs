@@ -85,6 +85,7 @@ impl EventLoop {
                 cookie,
             },
             Event::Stranger { point } => Input::Stranger { point },
+            Event::News { point } => Input::News { point },
             Event::DiscoverFailed { point, cause } => Input::DiscoverFailed { point, cause },
         });
     }

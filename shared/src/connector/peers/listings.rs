@@ -30,7 +30,12 @@ impl Peers {
     ) {
         if let Some((peer, shared)) = self.admit_listed(cx, id) {
             let changed = peer.note_listing(cx, shared, point, claimed);
-            peer.dial_listed(cx, cx.now, is_news || changed);
+            // Who has just come dials whom it finds. Of two that came together, and hear of each other, one is enough.
+            let at = match is_news && cx.local > id {
+                true => cx.now + POLITE_WAIT,
+                false => cx.now,
+            };
+            peer.dial_listed(cx, at, is_news || changed);
             if changed {
                 peer.report_listing(shared);
             }

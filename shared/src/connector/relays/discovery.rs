@@ -21,6 +21,8 @@ use crate::{
 
 /// How often we ask who is there. That is a ping, too: an answer shows that the rendezvous point works.
 pub(in crate::connector) const DISCOVER_INTERVAL: Duration = Duration::from_secs(10);
+/// A point that has news all the time is asked so often.
+const NEWS_PAUSE: Duration = Duration::from_millis(200);
 /// So that peers that started together do not ask together for ever.
 const DISCOVER_JITTER: Duration = Duration::from_secs(1);
 /// An answer with so many peers may not be all there is: as many of the longest records fit into a relay's answer.
@@ -48,7 +50,22 @@ impl Relay {
         }
     }
 
+    /// Somebody has come: it is asked who.
+    pub(super) fn heard_news(&mut self, now: Instant) {
+        let rendezvous = &mut self.rendezvous;
+        match &mut rendezvous.discover {
+            Ask::Asked { .. } => rendezvous.has_news = true,
+            Ask::At(at) => {
+                let soonest = rendezvous.asked_at.map_or(now, |asked| asked + NEWS_PAUSE);
+                *at = soonest.max(now).min(*at);
+            }
+            Ask::Off => {}
+        }
+    }
+
     pub(super) fn discover(&mut self, shared: &mut Shared, now: Instant) {
+        self.rendezvous.asked_at = Some(now);
+        self.rendezvous.has_news = false;
         self.rendezvous.asked_when_registered = self.is_registered();
         if let Some(point) = self.peer {
             let until = now + ANSWER_TIMEOUT;
@@ -71,7 +88,9 @@ impl Relay {
         };
         let jitter = cx.rng.random_range(Duration::ZERO..=DISCOVER_JITTER);
         let rendezvous = &mut self.rendezvous;
-        rendezvous.cookie = (cookie.len() <= MAX_COOKIE_BYTES).then_some(cookie);
+        // An empty one is none, as protobuf's writers see it.
+        let fits = (1..=MAX_COOKIE_BYTES).contains(&cookie.len());
+        rendezvous.cookie = fits.then_some(cookie);
         rendezvous.answered();
         rendezvous.has_listed = true;
         rendezvous.refusal = None;
@@ -81,9 +100,10 @@ impl Relay {
             // The newest are in the last answer. One that never ends is a joke of the point's.
             let more = more && rendezvous.pages < MAX_PAGES;
             let at_once = more || rendezvous.is_registered() && !rendezvous.asked_when_registered;
-            let wait = match at_once {
-                true => Duration::ZERO,
-                false => DISCOVER_INTERVAL + jitter,
+            let wait = match (at_once, rendezvous.has_news) {
+                (true, _) => Duration::ZERO,
+                (false, true) => NEWS_PAUSE,
+                (false, false) => DISCOVER_INTERVAL + jitter,
             };
             rendezvous.discover = Ask::At(cx.now + wait);
             rendezvous.discover_backoff.reset();

@@ -56,6 +56,8 @@ pub(in crate::connector) enum Input {
         peers: Vec<(PeerId, Vec<Multiaddr>)>,
         cookie: Vec<u8>,
     },
+    /// A rendezvous point says that somebody has come.
+    News { point: PeerId },
     /// A rendezvous point refused to say who is there.
     DiscoverFailed { point: PeerId, cause: Cause },
     /// Messages to a peer take this connection, which leads through the relay `via`, if that is known.

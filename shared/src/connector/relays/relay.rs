@@ -116,7 +116,7 @@ impl Relay {
             only_found: false,
             progress: Progress::Waiting(at),
             circuit: None,
-            doubt: Doubt::None,
+            doubt: Doubt::default(),
             backoff: Backoff::fast_first(FIRST_RETRY),
             cause: None,
             reported: Reported::default(),

@@ -53,6 +53,10 @@ pub(super) struct Rendezvous {
     pub(super) pages: u32,
     /// Why the point refuses to answer, until it does again.
     pub(super) refusal: Option<Cause>,
+    /// When it was asked last.
+    pub(super) asked_at: Option<Instant>,
+    /// There is news since the running question.
+    pub(super) has_news: bool,
     /// The running question named a cookie, so its answer holds only what changed since.
     pub(super) asked_for_changes: bool,
     silences: u32,
@@ -97,6 +101,8 @@ impl Default for Rendezvous {
             cookie: None,
             pages: 0,
             refusal: None,
+            asked_at: None,
+            has_news: false,
             asked_for_changes: false,
             silences: 0,
             suspected: false,

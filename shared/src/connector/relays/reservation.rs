@@ -8,7 +8,6 @@ use libp2p::Multiaddr;
 
 use super::{
     Output, Relays,
-    doubt::Doubt,
     relay::{Failure, Progress, Relay},
     rendezvous::ANSWER_TIMEOUT,
     shared::Shared,
@@ -60,7 +59,7 @@ impl Relay {
         let until = cx.now + IDENTIFY_TIMEOUT;
         self.progress = Progress::Identifying { conn, until };
         self.circuit = circuit_by(cx, conn);
-        self.doubt = Doubt::None;
+        self.doubt.begin();
         // Others can be found and dialled by it before it has a reservation for us.
         self.discover(shared, cx.now);
         if let Some(is_relay) = cx.connections.get(conn).and_then(|conn| conn.is_relay) {

@@ -121,20 +121,33 @@ fn a_peer_that_registers_again_is_dialled_at_once() {
         cause: cause("not now"),
     });
     rig.wait_for(secs(3), is_discover);
-    rig.list(id(SMALL), &[]);
+    rig.list(id(LARGE), &[]);
     let dial = rig.last_dial();
     rig.fail(dial);
     rig.take();
     // What a question without a cookie is answered with may be old.
-    rig.list(id(SMALL), &[]);
+    rig.discovered_so_far(id(RELAY), vec![(id(LARGE), Vec::new())]);
     assert_eq!(rig.dials(), []);
     rig.wait_for(secs(2), is_dial);
     let dial = rig.last_dial();
     rig.wait_for(secs(12), is_discover);
     rig.fail(dial);
     rig.take();
-    rig.list(id(SMALL), &[]);
+    rig.list(id(LARGE), &[]);
     assert_eq!(rig.dials().len(), 1);
+}
+
+#[test]
+fn of_two_that_come_together_the_larger_waits_for_the_smaller() {
+    for (peer, wait) in [(id(LARGE), Duration::ZERO), (id(SMALL), POLITE_WAIT)] {
+        let (mut rig, _) = Rig::with_relay();
+        rig.answering = false;
+        rig.discovered_so_far(id(RELAY), Vec::new());
+        rig.take();
+        rig.wait_for(secs(12), is_discover);
+        rig.list(peer, &[]);
+        assert_eq!(rig.wait_for(secs(2), is_dial), wait);
+    }
 }
 
 #[test]

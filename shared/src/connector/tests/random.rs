@@ -128,6 +128,7 @@ fn from_a_relay() -> impl Strategy<Value = Input> {
             cause: cause(&reason())
         }),
         (peer(), any::<u64>()).prop_map(|(point, ttl)| Input::Registered { point, ttl }),
+        peer().prop_map(|point| Input::News { point }),
         peer().prop_map(move |point| Input::RegisterFailed {
             point,
             cause: cause(&reason())

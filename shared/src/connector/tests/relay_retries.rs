@@ -240,6 +240,14 @@ fn a_relay_that_was_only_slow_keeps_its_connection() {
     assert_eq!(rig.take(), [Output::Close { conn: new }]);
     // Its round trips are long now, and so is what is waited for.
     assert_eq!(rig.wait_for(secs(20), is_dial), PING_INTERVAL + secs(4));
+    for late in [4, 8, 8] {
+        rig.take();
+        rig.input(Input::Answered {
+            conn: old,
+            rtt: millis(50),
+        });
+        assert_eq!(rig.wait_for(secs(20), is_dial), PING_INTERVAL + secs(late));
+    }
 }
 
 #[test]

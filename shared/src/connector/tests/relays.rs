@@ -34,7 +34,7 @@ fn a_relay_is_dialled_identified_reserved_registered_and_asked() {
         cookie: cookie.map(Into::into),
     };
     assert_eq!(rig.take(), [discover(None)]);
-    rig.discovered(id(RELAY), Vec::new());
+    rig.discovered_so_far(id(RELAY), Vec::new());
     rig.identify_relay(conn);
     assert_eq!(rig.take(), [reserve(QUIC)]);
     rig.accept();

@@ -41,6 +41,28 @@ fn a_hostile_ttl_is_clamped() {
     }
 }
 
+#[test]
+fn news_is_asked_for_at_once_but_not_all_the_time() {
+    let (mut rig, _) = Rig::with_relay();
+    rig.answering = false;
+    let news = || Input::News { point: id(RELAY) };
+    rig.advance(secs(5));
+    rig.take();
+    rig.input(news());
+    assert_eq!(rig.wait_for(secs(1), is_discover), Duration::ZERO);
+    // What comes while the question is out is asked for when it is answered.
+    rig.take();
+    for _ in 0..100 {
+        rig.input(news());
+    }
+    assert!(!rig.out.iter().any(is_discover));
+    rig.discovered(id(RELAY), Vec::new());
+    assert_eq!(rig.wait_for(secs(1), is_discover), millis(200));
+    rig.take();
+    rig.discovered(id(RELAY), Vec::new());
+    assert!(rig.wait_for(secs(12), is_discover) >= DISCOVER_INTERVAL);
+}
+
 fn without_rendezvous() -> Rig {
     let mut rig = Rig::new(&config(&[QUIC]));
     rig.answering = false;
@@ -103,7 +125,11 @@ fn a_relay_that_answers_nothing_any_more_is_dialled_afresh() {
 #[test]
 fn discovery_goes_on_with_the_cookie() {
     let (mut rig, _) = Rig::with_relay();
+    rig.answering = false;
+    rig.wait_for(secs(12), is_discover);
+    rig.take();
     for _ in 0..3 {
+        rig.discovered_so_far(id(RELAY), Vec::new());
         let wait = rig.wait_for(secs(12), is_discover);
         assert!((DISCOVER_INTERVAL..=secs(11)).contains(&wait), "{wait:?}");
         assert!(rig.out.contains(&Output::Discover {

@@ -211,7 +211,21 @@ impl Rig {
         }
     }
 
+    /// The relay says who is there, and gives no cookie.
     pub(super) fn discovered(&mut self, point: PeerId, peers: Vec<(PeerId, Vec<Multiaddr>)>) {
+        self.input(Input::Discovered {
+            point,
+            peers,
+            cookie: Vec::new(),
+        });
+    }
+
+    /// The relay says who is there, and gives a cookie for the next question.
+    pub(super) fn discovered_so_far(
+        &mut self,
+        point: PeerId,
+        peers: Vec<(PeerId, Vec<Multiaddr>)>,
+    ) {
         self.input(Input::Discovered {
             point,
             peers,

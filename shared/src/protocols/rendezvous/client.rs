@@ -37,7 +37,8 @@ use libp2p::{
 
 use self::answers::{has_stranger, read_registrations, refusal};
 use super::packet::{
-    Codec, Discover, Kind, PROTOCOL, Packet, RENDEZVOUS_TIMEOUT, Register, Unregister,
+    Codec, Discover, Kind, NEWS_PROTOCOL, PROTOCOL, Packet, RENDEZVOUS_TIMEOUT, Register,
+    Unregister,
 };
 use crate::{
     address,
@@ -79,6 +80,11 @@ pub(crate) enum Event {
         /// The rendezvous point.
         point: PeerId,
     },
+    /// A rendezvous point says that somebody has come.
+    News {
+        /// The rendezvous point.
+        point: PeerId,
+    },
     /// A rendezvous point refused to say who is there.
     DiscoverFailed {
         /// The rendezvous point.
@@ -88,6 +94,8 @@ pub(crate) enum Event {
     },
 }
 
+/// Streams of one connection at a time: questions, and news.
+const MAX_STREAMS: usize = 16;
 /// Records of our own that are remembered: a registration is refreshed every hour, at each of a few relays.
 const MAX_SIGNED: usize = 256;
 
@@ -120,9 +128,15 @@ enum Question {
 
 impl Behaviour {
     pub(crate) fn new(key: Keypair, namespace: String) -> Self {
-        let config = rr::Config::default().with_request_timeout(RENDEZVOUS_TIMEOUT);
+        let config = rr::Config::default()
+            .with_request_timeout(RENDEZVOUS_TIMEOUT)
+            .with_max_concurrent_streams(MAX_STREAMS);
+        let protocols = [
+            (PROTOCOL, ProtocolSupport::Outbound),
+            (NEWS_PROTOCOL, ProtocolSupport::Inbound),
+        ];
         Self {
-            inner: Inner::with_codec(Codec, [(PROTOCOL, ProtocolSupport::Outbound)], config),
+            inner: Inner::with_codec(Codec, protocols, config),
             key,
             namespace,
             asked: Table::new(),
@@ -218,6 +232,12 @@ impl Behaviour {
                 }
                 Some(question.answered(peer, response, &self.namespace))
             }
+            // There is no answer to it: the stream ends with the channel.
+            rr::Event::Message {
+                peer,
+                message: rr::Message::Request { .. },
+                ..
+            } => Some(Event::News { point: peer }),
             rr::Event::OutboundFailure {
                 peer,
                 request_id,

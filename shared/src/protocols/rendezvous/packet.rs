@@ -23,6 +23,10 @@ pub(super) const RENDEZVOUS_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/rendezvous/1.0.0");
 
+/// What a rendezvous point tells its clients by: that it is worth to ask again. docs/protocol.md has it.
+pub(super) const NEWS_PROTOCOL: StreamProtocol =
+    StreamProtocol::new("/punchline/rendezvous-news/1.0.0");
+
 /// Every message of the protocol, requests and answers. Opaque to whoever carries it.
 #[derive(Clone, PartialEq, Message)]
 pub struct Packet {

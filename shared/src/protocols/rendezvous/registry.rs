@@ -218,6 +218,26 @@ impl Registry {
         (found, seen)
     }
 
+    /// Who is registered in a namespace and connected.
+    pub(super) fn present(&self, namespace: &str) -> Vec<PeerId> {
+        let of = self.in_namespace(namespace);
+        let peers = of.filter_map(|number| Some(self.registrations.get(&number)?.peer));
+        peers
+            .filter(|peer| !self.absent.contains_key(peer))
+            .collect()
+    }
+
+    /// How many are registered in a namespace.
+    pub(super) fn size(&self, namespace: &str) -> usize {
+        self.in_namespace(namespace).count()
+    }
+
+    fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = Number> {
+        let namespace: Arc<str> = namespace.into();
+        let all = (namespace.clone(), 0)..=(namespace, Number::MAX);
+        self.namespaces.range(all).map(|(_, number)| *number)
+    }
+
     /// Returns when the next registration expires.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         let expiry = self.expiries.first().map(|(at, _)| *at);

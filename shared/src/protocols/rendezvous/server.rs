@@ -30,6 +30,7 @@ use web_time::{Instant, SystemTime};
 pub use self::streams::{Behaviour, Question};
 use self::unread::UnreadAnswers;
 use super::{
+    news::News,
     packet::{
         Discover, DiscoverResponse, Kind, MAX_RECORD_BYTES, Packet, Register, RegisterResponse,
         Status, read_record,
@@ -92,7 +93,7 @@ pub enum Event {
 /// Answers questions. A pure state machine: it has no clock of its own.
 ///
 /// Whoever owns the swarm passes each [`Question`] of the [`Behaviour`] to [`Server::on_question`], and calls
-/// [`Server::handle_timeout`], until it returns nothing, at [`Server::poll_timeout`]. What comes out are [`Event`]s.
+/// [`Server::handle_timeout`] and [`Server::news`], until they return nothing, at [`Server::poll_timeout`]. What comes out are [`Event`]s.
 /// [`Limits`] bound what is kept; an answer has at most `MAX_PAGE_BYTES` of records, and
 /// `MAX_UNREAD_ANSWERS` are under way at a time.
 #[derive(Debug)]
@@ -100,6 +101,7 @@ pub struct Server {
     limits: Limits,
     registry: Registry,
     unread: UnreadAnswers,
+    news: News,
 }
 
 impl Server {
@@ -110,6 +112,7 @@ impl Server {
             limits,
             registry: Registry::new(limits, first_number()),
             unread: UnreadAnswers::default(),
+            news: News::default(),
         }
     }
 
@@ -142,10 +145,19 @@ impl Server {
         event
     }
 
-    /// Returns when the next registration expires.
+    /// Returns when the next registration expires, or the next peers are to be told.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.registry.next_expiry()
+        let expiry = self.registry.next_expiry();
+        expiry.into_iter().chain(self.news.next()).min()
+    }
+
+    /// Returns the peers of a namespace that somebody has come to, for [`Behaviour::tell`]. To be called until there are
+    /// none.
+    pub fn news(&mut self, now: Instant) -> Option<Vec<PeerId>> {
+        let registry = &self.registry;
+        let namespace = self.news.told(now, |namespace| registry.size(namespace))?;
+        Some(registry.present(&namespace))
     }
 
     /// Removes the next registration that has expired by `now`. To be called until there is none.
@@ -190,6 +202,7 @@ impl Server {
             .and_then(|record| self.registry.register(now, from, &namespace, record, ttl));
         let (status, event) = match registered {
             Ok(renewed) => {
+                self.news.came(now, &namespace);
                 let registered = Event::Registered {
                     peer,
                     namespace,

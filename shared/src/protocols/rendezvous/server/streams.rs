@@ -7,11 +7,14 @@
 //!      └───────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
+//! To a client that speaks [`NEWS_PROTOCOL`] a stream is opened when there is news, one at a time: it carries no more than
+//! an empty packet, and whoever gets it asks again.
+//!
 //! A connection has [`MAX_RENDEZVOUS_STREAMS`], each stream one question at a time and [`MAX_QUESTIONS`] in all; one on
 //! which nothing happens for [`RENDEZVOUS_TIMEOUT`] is closed.
 
 use std::{
-    convert::Infallible,
+    collections::{BTreeSet, VecDeque},
     io,
     task::{Context, Poll},
 };
@@ -28,8 +31,11 @@ use libp2p::{
     core::{Endpoint, transport::PortUse, upgrade::ReadyUpgrade},
     swarm::{
         ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm,
-        NetworkBehaviour, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
-        handler::{ConnectionEvent, FullyNegotiatedInbound},
+        NetworkBehaviour, NotifyHandler, SubstreamProtocol, THandler, THandlerInEvent,
+        THandlerOutEvent, ToSwarm,
+        handler::{
+            ConnectionEvent, FullyNegotiatedInbound, FullyNegotiatedOutbound, ProtocolsChange,
+        },
     },
 };
 use prost::Message;
@@ -37,7 +43,9 @@ use prost::Message;
 use super::unread::Unread;
 
 use crate::protocols::{
-    rendezvous::packet::{MAX_RENDEZVOUS_REQUEST_BYTES, PROTOCOL, Packet, RENDEZVOUS_TIMEOUT},
+    rendezvous::packet::{
+        MAX_RENDEZVOUS_REQUEST_BYTES, NEWS_PROTOCOL, PROTOCOL, Packet, RENDEZVOUS_TIMEOUT,
+    },
     wire,
 };
 
@@ -89,7 +97,16 @@ impl Reply {
 /// What the streams of all connections ask.
 #[derive(Debug, Default)]
 pub struct Behaviour {
-    questions: std::collections::VecDeque<Question>,
+    questions: VecDeque<Question>,
+    /// Who is to be told that there is news. Each peer is in it once.
+    told: BTreeSet<PeerId>,
+}
+
+impl Behaviour {
+    /// Has these peers told that there is news, those of them who want to hear of it.
+    pub fn tell(&mut self, peers: Vec<PeerId>) {
+        self.told.extend(peers);
+    }
 }
 
 impl NetworkBehaviour for Behaviour {
@@ -134,8 +151,15 @@ impl NetworkBehaviour for Behaviour {
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Question, THandlerInEvent<Self>>> {
-        match self.questions.pop_front() {
-            Some(question) => Poll::Ready(ToSwarm::GenerateEvent(question)),
+        if let Some(question) = self.questions.pop_front() {
+            return Poll::Ready(ToSwarm::GenerateEvent(question));
+        }
+        match self.told.pop_first() {
+            Some(peer_id) => Poll::Ready(ToSwarm::NotifyHandler {
+                peer_id,
+                handler: NotifyHandler::Any,
+                event: Tell,
+            }),
             None => Poll::Pending,
         }
     }
@@ -143,12 +167,32 @@ impl NetworkBehaviour for Behaviour {
 
 type Asked = (Packet, Reply);
 
+/// The client is told that there is news.
+#[derive(Debug, Clone, Copy)]
+pub struct Tell;
+
+/// Telling the client.
+#[derive(Default)]
+enum Telling {
+    #[default]
+    No,
+    /// A stream is wanted.
+    Wanted,
+    Opening,
+    Writing(BoxFuture<'static, io::Result<()>>),
+}
+
 /// The streams of one connection.
 pub struct Handler {
     streams: FuturesUnordered<BoxFuture<'static, io::Result<()>>>,
     /// At most one question of each stream is in it.
     asked: mpsc::Receiver<Asked>,
     to_asked: mpsc::Sender<Asked>,
+    /// The client speaks [`NEWS_PROTOCOL`].
+    hears: bool,
+    telling: Telling,
+    /// There was more news since.
+    tell_again: bool,
 }
 
 impl Handler {
@@ -158,12 +202,30 @@ impl Handler {
             streams: FuturesUnordered::new(),
             asked,
             to_asked,
+            hears: false,
+            telling: Telling::No,
+            tell_again: false,
+        }
+    }
+
+    fn tell(&mut self) {
+        match self.telling {
+            Telling::No if self.hears => self.telling = Telling::Wanted,
+            Telling::No | Telling::Wanted => {}
+            Telling::Opening | Telling::Writing(_) => self.tell_again = true,
+        }
+    }
+
+    fn told(&mut self) {
+        self.telling = Telling::No;
+        if std::mem::take(&mut self.tell_again) {
+            self.tell();
         }
     }
 }
 
 impl ConnectionHandler for Handler {
-    type FromBehaviour = Infallible;
+    type FromBehaviour = Tell;
     type ToBehaviour = Asked;
     type InboundProtocol = ReadyUpgrade<StreamProtocol>;
     type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
@@ -174,8 +236,8 @@ impl ConnectionHandler for Handler {
         SubstreamProtocol::new(ReadyUpgrade::new(PROTOCOL), ())
     }
 
-    fn on_behaviour_event(&mut self, never: Infallible) {
-        match never {}
+    fn on_behaviour_event(&mut self, _: Tell) {
+        self.tell();
     }
 
     fn poll(
@@ -187,6 +249,20 @@ impl ConnectionHandler for Handler {
                 tracing::debug!("rendezvous stream: {e}");
             }
         }
+        if let Telling::Writing(writing) = &mut self.telling
+            && let Poll::Ready(ended) = writing.poll_unpin(cx)
+        {
+            if let Err(e) = ended {
+                tracing::debug!("telling of news: {e}");
+            }
+            self.told();
+        }
+        if matches!(self.telling, Telling::Wanted) {
+            self.telling = Telling::Opening;
+            return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest {
+                protocol: SubstreamProtocol::new(ReadyUpgrade::new(NEWS_PROTOCOL), ()),
+            });
+        }
         match self.asked.poll_next_unpin(cx) {
             Poll::Ready(Some(asked)) => Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(asked)),
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
@@ -197,14 +273,28 @@ impl ConnectionHandler for Handler {
         &mut self,
         event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol>,
     ) {
-        if let ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
-            protocol: stream,
-            ..
-        }) = event
-            && self.streams.len() < MAX_RENDEZVOUS_STREAMS
-        {
-            self.streams
-                .push(serve(stream, self.to_asked.clone()).boxed());
+        match event {
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
+                protocol: stream,
+                ..
+            }) if self.streams.len() < MAX_RENDEZVOUS_STREAMS => {
+                self.streams
+                    .push(serve(stream, self.to_asked.clone()).boxed());
+            }
+            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
+                protocol: stream,
+                ..
+            }) => self.telling = Telling::Writing(tell(stream).boxed()),
+            ConnectionEvent::DialUpgradeError(_) => self.told(),
+            ConnectionEvent::RemoteProtocolsChange(change) => match change {
+                ProtocolsChange::Added(mut added) => {
+                    self.hears |= added.any(|protocol| *protocol == NEWS_PROTOCOL);
+                }
+                ProtocolsChange::Removed(mut removed) => {
+                    self.hears &= !removed.any(|protocol| *protocol == NEWS_PROTOCOL);
+                }
+            },
+            _ => {}
         }
     }
 }
@@ -246,6 +336,15 @@ async fn serve(mut stream: Stream, mut to_asked: mpsc::Sender<Asked>) -> io::Res
         }
     }
     within_time(stream.close()).await
+}
+
+async fn tell(mut stream: Stream) -> io::Result<()> {
+    stream.ignore_for_keep_alive();
+    within_time(async {
+        wire::write(&mut stream, Packet::default()).await?;
+        stream.close().await
+    })
+    .await
 }
 
 async fn within_time<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {

@@ -129,6 +129,7 @@ impl Rig {
             assert!(matches!(event, Event::Unregistered { expired: true, .. }));
             expired += 1;
         }
+        while self.server.news(self.now).is_some() {}
         expired
     }
 }
@@ -209,7 +210,7 @@ fn a_registration_ends_when_it_is_not_refreshed() {
     });
     assert_eq!(answer.registrations[0].ttl, Some(1));
     assert_eq!(
-        rig.server.poll_timeout(),
+        rig.server.registry.next_expiry(),
         Some(rig.now + Duration::from_secs(1))
     );
     assert_eq!(rig.wait(1), 1);
@@ -298,7 +299,7 @@ fn a_registration_ends_soon_after_its_peer_has_left() {
     assert!(ABSENCE < Duration::from_secs(60), "within a minute");
     assert_eq!(rig.wait(ABSENCE.as_secs() - 1), 0);
     assert_eq!(
-        rig.server.poll_timeout(),
+        rig.server.registry.next_expiry(),
         Some(rig.now + Duration::from_secs(1))
     );
     assert_eq!(rig.wait(1), 2);
