@@ -5,6 +5,8 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, future::Either};
 use libp2p::{
     Multiaddr, PeerId, Swarm, SwarmBuilder, identify,
@@ -19,7 +21,7 @@ use libp2p_webrtc::tokio::{Certificate, Transport as WebRtc};
 use nix::sys::signal::Signal;
 use tokio::time;
 
-use common::{DEADLINE, Relay, text};
+use common::{DEADLINE, Proc, Relay, text};
 
 const NO_ARGS: &[&str] = &[];
 const NAMESPACE: &str = "test room";
@@ -436,6 +438,31 @@ fn a_peer_that_vanishes_over_quic_is_noticed() {
 }
 
 /// The specification's streams carry several questions, and js-libp2p's clients have one for all of theirs.
+/// A peer asks each 10 to 11 s, but it is told.
+#[tokio::test]
+async fn who_comes_is_known_at_once() {
+    let relay = Relay::start(NO_ARGS);
+    let address: Multiaddr = relay.local_address("udp", "/quic-v1/").parse().unwrap();
+    let args = ["--json", "--namespace", NAMESPACE, "--relay", &relay.url()];
+    let mut peer = Proc::start("peer", &args);
+    peer.wait_event("ready");
+    let mut swarm = client().await;
+    reserve(&mut swarm, &address).await;
+    register(&mut swarm, relay.peer_id.parse().unwrap()).await;
+    let registered = Instant::now();
+    let id = swarm.local_peer_id().to_string();
+    let found = tokio::task::spawn_blocking(move || {
+        peer.wait_for("discovery", |event| {
+            event["event"] == "discovered" && event["peer"] == *id
+        });
+        registered.elapsed()
+    });
+    tokio::select! {
+        () = drive(&mut swarm) => {}
+        took = found => assert!(took.unwrap() < Duration::from_secs(5), "as soon as it is asked anyway"),
+    }
+}
+
 #[tokio::test]
 async fn one_stream_carries_several_questions() {
     let relay = Relay::start(NO_ARGS);

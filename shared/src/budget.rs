@@ -10,7 +10,7 @@
 //!              spent, nobody answers: rest, twice as long as the last
 //!   allowance ───────────────────────────────────────────────────────► allowance
 //!       ▲                       somebody answers                           │
-//!       └─ fourfold, for ANSWER_MEMORY ◄───────────────────────────────────┘
+//!       └─ tenfold, for ANSWER_MEMORY ◄───────────────────────────────────┘
 //! ```
 //!
 //! Pure: the time is passed in. Clones are of one budget: dials and hole punches draw from the same.
@@ -38,7 +38,7 @@ pub(crate) const NETWORK_PACKETS: u32 = 3 * HOST_PACKETS;
 /// What a dial costs, in packets: QUIC sends up to ten until it gives up after 5 s, TCP half as many.
 pub(crate) const DIAL_PACKETS: u32 = 10;
 /// Where somebody has answered, several peers may be behind one NAT, and dialled at the same moment.
-const ANSWERED_FACTOR: u32 = 4;
+const ANSWERED_FACTOR: u32 = 10;
 /// For how long after an answer.
 const ANSWER_MEMORY: Duration = Duration::from_secs(600);
 /// An allowance is renewed this long after the last packet of the one before, at first.
@@ -48,6 +48,9 @@ const LONGEST_REST: Duration = Duration::from_secs(3_600);
 /// Destinations that are remembered, and as many networks. One more takes the place of the one that was sent least.
 const MAX_ACCOUNTS: usize = 1_024;
 
+/// Addresses of this machine that are known.
+const MAX_OWN: usize = 64;
+
 /// The budget. See [the module](self).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Budget(Arc<Mutex<Accounts>>);
@@ -56,6 +59,8 @@ pub(crate) struct Budget(Arc<Mutex<Accounts>>);
 struct Accounts {
     hosts: Table<IpAddr, Account>,
     networks: Table<IpAddr, Account>,
+    /// Where this machine is: whoever is dialled there is on it, and nobody else is sent anything.
+    own: Vec<IpAddr>,
 }
 
 #[derive(Debug)]
@@ -76,7 +81,12 @@ impl Budget {
             return true;
         };
         let mut accounts = self.0.lock();
-        let Accounts { hosts, networks } = &mut *accounts;
+        if accounts.own.contains(&ip) {
+            return true;
+        }
+        let Accounts {
+            hosts, networks, ..
+        } = &mut *accounts;
         let host = account(hosts, now, ip);
         let network = account(networks, now, network_of(ip));
         let may =
@@ -90,13 +100,31 @@ impl Budget {
         may
     }
 
+    /// This machine is there, beyond its loopback interface.
+    #[cfg_attr(
+        target_family = "wasm",
+        allow(dead_code, reason = "a browser listens nowhere")
+    )]
+    pub(crate) fn is_ours(&self, address: &Multiaddr) {
+        let mut accounts = self.0.lock();
+        let ip = ip_of(address).filter(|ip| !ip.is_loopback() && !ip.is_unspecified());
+        if let Some(ip) = ip
+            && accounts.own.len() < MAX_OWN
+            && !accounts.own.contains(&ip)
+        {
+            accounts.own.push(ip);
+        }
+    }
+
     /// Somebody is there: a connection with this remote address has been secured, not through a relay.
     pub(crate) fn answered(&self, now: Instant, from: &Multiaddr) {
         let Some(ip) = ip_of(from) else {
             return;
         };
         let mut accounts = self.0.lock();
-        let Accounts { hosts, networks } = &mut *accounts;
+        let Accounts {
+            hosts, networks, ..
+        } = &mut *accounts;
         for account in [
             account(hosts, now, ip),
             account(networks, now, network_of(ip)),

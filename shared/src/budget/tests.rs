@@ -69,6 +69,17 @@ fn a_network_has_an_allowance_too() {
 }
 
 #[test]
+fn this_machine_has_no_budget() {
+    let (budget, start) = (Budget::default(), Instant::now());
+    budget.is_ours(&at("203.0.113.1"));
+    budget.is_ours(&at("127.0.0.1"));
+    let wished = 600 * DIAL_PACKETS;
+    assert_eq!(flood(&budget, start, MINUTE, |_| at("203.0.113.1")), wished);
+    let other = flood(&budget, start, MINUTE, |_| at("127.0.0.1"));
+    assert_eq!(other, HOST_PACKETS, "others may listen there");
+}
+
+#[test]
 fn an_answer_renews_and_enlarges_it() {
     let (budget, start) = (Budget::default(), Instant::now());
     flood(&budget, start, MINUTE, |_| at("203.0.113.1"));

@@ -389,7 +389,10 @@ impl NetworkBehaviour for Behaviour {
                 self.direct.remove(&closed.connection_id);
                 self.from_our_port.remove(&closed.connection_id);
             }
-            FromSwarm::NewListenAddr(new) => self.candidates.listening(new.addr),
+            FromSwarm::NewListenAddr(new) => {
+                self.budget.is_ours(new.addr);
+                self.candidates.listening(new.addr);
+            }
             FromSwarm::ExpiredListenAddr(old) => self.candidates.no_longer(old.addr),
             FromSwarm::ExternalAddrConfirmed(new) => self.candidates.confirmed(new.addr),
             FromSwarm::ExternalAddrExpired(old) => self.candidates.no_longer(old.addr),

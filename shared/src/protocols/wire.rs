@@ -4,6 +4,7 @@
 use std::io;
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use libp2p::core::upgrade::NegotiationError;
 use prost::Message;
 
 /// Reads one message of at most `max` bytes.
@@ -36,6 +37,25 @@ pub async fn write(
     drop(message);
     stream.write_all(&bytes).await?;
     stream.close().await
+}
+
+/// Waits until the remote has closed a stream on which we only write.
+///
+/// Protocols are negotiated with the first data along (multistream-select's `V1Lazy`). A stream that is dropped before the
+/// remote has agreed to the protocol tells it to stop sending: it then takes the negotiation for failed, and throws away
+/// what was written. That is an error only if the remote does not speak the protocol.
+pub async fn wait_for_end(stream: &mut (impl AsyncRead + Unpin + Send)) -> io::Result<()> {
+    match stream.read(&mut [0]).await {
+        Err(e) if is_unsupported(&e) => Err(e),
+        // However it ends: the remote has read what it wanted.
+        _ => Ok(()),
+    }
+}
+
+/// Whether a stream failed because the remote does not speak its protocol.
+pub(crate) fn is_unsupported(error: &io::Error) -> bool {
+    let cause = error.get_ref();
+    cause.is_some_and(|cause| matches!(cause.downcast_ref(), Some(NegotiationError::Failed)))
 }
 
 /// Reads an unsigned varint and as many bytes as it says, at most `max`.

@@ -190,6 +190,6 @@ pub(crate) fn memory_swarm<B: NetworkBehaviour>(
         transport,
         behaviour(relay),
         me,
-        Config::with_tokio_executor(),
+        Config::with_tokio_executor().with_substream_upgrade_protocol_override(Version::V1Lazy),
     )
 }

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::StreamProtocol;
 
 use super::{
@@ -12,7 +13,10 @@ use super::{
     plain::{SESSION, ack, data, data_of, hello, resume},
     scene::Scene,
 };
-use crate::{delivery::frames::MAX_FRAME_BYTES, protocols::msg::MSG_PROTOCOL};
+use crate::{
+    delivery::frames::MAX_FRAME_BYTES,
+    protocols::{msg::MSG_PROTOCOL, wire},
+};
 
 #[tokio::test]
 async fn a_bad_frame_costs_its_stream_and_nothing_else() {
@@ -100,12 +104,12 @@ async fn unknown_protocols_are_refused() {
     let mut hostile = scene.hostile().await;
     for name in ["/unknown/1.0.0", "/punchline/msg/2.0.0", "/TODO/0.0.1"] {
         let protocol = StreamProtocol::new(name);
-        let result = hostile.peer.try_open(scene.node.peer_id, protocol).await;
-        let error = result.expect_err("no such protocol");
-        assert!(matches!(
-            error,
-            libp2p_stream::OpenStreamError::UnsupportedProtocol(_)
-        ));
+        let opened = hostile.peer.try_open(scene.node.peer_id, protocol).await;
+        // Whether it is spoken shows with the first answer.
+        let mut stream = opened.unwrap();
+        stream.write_all(b"x").await.unwrap();
+        let error = stream.read(&mut [0]).await.unwrap_err();
+        assert!(wire::is_unsupported(&error), "{error:?}");
     }
     scene.only_a_stream_was_lost(&mut hostile).await;
 }

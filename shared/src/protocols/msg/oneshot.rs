@@ -8,6 +8,7 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures::{
@@ -26,6 +27,8 @@ use crate::{
 
 /// The largest packet of the one-shot form, as its first implementation had it.
 pub(crate) const MAX_ONESHOT_BYTES: usize = 2_048;
+/// How long a remote that has got a packet may leave the stream open.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// Streams of one connection that are read at a time.
 pub(crate) const MAX_ONESHOT_STREAMS: usize = 16;
 
@@ -136,12 +139,21 @@ async fn receive(mut stream: impl AsyncRead + AsyncWrite + Unpin + Send) -> io::
     String::from_utf8(body).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
 }
 
-async fn send(mut stream: impl AsyncWrite + Unpin, body: String) -> io::Result<()> {
+async fn send(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    body: String,
+) -> io::Result<()> {
     let mut packet = Vec::with_capacity(body.len() + 2);
     prost::encode_length_delimiter(body.len(), &mut packet).map_err(io::Error::other)?;
     packet.extend_from_slice(body.as_bytes());
     stream.write_all(&packet).await?;
-    stream.close().await
+    stream.close().await?;
+    let end = std::pin::pin!(wire::wait_for_end(&mut stream));
+    match futures::future::select(end, Delay::new(END_TIMEOUT)).await {
+        futures::future::Either::Left((result, _)) => result,
+        // It has agreed to the protocol long ago, and leaves the stream open.
+        futures::future::Either::Right(_) => Ok(()),
+    }
 }
 
 impl std::fmt::Debug for OneshotReceiver {

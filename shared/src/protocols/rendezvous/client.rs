@@ -43,6 +43,7 @@ use super::packet::{
 use crate::{
     address,
     config::{MAX_ADDRESSES_PER_PEER, MAX_REGISTRATIONS},
+    protocols::wire,
     reason::{Cause, Reason},
     table::Table,
 };
@@ -256,10 +257,9 @@ impl Behaviour {
 fn cause_of(error: &rr::OutboundFailure) -> Option<Cause> {
     let code = match error {
         rr::OutboundFailure::Timeout | rr::OutboundFailure::ConnectionClosed => return None,
-        rr::OutboundFailure::UnsupportedProtocols => {
-            // Whoever answers may be a good relay all the same, so that is not incompatible.
-            let text = "it is no rendezvous point";
-            return Some(Cause::new(Reason::RendezvousRefused, text));
+        rr::OutboundFailure::UnsupportedProtocols => return Some(no_rendezvous_point()),
+        rr::OutboundFailure::Io(e) if wire::is_unsupported(e) => {
+            return Some(no_rendezvous_point());
         }
         rr::OutboundFailure::DialFailure => Reason::ConnectionClosed,
         rr::OutboundFailure::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => {
@@ -268,6 +268,11 @@ fn cause_of(error: &rr::OutboundFailure) -> Option<Cause> {
         rr::OutboundFailure::Io(_) => Reason::ConnectionClosed,
     };
     Some(Cause::of_error(code, error))
+}
+
+/// Whoever answers may be a good relay all the same, so that is not incompatible.
+fn no_rendezvous_point() -> Cause {
+    Cause::new(Reason::RendezvousRefused, "it is no rendezvous point")
 }
 
 impl Question {

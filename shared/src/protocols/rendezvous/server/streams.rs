@@ -342,7 +342,7 @@ async fn tell(mut stream: Stream) -> io::Result<()> {
     stream.ignore_for_keep_alive();
     within_time(async {
         wire::write(&mut stream, Packet::default()).await?;
-        stream.close().await
+        wire::wait_for_end(&mut stream).await
     })
     .await
 }
