@@ -101,10 +101,7 @@ impl Budget {
     }
 
     /// This machine is there, beyond its loopback interface.
-    #[cfg_attr(
-        target_family = "wasm",
-        allow(dead_code, reason = "a browser listens nowhere")
-    )]
+    #[allow(dead_code, reason = "a browser's program listens nowhere")]
     pub(crate) fn is_ours(&self, address: &Multiaddr) {
         let mut accounts = self.0.lock();
         let ip = ip_of(address).filter(|ip| !ip.is_loopback() && !ip.is_unspecified());
