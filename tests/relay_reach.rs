@@ -145,16 +145,18 @@ impl Client {
     }
 
     /// Opens a stream for a request. libp2p-stream takes any connection, and those that the relay has dialled refuse
-    /// requests, so it tries until it has the right one.
+    /// requests, or are closed meanwhile, so it tries until it has the right one.
     async fn stream(&mut self) -> Stream {
-        loop {
-            let opened = self.streams.open_stream(self.relay, DIAL_REQUEST);
-            match within("stream", opened).await {
-                Ok(stream) => return stream,
-                Err(OpenStreamError::UnsupportedProtocol(_)) => {}
-                Err(e) => panic!("{e}"),
+        let opened = async {
+            loop {
+                match self.streams.open_stream(self.relay, DIAL_REQUEST).await {
+                    Ok(stream) => return stream,
+                    Err(OpenStreamError::UnsupportedProtocol(_) | OpenStreamError::Io(_)) => {}
+                    Err(e) => panic!("{e}"),
+                }
             }
-        }
+        };
+        within("stream", opened).await
     }
 
     /// Opens a stream, and sends a request on it.

@@ -69,7 +69,8 @@ use self::{
 const ATTEMPTS: u8 = 3;
 /// How long a try has before the next one begins beside it.
 const ATTEMPT_TIME: Duration = Duration::from_secs(2);
-/// QUIC to where the peer listens has this long before TCP is dialled, too.
+/// QUIC to where the peer listens has this long before TCP is dialled, too; and the peer of the smaller id before the other
+/// dials it: of two that can reach each other one dial is enough.
 const HEAD_START: Duration = Duration::from_millis(500);
 /// When both have made a circuit, the one that is not of the smaller peer id waits this long.
 const POLITE_WAIT: Duration = Duration::from_secs(3);
@@ -126,8 +127,8 @@ struct Circuit {
     attempts: u8,
     /// Until the next attempt, or until the last one has failed.
     next: Option<Delay>,
-    /// Where the peer listens over TCP, to be dialled then.
-    later: Option<(Delay, Vec<Multiaddr>)>,
+    /// Where the peer listens, to be dialled one after the other unless there is a direct connection by then.
+    later: VecDeque<(Delay, Vec<Multiaddr>)>,
     /// It has been dialled where it listens.
     reached_for: Vec<Multiaddr>,
     /// Why the last exchange failed.
@@ -170,13 +171,12 @@ impl Behaviour {
         circuit.reached_for.clone_from(&addresses);
         let is_quic = |a: &Multiaddr| of_kind(a).is_some_and(Kind::is_quic);
         let (quic, tcp): (Vec<_>, Vec<_>) = addresses.into_iter().partition(is_quic);
-        let wait = if quic.is_empty() {
-            Duration::ZERO
-        } else {
-            HEAD_START
-        };
-        circuit.later = (!tcp.is_empty()).then(|| (Delay::new(wait), tcp));
-        self.dial(peer, quic, Role::Responder);
+        let polite = u32::from(self.me > peer);
+        let stages = [quic, tcp].into_iter().filter(|stage| !stage.is_empty());
+        let stages = stages.zip(polite..);
+        circuit.later = stages
+            .map(|(addresses, nth)| (Delay::new(nth * HEAD_START), addresses))
+            .collect();
     }
 
     fn dial(
@@ -282,7 +282,7 @@ impl Behaviour {
             role,
             attempts: 0,
             next: (role == Role::Initiator).then(|| Delay::new(wait)),
-            later: None,
+            later: VecDeque::new(),
             reached_for: Vec::new(),
             reason: None,
         };
@@ -301,9 +301,9 @@ impl Behaviour {
                 circuit.next = None;
                 attempts.push(*conn);
             }
-            if let Some((wait, _)) = &mut circuit.later
+            if let Some((wait, _)) = circuit.later.front_mut()
                 && wait.poll_unpin(cx).is_ready()
-                && let Some((_, addresses)) = circuit.later.take()
+                && let Some((_, addresses)) = circuit.later.pop_front()
             {
                 dials.push((circuit.peer, addresses));
             }

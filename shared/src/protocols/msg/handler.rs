@@ -198,7 +198,10 @@ impl Handler {
         } else {
             OutboundState::Closed
         };
-        self.notify(ToBehaviour::Unproven { cause });
+        // Who speaks only the one-shot form refuses the stream that was opened before that was known: nothing is lost.
+        if self.remote_speaks_msg || !self.remote_speaks_oneshot {
+            self.notify(ToBehaviour::Unproven { cause });
+        }
     }
 
     fn on_remote_protocols(&mut self, change: &ProtocolsChange<'_>) {

@@ -54,6 +54,27 @@ fn a_message_fails_for_the_reason_that_its_stream_does() {
     }
 }
 
+/// On a circuit our stream is opened before identify says what the remote speaks.
+#[test]
+fn who_speaks_only_the_older_form_keeps_its_path_when_our_stream_is_refused() {
+    for (speaks_msg, is_lost) in [(false, false), (true, true)] {
+        let (sender, _events) = queue::new();
+        let messenger = Messenger::new(PeerId::random(), &NodeConfig::default(), 1, sender);
+        let mut handler = handler(&Arc::new(messenger));
+        handler.remote_speaks_msg = speaks_msg;
+        handler.open_outbound();
+        let cause = Cause::new(Reason::Incompatible, "refused");
+        handler.on_no_outbound_stream(Purpose::Msg, cause);
+        let lost = handler.pending.iter().any(|event| {
+            matches!(
+                event,
+                ConnectionHandlerEvent::NotifyBehaviour(ToBehaviour::Unproven { .. })
+            )
+        });
+        assert_eq!(lost, is_lost);
+    }
+}
+
 /// The handler of the connection that messages take to a peer, which speaks only the one-shot form.
 fn handler(messenger: &Arc<Messenger>) -> Handler {
     let conn = ConnectionId::new_unchecked(1);
