@@ -266,9 +266,9 @@ impl Relay {
     }
 
     /// Repeats a registration that stands.
-    pub(super) fn register_now(&mut self, now: Instant) {
+    pub(super) fn register_at(&mut self, at: Instant) {
         if self.rendezvous.registered && matches!(self.rendezvous.register, Ask::At(_)) {
-            self.rendezvous.register = Ask::At(now);
+            self.rendezvous.register = Ask::At(at);
         }
     }
 

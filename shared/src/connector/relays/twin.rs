@@ -9,6 +9,9 @@ use crate::{connector::context::Context, reason::Reason};
 /// Somebody else is reported this often, and registered over this often: each side does so, and the other notices.
 pub(in crate::connector) const TWIN_PAUSE: Duration = Duration::from_secs(600);
 
+/// Signed records are numbered by the second: one of the same second as the other's would be taken for its own.
+pub(in crate::connector) const NEXT_SECOND: Duration = Duration::from_secs(2);
+
 impl Relay {
     /// A registration with our identity is none of ours. What the point said before we had registered may be of an
     /// earlier run.
@@ -29,6 +32,6 @@ impl Relay {
         );
         shared.error(Reason::IdentityInUse, message);
         // So that the other side notices, too.
-        self.register_now(cx.now);
+        self.register_at(cx.now + NEXT_SECOND);
     }
 }
