@@ -115,7 +115,7 @@ impl Peer {
 
     /// Circuits to it by the relays that we are connected to, the way we are.
     pub(super) fn circuits(&self, shared: &Shared) -> Vec<Multiaddr> {
-        let relays = shared.standing().filter(|(_, relay, _)| {
+        let relays = shared.connected().filter(|(_, relay, _)| {
             *relay != self.id && (self.by_circuit || self.is_listed_by(*relay))
         });
         relays

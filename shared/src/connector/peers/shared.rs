@@ -92,7 +92,7 @@ impl Shared {
 
     /// Whether this machine is all that we share with a relay: then others are on it, too.
     pub(super) fn is_here(&self) -> bool {
-        let mut circuits = self.standing().map(|(_, _, circuit)| circuit);
+        let mut circuits = self.connected().map(|(_, _, circuit)| circuit);
         circuits.any(is_loopback)
     }
 
@@ -107,8 +107,8 @@ impl Shared {
         self.relay_of(peer).is_some()
     }
 
-    /// Relays that stand: their number, who they are, and the circuit that leads through them.
-    pub(super) fn standing(&self) -> impl Iterator<Item = (RelayId, PeerId, &Multiaddr)> {
+    /// Relays that are connected: their number, who they are, and the circuit that leads through them.
+    pub(super) fn connected(&self) -> impl Iterator<Item = (RelayId, PeerId, &Multiaddr)> {
         let relays = self.relays.iter();
         relays.filter_map(|(id, known)| Some((*id, known.peer?, known.circuit.as_ref()?)))
     }

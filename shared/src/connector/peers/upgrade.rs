@@ -307,10 +307,10 @@ impl Peer {
         if let Some(relay) = path {
             return shared.relay_of(relay);
         }
-        let mut standing = shared.standing();
-        standing
+        let mut connected = shared.connected();
+        connected
             .find(|(_, relay, _)| self.is_listed_by(*relay))
-            .or_else(|| shared.standing().next())
+            .or_else(|| shared.connected().next())
             .map(|(id, ..)| id)
     }
 }
