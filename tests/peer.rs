@@ -5,16 +5,15 @@
 mod common;
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, Write},
     net::TcpListener,
-    process::{ChildStdout, Command, Stdio},
 };
 
 use nix::sys::signal::Signal;
 use punchline::name::PeerName;
 use serde_json::Value;
 
-use common::{Killed, Proc, text, wait_exit};
+use common::{Proc, text, unread_peer, wait_exit};
 
 const LISTEN: [&str; 4] = [
     "--listen",
@@ -323,34 +322,10 @@ fn a_port_in_use_is_one_line() {
     }
 }
 
-/// Starts a peer whose stdout only the test reads, and returns it with its address.
-fn unread_peer() -> (Killed, BufReader<ChildStdout>, String) {
-    let child = Command::new(env!("CARGO_BIN_EXE_punchline"))
-        .arg("--json")
-        .args(LISTEN)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut child = Killed(child);
-    let mut stdout = BufReader::new(child.0.stdout.take().unwrap());
-    let mut address = None;
-    let mut line = String::new();
-    while !line.contains(r#""event":"ready""#) {
-        line.clear();
-        assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "no listener");
-        let event: Value = serde_json::from_str(&line).unwrap();
-        if event["event"] == "listening" {
-            address = Some(text(&event, "address"));
-        }
-    }
-    (child, stdout, address.unwrap())
-}
-
 #[test]
 fn a_slow_reader_of_stdout_misses_nothing() {
     const LINES: usize = 20_000;
-    let (mut b, stdout, address) = unread_peer();
+    let (mut b, stdout, address) = unread_peer(&LISTEN);
     let mut a = peer("a", &[&address, "--greet-interval", "0"]);
     let filler = "f".repeat(500);
     let mut input = Vec::new();

@@ -22,7 +22,7 @@ use libp2p::{Multiaddr, SwarmBuilder, noise, swarm::SwarmEvent, tcp, yamux};
 use libp2p_rendezvous as rendezvous;
 use serde_json::Value;
 
-use common::{Proc, Relay, http_get, text};
+use common::{Proc, Relay, http_get, memory_kib, text};
 
 const NO_ARGS: &[&str] = &[];
 
@@ -212,10 +212,7 @@ fn answers_that_nobody_reads_take_little_memory() {
 }
 
 fn resident_kib(relay: &Relay) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", relay.proc.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    kib.and_then(|kib| kib.trim().parse().ok()).unwrap()
+    memory_kib(relay.proc.id(), "VmRSS").unwrap()
 }
 
 /// Peers that registered and are gone: their records lead nowhere. Whoever comes then finds the living among them.

@@ -9,9 +9,10 @@
 
 use std::{
     ffi::OsStr,
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
-    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU16, Ordering},
@@ -288,6 +289,39 @@ impl Drop for Killed {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Starts a peer whose stdout only the test reads, if it does, and returns it with its address.
+pub fn unread_peer(args: &[&str]) -> (Killed, BufReader<ChildStdout>, String) {
+    let child = Command::new(env!("CARGO_BIN_EXE_punchline"))
+        .arg("--json")
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut child = Killed(child);
+    let mut stdout = BufReader::new(child.0.stdout.take().unwrap());
+    let mut address = None;
+    let mut line = String::new();
+    while !line.contains(r#""event":"ready""#) {
+        line.clear();
+        assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "no listener");
+        let event: Value = serde_json::from_str(&line).unwrap();
+        if event["event"] == "listening" {
+            address = Some(text(&event, "address"));
+        }
+    }
+    (child, stdout, address.unwrap())
+}
+
+/// What /proc says of a process's memory, in KiB: `VmRSS` is what it has resident, `VmHWM` the most that it has had. `None`
+/// where the system does not say.
+pub fn memory_kib(pid: u32, field: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let mut lines = status.lines();
+    let value = lines.find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    value.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 /// A running relay.

@@ -10,9 +10,8 @@ mod flooder;
 
 use std::{
     collections::HashMap,
-    fs,
     io::{BufRead, BufReader},
-    process::{ChildStdout, Command, Stdio},
+    process::ChildStdout,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -22,7 +21,7 @@ use std::{
 
 use serde_json::Value;
 
-use common::{Killed, Proc, text};
+use common::{Proc, memory_kib, text, unread_peer};
 
 /// What a peer may take under a flood, whatever many strangers send and its reader of stdout does.
 const MOST_KIB: u64 = 200 * 1024;
@@ -43,8 +42,9 @@ async fn a_flood_by_tcp_takes_little_memory() {
 
 /// Nobody reads the peer's stdout, and each stranger sends as much as is taken.
 async fn memory_under_a_flood(listen: &str) {
-    let (child, stdout, text_address) = unread_peer(listen);
-    let Some(before) = peak_kib(&child) else {
+    let (child, stdout, text_address) = unread_peer(&["--listen", listen]);
+    let peak_kib = || memory_kib(child.0.id(), "VmHWM");
+    let Some(before) = peak_kib() else {
         return;
     };
     let address = text_address.parse().unwrap();
@@ -61,7 +61,7 @@ async fn memory_under_a_flood(listen: &str) {
     let mut last = 0;
     loop {
         moments.tick().await;
-        let peak = peak_kib(&child).unwrap();
+        let peak = peak_kib().unwrap();
         let now = written.load(Relaxed);
         assert!(
             peak < MOST_KIB,
@@ -81,7 +81,7 @@ async fn memory_under_a_flood(listen: &str) {
     tokio::task::spawn_blocking(|| nothing_is_lost(stdout))
         .await
         .unwrap();
-    let peak = peak_kib(&child).unwrap();
+    let peak = peak_kib().unwrap();
     assert!(peak < MOST_KIB, "{peak} KiB, {before} before");
     eprintln!("{listen}: {before} KiB before, {peak} KiB at most, {last} bytes taken");
 }
@@ -108,36 +108,4 @@ fn nothing_is_lost(stdout: BufReader<ChildStdout>) {
         }
     }
     panic!("{honest} of {HONEST_LINES} lines came");
-}
-
-/// Starts a peer whose stdout nobody reads after it is ready, and returns it with its address.
-fn unread_peer(listen: &str) -> (Killed, BufReader<ChildStdout>, String) {
-    let child = Command::new(env!("CARGO_BIN_EXE_punchline"))
-        .args(["--json", "--listen", listen])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut child = Killed(child);
-    let mut stdout = BufReader::new(child.0.stdout.take().unwrap());
-    let mut address = None;
-    let mut line = String::new();
-    while !line.contains(r#""event":"ready""#) {
-        line.clear();
-        assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "no listener");
-        let event: Value = serde_json::from_str(&line).unwrap();
-        if event["event"] == "listening" {
-            address = Some(text(&event, "address"));
-        }
-    }
-    (child, stdout, address.unwrap())
-}
-
-/// The most memory that a process has had resident; `None` where the system does not say.
-fn peak_kib(process: &Killed) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.0.id())).ok()?;
-    let peak = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    peak.trim().trim_end_matches(" kB").parse().ok()
 }

@@ -1,6 +1,6 @@
 //! Peers on one network that find each other by mDNS, without a relay or an address.
 
-use std::{fs, net::UdpSocket};
+use std::net::UdpSocket;
 
 use libp2p::{PeerId, multihash::Multihash};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::{
     peers::{Peer, talk},
 };
 use crate::{
-    common::{Proc, text},
+    common::{Proc, memory_kib, text},
     lab::{Host, Lab, Nat, Router},
 };
 
@@ -236,10 +236,7 @@ fn hostile_crowd() {
 
 /// Resident memory in KiB.
 fn memory(proc: &Proc) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", proc.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().nth(1));
-    number.unwrap().parse().unwrap()
+    memory_kib(proc.id(), "VmRSS").unwrap()
 }
 
 /// The answer of a peer with a made-up id, which is valid for 136 years.
