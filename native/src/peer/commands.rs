@@ -221,9 +221,21 @@ impl CommandRunner {
     async fn wait_for_someone(
         &mut self,
         lines: &mut InputLines,
-        is_there: impl FnMut() -> bool,
+        is_there: impl Fn() -> bool,
     ) -> Result<(), NoReceiver> {
-        let someone = self.connected.until(is_there);
+        let mut connected = self.connected.clone();
+        let someone = async {
+            let expected = async {
+                // An error means that the node has stopped, which ends the program.
+                if self.node.settled().await.is_err() || !is_there() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                () = connected.until(&is_there) => {}
+                () = expected => {}
+            }
+        };
         let too_late = async {
             lines.full_or_ended().await;
             time::sleep(PEER_TIMEOUT).await;

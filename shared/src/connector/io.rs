@@ -297,6 +297,13 @@ pub(crate) enum Output {
         /// It belongs to the room. Counts for a peer that can prove nothing.
         in_room: bool,
     },
+    /// Lines to the room may be written to a peer that is listed there before it has proved that it belongs to it.
+    Expect {
+        /// The peer.
+        peer: PeerId,
+        /// A circuit to it that has just come.
+        conn: ConnId,
+    },
     /// Close one connection. It may be gone already.
     Close {
         /// The connection.

@@ -266,7 +266,10 @@ impl Peers {
         if let (Some(dial), Some(purpose)) = (dial, conn.purpose) {
             self.dialled(cx, dial, purpose, conn.peer);
         }
-        self.with(conn.peer, |peer, _| peer.connected(cx.now));
+        self.with(conn.peer, |peer, shared| {
+            peer.connected(cx.now);
+            peer.expect(shared, conn);
+        });
         let active = self.peers.get(&conn.peer).and_then(Peer::path);
         let active = active.map(|path| path.conn);
         surplus::close_spare_circuits(cx, &mut self.shared, conn.peer, active);

@@ -275,6 +275,9 @@ impl Connector {
                 peers::Output::Admit { peer, in_room } => {
                     self.push(Output::Admit { peer, in_room });
                 }
+                peers::Output::Expect { peer, conn } => {
+                    self.push(Output::Expect { peer, conn });
+                }
                 peers::Output::Path {
                     peer,
                     conn,

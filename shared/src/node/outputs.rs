@@ -34,6 +34,7 @@ impl EventLoop {
         match output {
             Output::Emit(event) => self.events.push(event),
             Output::Admit { peer, in_room } => behaviour.msg.admit(&peer, in_room),
+            Output::Expect { peer, conn } => behaviour.msg.expect(&peer, conn),
             Output::Dial {
                 dial,
                 peer,

@@ -1,6 +1,7 @@
 //! Nodes on a transport in memory.
 
 mod backpressure;
+mod early;
 mod greetings;
 mod harness;
 mod hostile_answers;

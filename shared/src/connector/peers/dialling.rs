@@ -155,6 +155,7 @@ impl Peer {
 
     /// Its last connection is gone.
     pub(super) fn left_alone(&mut self, cx: &mut Context<'_>, shared: &mut Shared, cause: &Cause) {
+        self.expected = false;
         if matches!(self.next, Next::Settling(_)) {
             self.failed(cx, shared, cause);
         }

@@ -85,6 +85,11 @@ pub(in crate::connector) enum Output {
         peer: PeerId,
         in_room: bool,
     },
+    /// Lines to the room may be written to this circuit before the peer has proved that it belongs to it.
+    Expect {
+        peer: PeerId,
+        conn: ConnId,
+    },
     /// Messages to a peer take this connection, through the relay `via` if it is relayed and that is known.
     Path {
         peer: PeerId,

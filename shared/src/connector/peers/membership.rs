@@ -80,6 +80,17 @@ impl Peer {
         shared.outputs.push(Output::Admit { peer, in_room });
     }
 
+    /// Lets lines to the room go along with our first hello on a circuit: who is listed in the room knows its name. Where the
+    /// listing is out of date, the peer does not show them.
+    pub(super) fn expect(&mut self, shared: &mut Shared, conn: &Conn) {
+        let is_listed = !self.listings.is_empty() && !self.is_guest();
+        if conn.relayed && is_listed && !self.is_connected() && !shared.is_relay(self.id) {
+            self.expected = true;
+            let (peer, conn) = (self.id, conn.id);
+            shared.outputs.push(Output::Expect { peer, conn });
+        }
+    }
+
     /// Whether lines to everybody are for it.
     pub(super) fn is_in_room(&self) -> bool {
         match self

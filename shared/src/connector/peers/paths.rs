@@ -115,6 +115,7 @@ impl Peer {
             Path::Direct => {}
         }
         self.incompatible = None;
+        self.expected = false;
         self.failure_reported = false;
         self.crowded_out = false;
         self.rest();

@@ -48,6 +48,8 @@ pub(in crate::connector) struct Peer {
     pub(super) parted: bool,
     pub(super) introduction: Introduction,
     pub(super) active: Option<Active>,
+    /// Lines to the room may go by a circuit that is no path yet.
+    pub(super) expected: bool,
     /// It was reached through a relay, so it may be again.
     pub(super) by_circuit: bool,
     /// Where we last reached it without one.
@@ -99,6 +101,7 @@ impl Peer {
             parted: false,
             introduction: Introduction::default(),
             active: None,
+            expected: false,
             by_circuit: false,
             last_direct: None,
             next: Next::Idle,
@@ -169,10 +172,12 @@ impl Peer {
         self.incompatible.is_none() && (recent || self.is_ordered())
     }
 
-    /// Whether there is nothing to wait for: a path, no wish for one, or a first attempt that failed.
+    /// Whether there is nothing to wait for: a path, or a circuit that lines may go by already, no wish for one, or a first
+    /// attempt that failed.
     pub(super) fn is_settled(&self, now: Instant, shared: &Shared) -> bool {
         self.is_connected()
             || self.next == Next::Idle
+            || self.expected
             || !self.backoff.is_fresh()
             || !self.is_wanted(now, shared)
     }

@@ -37,6 +37,48 @@ fn a_discovered_peer_is_reported_and_dialled_by_circuit_first() {
 }
 
 #[test]
+fn lines_may_go_by_a_circuit_to_who_is_listed_and_to_nobody_else() {
+    let (mut rig, _) = Rig::with_relay();
+    let [listed, ordered, stranger] = [SMALL, 20, 21].map(id);
+    rig.list(listed, &[]);
+    rig.input(Input::Dial(circuit(QUIC, ordered)));
+    rig.take();
+    let expected = |rig: &mut Rig| {
+        let outputs = rig.take().into_iter();
+        let expected = outputs.filter_map(|output| match output {
+            Output::Expect { peer, conn } => Some((peer, conn)),
+            _ => None,
+        });
+        expected.collect::<Vec<_>>()
+    };
+    assert!(!rig.connector.is_settled());
+    for peer in [ordered, stranger] {
+        rig.connect(peer, &circuit(QUIC, peer).to_string(), None);
+        assert_eq!(expected(&mut rig), [], "of what room it is nobody knows");
+    }
+    rig.connect(listed, DIRECT, None);
+    assert_eq!(expected(&mut rig), [], "identify has to say what it speaks");
+    let conn = rig.connect(listed, &circuit(QUIC, listed).to_string(), None);
+    assert_eq!(expected(&mut rig), [(listed, conn)]);
+    rig.path(listed, conn, &circuit(QUIC, listed));
+    rig.connect(listed, &circuit(QUIC, listed).to_string(), None);
+    assert_eq!(expected(&mut rig), [], "there is a path");
+}
+
+#[test]
+fn a_circuit_that_lines_may_go_by_is_not_waited_for() {
+    let (mut rig, _) = Rig::with_relay();
+    let peer = id(SMALL);
+    rig.list(peer, &[]);
+    assert!(!rig.connector.is_settled());
+    let dial = rig.last_dial();
+    let conn = rig.connect(peer, &circuit(QUIC, peer).to_string(), Some(dial));
+    assert!(rig.connector.is_settled());
+    rig.close(conn);
+    assert!(rig.connector.is_settled(), "the first attempt has failed");
+}
+
+#[test]
 fn we_and_our_relays_are_left_out() {
     let (mut rig, _) = Rig::with_relay();
     rig.discovered(

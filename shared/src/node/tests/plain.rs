@@ -255,6 +255,16 @@ pub(crate) fn resume(next: u64, nonce: u64) -> Vec<u8> {
     }))
 }
 
+/// An answer that says who its sender is.
+pub(crate) fn resume_with(next: u64, nonce: u64, proof: &[u8]) -> Vec<u8> {
+    frame(Kind::Resume(Resume {
+        next,
+        nonce,
+        proof: proof.to_vec().into(),
+        ..Resume::default()
+    }))
+}
+
 pub(crate) fn data(seq: u64, body: &str) -> Vec<u8> {
     data_of(SESSION, seq, body)
 }

@@ -55,12 +55,13 @@ pub(crate) enum Event {
 /// The paths of all peers.
 ///
 /// Its owner passes on its [`Event`]s, and calls [`Behaviour::admit`] once the application knows that a peer is
-/// connected: messages of that peer are held back until then. Of the connections to a peer, each in one of these
+/// connected: messages of that peer are held back until then. Lines to the room may go earlier, by a circuit that
+/// [`Behaviour::expect`] names. Of the connections to a peer, each in one of these
 /// states, the active one is the best that is proven: one that answers before a silent one, then by transport, then
 /// the present one, then the older.
 ///
 /// ```text
-///              the remote answered on it            no answer for a moment
+///       the remote answered on it, or said hello    no answer for a moment
 ///   unproven --------------------------> proven -----------------------> silent
 ///      ^                                   ^ |                              |
 ///      |                                   +-|--------- it answers ---------+
@@ -109,6 +110,23 @@ impl Behaviour {
         }
     }
 
+    /// Lets lines to the room go by this circuit before the peer has answered on it: it is listed in the room. There is
+    /// no path yet that they could take.
+    pub(crate) fn expect(&self, peer: &PeerId, conn: ConnId) {
+        let candidates = self.peers.get(peer).map_or(&[][..], Vec::as_slice);
+        let stands = candidates.iter().any(|c| c.conn == conn && !c.left);
+        if stands && !candidates.iter().any(|c| c.active) {
+            let conversation = self.messenger.conversation_or_new(*peer);
+            conversation.expect(conn, Instant::now());
+        }
+    }
+
+    /// Returns one of the connections to this peer.
+    #[cfg(test)]
+    pub(crate) fn a_connection_to(&self, peer: &PeerId) -> Option<ConnId> {
+        self.peers.get(peer)?.first().map(|c| c.conn)
+    }
+
     /// Returns the path that messages to this peer take, and its round-trip time.
     pub(crate) fn active_path(&self, peer: &PeerId) -> Option<(ActivePath, Option<Duration>)> {
         let candidate = self.peers.get(peer)?.iter().find(|c| c.active)?;
@@ -148,12 +166,27 @@ impl Behaviour {
         if let Some(candidates) = self.peers.get_mut(&peer) {
             let was_active = candidates.iter().any(|c| c.conn == conn && c.active);
             candidates.retain(|c| c.conn != conn);
-            if was_active {
+            if was_active || self.is_expected(&peer, conn) {
                 self.choose(peer, cause);
             }
         }
         if self.peers.get(&peer).is_some_and(Vec::is_empty) {
             self.peers.remove(&peer);
+        }
+    }
+
+    /// Whether messages to a peer without a path may take this connection.
+    fn is_expected(&self, peer: &PeerId, conn: ConnId) -> bool {
+        let conversation = self.messenger.conversation(peer);
+        conversation.is_some_and(|conversation| conversation.lock().active == Some(conn))
+    }
+
+    /// The remote says hello on a new connection, whose handshake has gone both ways: it need not wait for our answer to
+    /// learn that it is connected, nor need we.
+    fn set_greeted(&mut self, peer: PeerId, conn: ConnId) {
+        let candidates = self.peers.get(&peer);
+        if candidates.is_some_and(|candidates| candidates.iter().all(|c| !c.proven)) {
+            self.set_proven(peer, conn, Ok(None));
         }
     }
 
@@ -210,7 +243,9 @@ impl Behaviour {
         let present = candidates.iter().find(|c| c.active).map(|c| c.conn);
         let conversation = self.messenger.conversation_or_new(peer);
         let known = conversation.lock().active;
-        if best == present && best == known {
+        let is_expected = |conn| candidates.iter().any(|c| c.conn == conn && !c.left);
+        if best == present && (best == known || (best.is_none() && known.is_some_and(is_expected)))
+        {
             return;
         }
         for candidate in candidates.iter_mut() {
@@ -300,6 +335,7 @@ impl NetworkBehaviour for Behaviour {
     ) {
         match event {
             ToBehaviour::Proven { rtt } => self.set_proven(peer, conn, Ok(rtt)),
+            ToBehaviour::Greeted => self.set_greeted(peer, conn),
             ToBehaviour::Unproven { cause } => self.set_proven(peer, conn, Err(cause)),
             ToBehaviour::Silent { dead } => self.set_silent(peer, conn, dead),
             ToBehaviour::Drained => self.pending.push_back(Event::Drained { peer, conn }),

@@ -46,12 +46,16 @@ pub(crate) struct Connection {
     heard: AtomicBool,
     /// A message went one way or the other since the last probe interval.
     carried_data: AtomicBool,
+    /// The remote speaks only the one-shot form.
+    oneshots_only: AtomicBool,
     faults: AtomicU32,
 }
 
 /// What the drivers report to the handler. Of several answers the last one counts, so there is no queue.
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
+    /// The remote said its first hello on a stream.
+    pub(crate) greeted: bool,
     /// The remote answered on our stream, in this time.
     pub(crate) answered: Option<Duration>,
     /// The remote has been silent since it was asked.
@@ -87,6 +91,7 @@ impl Connection {
             handler: AtomicWaker::new(),
             heard: AtomicBool::new(false),
             carried_data: AtomicBool::new(false),
+            oneshots_only: AtomicBool::new(false),
             faults: AtomicU32::new(0),
         }
     }
@@ -107,6 +112,21 @@ impl Connection {
 
     pub(crate) fn take_carried_data(&self) -> bool {
         self.carried_data.swap(false, Relaxed)
+    }
+
+    /// Notes whether the remote speaks only the one-shot form: our msg stream writes nothing then, and what it has written
+    /// along with a hello that will be refused counts for nothing.
+    pub(crate) fn set_oneshots_only(&self, only: bool) {
+        let mut state = self.conversation.lock();
+        if self.oneshots_only.swap(only, Relaxed) != only && state.active == Some(self.id) {
+            state.outbox.rewind();
+            state.epoch += 1;
+        }
+    }
+
+    /// Whether the remote speaks only the one-shot form. To be asked while the conversation is locked.
+    pub(crate) fn is_oneshots_only(&self) -> bool {
+        self.oneshots_only.load(Relaxed)
     }
 
     /// Takes in what a hello or an answer of the remote says of it. Returns whether it belongs to our room.

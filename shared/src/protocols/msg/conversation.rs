@@ -124,6 +124,18 @@ impl Conversation {
         state.wake_all();
     }
 
+    /// Lets lines to everybody be written to a connection on which the peer has not answered yet, unless it has said before
+    /// that it is of another room.
+    pub(crate) fn expect(&self, conn: ConnectionId, now: Instant) {
+        let mut state = self.lock();
+        if state.active.is_some() || state.remote.membership == Membership::Guest {
+            return;
+        }
+        state.counts_as_member = true;
+        drop(state);
+        self.set_active(Some(conn), now);
+    }
+
     /// Lets messages be shown: the application knows that this peer is connected. `in_room`: it counts as one of the
     /// room if it cannot prove it.
     pub(crate) fn admit(&self, in_room: bool) {

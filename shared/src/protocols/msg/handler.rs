@@ -47,6 +47,8 @@ const MAX_STREAM_ATTEMPTS: u32 = 5;
 pub(crate) enum ToBehaviour {
     /// The path works: the remote answered on it, in this time if it was measured.
     Proven { rtt: Option<Duration> },
+    /// The remote says hello on a new connection.
+    Greeted,
     /// The path no longer works, or never did.
     Unproven { cause: Cause },
     /// The remote does not answer on the path: for a moment, or (`dead`) for too long.
@@ -149,6 +151,7 @@ impl Handler {
     fn poll_drivers(&mut self, cx: &Context<'_>) {
         let Reports {
             answered,
+            greeted,
             silent,
             outbound_ended,
             dead,
@@ -159,6 +162,9 @@ impl Handler {
         if answered.is_some() {
             self.attempts = 0;
             self.notify(ToBehaviour::Proven { rtt: answered });
+        }
+        if greeted {
+            self.on_hello();
         }
         if let Some(cause) = outbound_ended {
             self.outbound_failed(cause);
@@ -191,6 +197,15 @@ impl Handler {
         self.request(Purpose::Msg);
     }
 
+    /// Who says hello speaks msg, and can be answered.
+    fn on_hello(&mut self) {
+        self.notify(ToBehaviour::Greeted);
+        self.remote_speaks_msg = true;
+        if matches!(self.outbound, OutboundState::Closed) && self.attempts == 0 {
+            self.open_outbound();
+        }
+    }
+
     fn outbound_failed(&mut self, cause: Cause) {
         self.attempts += 1;
         self.outbound = if self.remote_speaks_msg && self.attempts < MAX_STREAM_ATTEMPTS {
@@ -215,10 +230,16 @@ impl Handler {
         if protocols.contains(&&ONESHOT_PROTOCOL) {
             self.remote_speaks_oneshot = added;
         }
+        self.act_on_protocols();
+    }
+
+    fn act_on_protocols(&mut self) {
         if self.remote_speaks_msg && matches!(self.outbound, OutboundState::Closed) {
             self.open_outbound();
         }
-        if self.remote_speaks_oneshot && !self.remote_speaks_msg {
+        let oneshots_only = self.remote_speaks_oneshot && !self.remote_speaks_msg;
+        self.conn.set_oneshots_only(oneshots_only);
+        if oneshots_only {
             self.notify(ToBehaviour::Proven { rtt: None });
         }
     }

@@ -177,7 +177,7 @@ impl Inbound {
     }
 
     fn hello(&mut self, hello: &Hello, conn: &Connection) {
-        self.session = Some(hello.session);
+        let is_first = self.session.replace(hello.session).is_none();
         let mut state = conn.conversation.lock();
         let next = state.inbox.hello(hello.session, hello.base);
         let membership = conn.meet(&mut state, &hello.proof, &hello.name);
@@ -194,6 +194,9 @@ impl Inbound {
         self.ack_due = false;
         self.due.reset(ACK_REPEAT);
         conn.heard();
+        if is_first {
+            conn.report(|reports| reports.greeted = true);
+        }
     }
 
     /// Shows a message, or holds it back (`false`) while the application does not know the peer or

@@ -52,6 +52,8 @@ pub(crate) struct Outbound {
     resumed: Option<u64>,
     /// The epoch that the last hello asks for.
     asked: Option<u64>,
+    /// The first unacked message by then.
+    base: u64,
     /// The next message that the remote expects, as it said last on this stream.
     expected: Option<u64>,
     /// Goodbye has been said.
@@ -118,6 +120,7 @@ impl Outbound {
             next_nonce: 1,
             resumed: None,
             asked: None,
+            base: 0,
             expected: None,
             said_bye: false,
             probe: Delay::new(PROBE_INTERVAL),
@@ -173,6 +176,7 @@ impl Outbound {
             name,
         };
         self.asked = Some(state.epoch);
+        self.base = hello.base;
         drop(state);
         self.writer.push(&Kind::Hello(hello).into_frame());
         self.hello = Some((self.next_nonce, Instant::now()));
@@ -328,6 +332,11 @@ impl Outbound {
             self.report = None;
             if self.writer.is_empty() {
                 let mut state = conn.conversation.lock();
+                if state.active == Some(conn.id) && !state.announced {
+                    // Before that, the application does not know that the peer is there.
+                    self.wrote = true;
+                    return;
+                }
                 if state.active == Some(conn.id) {
                     let sent = state.outbox.newly_sent();
                     conn.messenger.sent(conn.conversation.peer, sent);
@@ -348,14 +357,15 @@ impl Outbound {
     fn fill(&mut self, cx: &Context<'_>, conn: &Connection) {
         let mut state = conn.conversation.lock();
         state.register(conn.id, Role::Writer, cx);
-        if state.active != Some(conn.id) {
+        if state.active != Some(conn.id) || conn.is_oneshots_only() {
             return;
         }
         if self.resumed != Some(state.epoch) {
             // The process at this end may be in another room than the one at the end of the path before.
             conn.meet_again(&mut state);
-            let fresh =
-                !state.outbox.has_unacked_writes() && self.expected == Some(state.outbox.base());
+            // Whoever has taken in our hello expects what it names, or has said since what it expects.
+            let expected = self.expected.unwrap_or(self.base);
+            let fresh = !state.outbox.has_unacked_writes() && expected == state.outbox.base();
             if !fresh {
                 // Some of it may have arrived by another path, or been given up: ask first.
                 let ask = self.asked != Some(state.epoch);

@@ -75,6 +75,30 @@ fn who_speaks_only_the_older_form_keeps_its_path_when_our_stream_is_refused() {
     }
 }
 
+#[test]
+fn what_went_along_with_a_hello_that_is_refused_is_sent_in_the_older_form() {
+    let (sender, _events) = queue::new();
+    let messenger = Arc::new(Messenger::new(
+        PeerId::random(),
+        &NodeConfig::default(),
+        1,
+        sender,
+    ));
+    let mut handler = handler(&messenger);
+    let conversation = handler.conn.conversation.clone();
+    for line in ["one", "two"] {
+        messenger
+            .send(conversation.peer, Scope::Private, line.into())
+            .unwrap();
+    }
+    let next = || conversation.lock().outbox.next_to_write().cloned();
+    let (one, two) = (next().unwrap(), next().unwrap());
+    handler.remote_speaks_oneshot = true;
+    handler.act_on_protocols();
+    assert!(handler.conn.is_oneshots_only());
+    assert_eq!([next(), next(), next()], [Some(one), Some(two), None]);
+}
+
 /// The handler of the connection that messages take to a peer, which speaks only the one-shot form.
 fn handler(messenger: &Arc<Messenger>) -> Handler {
     let conn = ConnectionId::new_unchecked(1);
