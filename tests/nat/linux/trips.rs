@@ -18,6 +18,8 @@ const ROUND_TRIP: Duration = Duration::from_millis(300);
 /// How the second peer is given its relay, and the most round trips until its first word is there: those that are
 /// needed, and one and a half for a busy machine.
 const WAYS: [(&str, f64); 2] = [("multiaddr", 8.7), ("url", 10.8)];
+/// The same, from the first word until the path is direct.
+const DIRECT: f64 = 4.2;
 
 pub(super) fn tests() -> Vec<Test> {
     let tests = WAYS.map(|(by, most)| {
@@ -55,4 +57,5 @@ fn first_word(by: &str, most: f64) {
         "by {by}: discovered after {discovered:.1} round trips, first word {word:.1}, connected {connected:.1}, direct {direct:.1}"
     );
     in_trips("the first word", (word, most), &a, &b);
+    in_trips("the direct path", (direct - word, DIRECT), &a, &b);
 }

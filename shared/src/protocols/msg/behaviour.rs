@@ -85,6 +85,8 @@ struct Candidate {
     transport: Transport,
     address: Multiaddr,
     proven: bool,
+    /// It has not been answered on: only an answer proves it again.
+    failed: bool,
     /// It has not answered for a moment. Any path that answers is better.
     silent: bool,
     active: bool,
@@ -149,6 +151,7 @@ impl Behaviour {
             transport,
             address,
             proven: false,
+            failed: false,
             silent: false,
             active: false,
             left: false,
@@ -183,9 +186,10 @@ impl Behaviour {
 
     /// The remote says hello on a new connection, whose handshake has gone both ways: it need not wait for our answer to
     /// learn that it is connected, nor need we.
-    fn set_greeted(&mut self, peer: PeerId, conn: ConnId) {
+    fn set_greeted(&mut self, peer: PeerId, conn: ConnectionId) {
         let candidates = self.peers.get(&peer);
-        if candidates.is_some_and(|candidates| candidates.iter().all(|c| !c.proven)) {
+        let candidate = candidates.and_then(|all| all.iter().find(|c| c.conn == conn));
+        if candidate.is_some_and(|c| !c.proven && !c.failed) {
             self.set_proven(peer, conn, Ok(None));
         }
     }
@@ -203,6 +207,7 @@ impl Behaviour {
         };
         let changed = candidate.proven != proven.is_ok() || candidate.silent;
         candidate.proven = proven.is_ok();
+        candidate.failed |= proven.is_err();
         candidate.silent = false;
         match proven {
             Ok(rtt) => candidate.rtt = rtt.or(candidate.rtt),
@@ -218,6 +223,7 @@ impl Behaviour {
         let mut candidates = self.peers.get_mut(&peer).into_iter().flatten();
         if let Some(candidate) = candidates.find(|c| c.conn == conn) {
             candidate.silent = true;
+            candidate.failed = true;
             self.choose(peer, &Cause::new(Reason::NoAnswer, "no answer"));
             self.pending.push_back(Event::Silent { peer, conn, dead });
         }

@@ -1,6 +1,8 @@
 //! DCUtR on one circuit: candidates are exchanged, and the moment to dial agreed on.
 //!
 //! Specification: <https://github.com/libp2p/specs/blob/master/relay/DCUtR.md>
+//!
+//! Beside it, with the circuit's first data, the early exchange of docs/protocol.md: candidates one way and back.
 
 use std::{
     collections::VecDeque,
@@ -10,13 +12,12 @@ use std::{
     time::Duration,
 };
 
-use either::Either;
 use futures::{AsyncWriteExt, FutureExt};
 use futures_bounded::FuturesSet;
 use futures_timer::Delay;
 use libp2p::{
     Multiaddr, Stream, StreamProtocol,
-    core::upgrade::{DeniedUpgrade, ReadyUpgrade},
+    core::upgrade::ReadyUpgrade,
     swarm::{
         ConnectionHandler, ConnectionHandlerEvent, StreamUpgradeError, SubstreamProtocol,
         handler::{ConnectionEvent, FullyNegotiatedInbound, FullyNegotiatedOutbound},
@@ -29,6 +30,7 @@ use super::candidates::Candidates;
 use crate::protocols::wire;
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/libp2p/dcutr");
+const EARLY_PROTOCOL: StreamProtocol = StreamProtocol::new("/punchline/punch/1.0.0");
 /// As the specification has it.
 const MAX_MESSAGE_BYTES: usize = 4 * 1024;
 /// The whole exchange takes one and a half round trips.
@@ -45,11 +47,26 @@ pub(super) enum Role {
     Responder,
 }
 
+/// What a stream that we open is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exchange {
+    Dcutr,
+    Early,
+}
+
 /// How an exchange ended.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// Now is the moment.
     Agreed {
+        /// What we offered.
+        ours: Vec<Multiaddr>,
+        /// What the peer offered.
+        theirs: Vec<Multiaddr>,
+    },
+    /// Each side has the other's candidates, the initiator half a round trip before the responder: its packets over UDP have
+    /// opened its NAT when the responder dials.
+    Early {
         /// What we offered.
         ours: Vec<Multiaddr>,
         /// What the peer offered.
@@ -65,17 +82,23 @@ pub(crate) struct Handler {
     candidates: Arc<Candidates>,
     to_open: u8,
     exchanges: FuturesSet<io::Result<Outcome>>,
+    /// The early exchange is to begin (the responder's), or may come (the initiator's): once a circuit.
+    early_due: bool,
+    early: FuturesSet<io::Result<Outcome>>,
     outcomes: VecDeque<Outcome>,
 }
 
 impl Handler {
-    pub(super) fn new(role: Role, candidates: Arc<Candidates>) -> Self {
+    /// `early`: this is the first way to the peer, so a responder begins at once.
+    pub(super) fn new(role: Role, candidates: Arc<Candidates>, early: bool) -> Self {
         let timer = || futures_bounded::Delay::futures_timer(TIMEOUT);
         Self {
             role,
             candidates,
             to_open: 0,
             exchanges: FuturesSet::new(timer, MAX_EXCHANGES),
+            early_due: early || role == Role::Initiator,
+            early: FuturesSet::new(timer, 1),
             outcomes: VecDeque::new(),
         }
     }
@@ -90,6 +113,17 @@ impl Handler {
         let _ = self.exchanges.try_push(exchange);
     }
 
+    /// The responder offers, the initiator answers.
+    fn begin_early(&mut self, stream: Stream) {
+        let candidates = self.candidates.clone();
+        let exchange = match self.role {
+            Role::Responder => offer(stream, candidates).boxed(),
+            Role::Initiator if !std::mem::take(&mut self.early_due) => return,
+            Role::Initiator => accept(stream, candidates).boxed(),
+        };
+        let _ = self.early.try_push(exchange);
+    }
+
     fn failed(&mut self, reason: String) {
         self.outcomes.push_back(Outcome::Failed(reason));
     }
@@ -98,21 +132,21 @@ impl Handler {
 impl ConnectionHandler for Handler {
     type FromBehaviour = ();
     type ToBehaviour = Outcome;
-    type InboundProtocol = Either<ReadyUpgrade<StreamProtocol>, DeniedUpgrade>;
+    type InboundProtocol = ReadyUpgrade<StreamProtocol>;
     type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
     type InboundOpenInfo = ();
-    type OutboundOpenInfo = ();
+    type OutboundOpenInfo = Exchange;
 
     fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol> {
         let protocol = match self.role {
-            Role::Responder => Either::Left(ReadyUpgrade::new(PROTOCOL)),
-            Role::Initiator => Either::Right(DeniedUpgrade),
+            Role::Responder => PROTOCOL,
+            Role::Initiator => EARLY_PROTOCOL,
         };
-        SubstreamProtocol::new(protocol, ())
+        SubstreamProtocol::new(ReadyUpgrade::new(protocol), ())
     }
 
     fn connection_keep_alive(&self) -> bool {
-        self.to_open > 0 || !self.exchanges.is_empty()
+        self.to_open > 0 || !self.exchanges.is_empty() || !self.early.is_empty()
     }
 
     fn on_behaviour_event(&mut self, (): ()) {
@@ -121,17 +155,25 @@ impl ConnectionHandler for Handler {
 
     fn on_connection_event(
         &mut self,
-        event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol>,
+        event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol, (), Exchange>,
     ) {
         match event {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
-                protocol: futures::future::Either::Left(stream),
-                ..
-            }) => self.begin(stream),
-            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: stream,
                 ..
-            }) => self.begin(stream),
+            }) => match self.role {
+                Role::Responder => self.begin(stream),
+                Role::Initiator => self.begin_early(stream),
+            },
+            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
+                protocol: stream,
+                info,
+            }) => match info {
+                Exchange::Dcutr => self.begin(stream),
+                Exchange::Early => self.begin_early(stream),
+            },
+            // Then it speaks only DCUtR, and begins.
+            ConnectionEvent::DialUpgradeError(e) if e.info == Exchange::Early => {}
             ConnectionEvent::DialUpgradeError(e) => self.failed(match e.error {
                 StreamUpgradeError::NegotiationFailed => "it does not speak DCUtR".into(),
                 StreamUpgradeError::Timeout => "it does not answer".into(),
@@ -145,13 +187,21 @@ impl ConnectionHandler for Handler {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, (), Outcome>> {
+    ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, Exchange, Outcome>> {
         if let Some(outcome) = self.outcomes.pop_front() {
             return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(outcome));
         }
         if std::mem::take(&mut self.to_open) > 0 {
-            let protocol = SubstreamProtocol::new(ReadyUpgrade::new(PROTOCOL), ());
-            return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
+            return Poll::Ready(open(PROTOCOL, Exchange::Dcutr));
+        }
+        if self.role == Role::Responder && std::mem::take(&mut self.early_due) {
+            return Poll::Ready(open(EARLY_PROTOCOL, Exchange::Early));
+        }
+        // One that fails is no news: DCUtR follows.
+        while let Poll::Ready(ended) = self.early.poll_unpin(cx) {
+            if let Ok(Ok(outcome)) = ended {
+                return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(outcome));
+            }
         }
         self.exchanges.poll_unpin(cx).map(|ended| {
             let outcome = match ended {
@@ -162,6 +212,30 @@ impl ConnectionHandler for Handler {
             ConnectionHandlerEvent::NotifyBehaviour(outcome)
         })
     }
+}
+
+fn open(
+    protocol: StreamProtocol,
+    info: Exchange,
+) -> ConnectionHandlerEvent<ReadyUpgrade<StreamProtocol>, Exchange, Outcome> {
+    let protocol = SubstreamProtocol::new(ReadyUpgrade::new(protocol), info);
+    ConnectionHandlerEvent::OutboundSubstreamRequest { protocol }
+}
+
+async fn offer(mut stream: Stream, candidates: Arc<Candidates>) -> io::Result<Outcome> {
+    let ours = candidates.to_offer();
+    send(&mut stream, &HolePunch::connect(&ours)).await?;
+    let theirs = receive(&mut stream, Kind::Connect).await?.addresses();
+    Ok(Outcome::Early { ours, theirs })
+}
+
+async fn accept(mut stream: Stream, candidates: Arc<Candidates>) -> io::Result<Outcome> {
+    let theirs = receive(&mut stream, Kind::Connect).await?.addresses();
+    let ours = candidates.to_offer();
+    send(&mut stream, &HolePunch::connect(&ours)).await?;
+    // Not reset: what was sent is to be read.
+    stream.close().await?;
+    Ok(Outcome::Early { ours, theirs })
 }
 
 async fn initiate(mut stream: Stream, candidates: Arc<Candidates>) -> io::Result<Outcome> {
