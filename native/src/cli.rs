@@ -1,5 +1,6 @@
 //! The command line: its options, and one line of text for each wrong argument.
 
+mod bench;
 mod peer;
 mod relay;
 mod values;
@@ -9,8 +10,8 @@ use std::ffi::OsString;
 use crate::{common::UsageError, relay::settings::Settings};
 use clap::{Parser, Subcommand, error::ErrorKind};
 
-pub(crate) use self::{peer::PeerArgs, values::RelaySpec};
-use self::{peer::PeerOptions, relay::RelayOptions};
+pub(crate) use self::{bench::BenchArgs, peer::PeerArgs, values::RelaySpec};
+use self::{bench::BenchOptions, peer::PeerOptions, relay::RelayOptions};
 
 /// What the command line asks to run.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) enum Invocation {
     Relay(Box<Settings>),
     /// The doctor.
     Doctor(DoctorArgs),
+    /// A measurement.
+    Bench(BenchArgs),
     /// Help or the version.
     Print(String),
 }
@@ -60,6 +63,8 @@ Examples:
       Run a relay; more with `punchline relay --help`.
   punchline doctor --relay http://relay.example:45680
       Find out what this network allows.
+  punchline bench --listen
+      Measure the path between two machines; more with `punchline bench --help`.
 
 Logs go to stderr; RUST_LOG=punchline=debug shows more of them.
 Exit status: 0 stopped, 1 failed, 2 wrong argument (nothing was started).";
@@ -70,6 +75,8 @@ enum Command {
     Relay(Box<RelayOptions>),
     /// Find out what this network allows: UDP, IPv6, NATs, relays, direct paths. Takes up to 10 s.
     Doctor(DoctorArgs),
+    /// Measure the path to another machine: round trips, messages and bytes a second, time to the first ack.
+    Bench(BenchOptions),
 }
 
 const DOCTOR_EXAMPLES: &str = "\
@@ -113,6 +120,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocati
             check_relays(&args.relay)?;
             Invocation::Doctor(args)
         }
+        Some(Command::Bench(options)) => Invocation::Bench(options.resolve()?),
         None => Invocation::Peer(cli.peer.resolve()?),
     })
 }

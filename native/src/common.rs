@@ -7,6 +7,7 @@ pub(crate) mod output;
 mod period;
 pub(crate) mod refusals;
 pub(crate) mod sanitise;
+pub(crate) mod shell;
 pub(crate) mod signals;
 mod usage;
 

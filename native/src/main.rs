@@ -1,7 +1,8 @@
 //! `punchline`: a libp2p peer for the terminal, and the relay that brings peers together.
 //!
-//! [`main`] parses the command line, prepares the process and runs [`peer`], [`relay`] or [`doctor`].
+//! [`main`] parses the command line, prepares the process and runs [`peer`], [`relay`], [`doctor`] or [`mod@bench`].
 
+mod bench;
 mod cli;
 mod common;
 mod doctor;
@@ -51,9 +52,10 @@ fn main() -> ExitCode {
     // One peer's work seldom fills a core, and passing it between threads costs more than it gains. A relay serves
     // many peers.
     let mut runtime = match invocation {
-        Invocation::Peer(_) | Invocation::Doctor(_) | Invocation::Print(_) => {
-            runtime::Builder::new_current_thread()
-        }
+        Invocation::Peer(_)
+        | Invocation::Doctor(_)
+        | Invocation::Bench(_)
+        | Invocation::Print(_) => runtime::Builder::new_current_thread(),
         Invocation::Relay(_) => runtime::Builder::new_multi_thread(),
     };
     let runtime = match runtime.enable_all().build() {
@@ -78,6 +80,7 @@ async fn run(invocation: Invocation) -> anyhow::Result<ExitCode> {
         Invocation::Peer(args) => peer::run(args, stop).await?,
         Invocation::Relay(settings) => relay::run(*settings, stop).await?,
         Invocation::Doctor(args) => return doctor::run(args, stop).await,
+        Invocation::Bench(args) => return bench::run(args, stop).await,
         // Printed before there was a runtime.
         Invocation::Print(_) => {}
     }

@@ -14,6 +14,7 @@ mod paint;
 mod ports;
 mod prompt;
 mod receipts;
+mod relay_memory;
 mod relays;
 mod render;
 mod reporter;
@@ -44,13 +45,17 @@ use self::{
     connectivity::ConnectivityTracker,
     input::InputLines,
     prompt::{Prompt, Terminal},
+    relay_memory::RelayMemory,
     render::Welcome,
     reporter::{Manner, Reporter, Style},
     screen::{Screen, ScreenThread},
 };
 use crate::{
     cli::{PeerArgs, RelaySpec},
-    common::signals::{self, Stop},
+    common::{
+        shell::quoted,
+        signals::{self, Stop},
+    },
 };
 
 /// How long the node may take to stop, whose own limits are shorter, and its last events to be reported.
@@ -91,9 +96,12 @@ pub(crate) async fn run(args: PeerArgs, mut stop: Stop) -> anyhow::Result<()> {
     let (tracker, connected, reservations) = connectivity::track();
     let reporting = tokio::spawn(report_all(events, node.clone(), tracker, reporter.clone()));
     let mut helpers = JoinSet::new();
+    let memory = RelayMemory::new(identity.is_kept);
     for (place, url) in urls.into_iter().enumerate() {
         let (node, reservations, reporter) = (node.clone(), reservations.clone(), reporter.clone());
-        helpers.spawn(relays::keep_up(place, url, node, reservations, reporter));
+        let memory = memory.clone();
+        let found = relays::Found { place, url, memory };
+        helpers.spawn(relays::keep_up(found, node, reservations, reporter));
     }
     let commands = CommandRunner {
         node: node.clone(),
@@ -183,15 +191,6 @@ fn invitation(relay: &str, room: &str) -> String {
         .remove(b'~');
     let relay = relay.trim_end_matches('/');
     format!("{relay}/#room={}", utf8_percent_encode(room, KEPT))
-}
-
-/// The text as one word of a shell's.
-fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
-    if text.chars().all(is_plain) {
-        return text.into();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Where lines come from, and where they go.

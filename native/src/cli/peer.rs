@@ -128,7 +128,8 @@ impl PeerOptions {
                 Destination::Link(link) => links.push(link),
             }
         }
-        let namespace = room(self.namespace, &links)?;
+        let namespace = room_of(self.namespace, &links)?;
+        let namespace = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.into());
         Ok(PeerArgs {
             dial,
             relay: links.into_iter().map(|link| link.relay).collect(),
@@ -148,8 +149,8 @@ impl PeerOptions {
     }
 }
 
-/// The one room that is named: a peer is in one only.
-fn room(typed: Option<String>, links: &[Link]) -> Result<String, UsageError> {
+/// The one room that is named, if any: a peer is in one only.
+pub(super) fn room_of(typed: Option<String>, links: &[Link]) -> Result<Option<String>, UsageError> {
     let mut named = typed;
     for room in links.iter().filter_map(|link| link.room.as_ref()) {
         match &named {
@@ -161,5 +162,5 @@ fn room(typed: Option<String>, links: &[Link]) -> Result<String, UsageError> {
             _ => named = Some(room.clone()),
         }
     }
-    Ok(named.unwrap_or_else(|| DEFAULT_NAMESPACE.into()))
+    Ok(named)
 }

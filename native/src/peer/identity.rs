@@ -23,6 +23,8 @@ pub(super) struct Identity {
     pub(super) key: Keypair,
     /// What a person should know about it.
     pub(super) note: Option<String>,
+    /// It is the same at the next start.
+    pub(super) is_kept: bool,
     /// Held until the process ends, however it does.
     _lock: Option<File>,
 }
@@ -34,7 +36,7 @@ type Kept = Option<(Keypair, Option<File>)>;
 pub(super) fn choose(args: &PeerArgs, person: bool) -> anyhow::Result<Identity> {
     if let Some(path) = &args.identity {
         return match kept(path)? {
-            Some((key, lock)) => Ok(Identity::new(key, None, lock)),
+            Some((key, lock)) => Ok(Identity::kept(key, lock)),
             None => bail!(
                 "another peer uses the identity in {}; stop that one, or start this one with --ephemeral or another --identity",
                 path.display()
@@ -43,11 +45,11 @@ pub(super) fn choose(args: &PeerArgs, person: bool) -> anyhow::Result<Identity> 
     }
     if args.ephemeral || args.secret_key_seed.is_some() || !person {
         let key = identity::load(args.secret_key_seed)?;
-        return Ok(Identity::new(key, None, None));
+        return Ok(Identity::fresh(key, None));
     }
-    let fresh = |why: String| Identity::new(Keypair::generate_ed25519(), Some(why), None);
+    let fresh = |why: String| Identity::fresh(Keypair::generate_ed25519(), Some(why));
     Ok(match by_default() {
-        Ok(Some((key, lock))) => Identity::new(key, None, lock),
+        Ok(Some((key, lock))) => Identity::kept(key, lock),
         Ok(None) => {
             fresh("another peer on this machine has your identity: this one has a fresh one".into())
         }
@@ -58,10 +60,20 @@ pub(super) fn choose(args: &PeerArgs, person: bool) -> anyhow::Result<Identity> 
 }
 
 impl Identity {
-    const fn new(key: Keypair, note: Option<String>, lock: Option<File>) -> Self {
+    const fn fresh(key: Keypair, note: Option<String>) -> Self {
         Self {
             key,
             note,
+            is_kept: false,
+            _lock: None,
+        }
+    }
+
+    const fn kept(key: Keypair, lock: Option<File>) -> Self {
+        Self {
+            key,
+            note: None,
+            is_kept: true,
             _lock: lock,
         }
     }
@@ -77,7 +89,7 @@ fn by_default() -> anyhow::Result<Kept> {
 }
 
 /// By the XDG base directory specification: <https://specifications.freedesktop.org/basedir/latest/>.
-fn state_directory() -> anyhow::Result<PathBuf> {
+pub(super) fn state_directory() -> anyhow::Result<PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     let absolute = |path: &PathBuf| path.is_absolute();
     if let Some(directory) = variable("XDG_STATE_HOME").filter(absolute) {

@@ -8,7 +8,7 @@ use libp2p::PeerId;
 use punchline::{config::RelayAddress, error::Stopped, event::Event, node::Node, reason::Reason};
 use tokio::{task, time};
 
-use super::{connectivity::Reservations, reporter::Reporter};
+use super::{connectivity::Reservations, relay_memory::RelayMemory, reporter::Reporter};
 use crate::common::bootstrap;
 
 /// The pause after the first attempt; each next one is twice as long.
@@ -16,18 +16,32 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Keeps the node's relay for a URL up to date, until dropped. `place` is its number among the pending relays.
+/// A relay that is found by its URL.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Its number among the pending relays.
+    pub(crate) place: usize,
+    pub(crate) url: Uri,
+    /// What it said last time.
+    pub(super) memory: RelayMemory,
+}
+
+/// Keeps the node's relay for a URL up to date, until dropped.
 ///
-/// Without a reservation the addresses are fetched again and again: a relay that restarted without its data
-/// directory has another key, and maybe other ports.
+/// What the URL said last time is tried at once, while it is asked again. Without a reservation the addresses are
+/// fetched again and again: a relay that restarted without its data directory has another key, and maybe other ports.
 pub(crate) async fn keep_up(
-    place: usize,
-    url: Uri,
+    Found { place, url, memory }: Found,
     node: Node,
     mut reservations: Reservations,
     reporter: Arc<Reporter>,
 ) {
-    let mut known: Option<RelayAddress> = None;
+    let mut known = memory.recall(&url);
+    if let Some(known) = &known
+        && node.relay_found(place, known.clone()).await.is_err()
+    {
+        return;
+    }
     let mut reported = false;
     loop {
         let mut pause = FIRST_PAUSE;
@@ -37,6 +51,7 @@ pub(crate) async fn keep_up(
                     if replace(&node, place, known.as_ref(), &found).await.is_err() {
                         return;
                     }
+                    memory.remember(&url, &found);
                     known = Some(found);
                 }
                 Ok(_) => {}
