@@ -45,6 +45,8 @@ export function createApp(window, loadWeb) {
   let work = Promise.resolve();
   // How many starts and stops there were: a start that finds another number has been overtaken.
   let generation = 0;
+  // The relay is asked while the package is still being loaded.
+  let asked = { relay: place.relay, answer: ask() };
 
   const view = createView(document, {
     submit, action,
@@ -77,6 +79,13 @@ export function createApp(window, loadWeb) {
   /** The package died of a bug: it says so, or the browser does for it. */
   function hasCrashed(error) {
     return error?.name === "Panicked" || error instanceof WebAssembly.RuntimeError;
+  }
+
+  function ask() {
+    const answer = locate(place.relay, new URL(window.location.href), window.fetch.bind(window));
+    // Whoever needs the answer sees why there is none.
+    answer.catch(() => {});
+    return answer;
   }
 
   async function boot() {
@@ -158,7 +167,9 @@ export function createApp(window, loadWeb) {
     for (let wait = FIRST_RETRY_MS; mine === generation; wait = Math.min(wait * 2, LAST_RETRY_MS)) {
       if (app.phase !== "lost") show("locating");
       try {
-        const found = await locate(place.relay, new URL(window.location.href), window.fetch.bind(window));
+        const answer = asked?.relay === place.relay ? asked.answer : ask();
+        asked = undefined;
+        const found = await answer;
         return mine === generation ? found : undefined;
       } catch (error) {
         if (mine !== generation) return undefined;

@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: what messages cost, beside plain libp2p streams, and what idling costs.
 
+mod page;
+
 use anyhow::Result;
 
 use crate::{
@@ -14,6 +16,9 @@ pub(crate) struct Args {
     /// Measure between a Chromium tab and a native peer, instead of between two native ones.
     #[arg(long, conflicts_with = "args")]
     browser: bool,
+    /// Write what messages cost into docs/performance.md, and plot it.
+    #[arg(long, conflicts_with = "browser")]
+    write: bool,
     /// `--quick` for a short run; `quic`, `tcp`, `relay` or `idle` for a part; `room N`, `return N` or `greedy N` for a crowd.
     #[arg(last = true)]
     args: Vec<String>,
@@ -29,6 +34,10 @@ const CROWDS: [&str; 3] = ["room", "return", "greedy"];
 pub(crate) fn main(args: &Args) -> Result<()> {
     if args.browser {
         return browser();
+    }
+    if args.write {
+        let measured = bench("messages").arg("--").args(&args.args).arg("--json");
+        return page::write(&measured.read()?);
     }
     if args
         .args

@@ -8,6 +8,7 @@ mod build;
 mod demo;
 mod gates;
 mod nat_report;
+mod pages;
 mod policy;
 mod run;
 mod setup;

@@ -6,14 +6,14 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::{
+    pages::put_between,
     run::{Cmd, workspace_root},
     setup::{self, For},
 };
 
-/// The page with the table, which stands between the lines `BEGIN` and `END`.
+/// The page with the tables.
 const PAGE: &str = "docs/nat.md";
-const BEGIN: &str = "<!-- written by cargo xtask nat-report -->";
-const END: &str = "<!-- end -->";
+const COMMAND: &str = "cargo xtask nat-report";
 
 /// The file for the figures of each run of a cell, one JSON object a line.
 const FIGURES: &str = "target/nat-report.jsonl";
@@ -61,7 +61,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     println!("\n{table}");
     if args.filter.is_none() {
         let page = fs::read_to_string(PAGE).with_context(|| format!("cannot read {PAGE}"))?;
-        fs::write(PAGE, put_between(&page, &table)?)?;
+        fs::write(PAGE, put_between(&page, COMMAND, &table)?)?;
     }
     Ok(())
 }
@@ -137,16 +137,6 @@ fn median(millis: &[u64]) -> String {
         .map_or_else(|| "–".into(), |ms| format!("{ms} ms"))
 }
 
-fn put_between(page: &str, table: &str) -> Result<String> {
-    let parts = page
-        .split_once(BEGIN)
-        .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let Some((before, after)) = parts else {
-        bail!("{PAGE} has no line `{BEGIN}` with a line `{END}` after it");
-    };
-    Ok(format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,13 +163,5 @@ mod tests {
                 "| `b` | circuit | – | – | 0/4 | 9 ms | – | 1/4 |",
             ]
         );
-    }
-
-    #[test]
-    fn the_rest_of_the_page_stays() {
-        let page = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
-        let new = put_between(&page, "| new |\n").unwrap();
-        assert_eq!(new, format!("before\n{BEGIN}\n\n| new |\n\n{END}\nafter\n"));
-        assert!(put_between("nothing", "").is_err());
     }
 }

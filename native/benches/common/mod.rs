@@ -71,6 +71,12 @@ impl Relay {
     }
 }
 
+/// Says a line to the process that has started this one.
+#[allow(clippy::print_stdout, reason = "that is how they talk")]
+pub(crate) fn say(line: &str) {
+    println!("{line}");
+}
+
 /// The configuration of a node that listens there and does nothing on its own.
 pub(crate) fn listening_on(address: &str) -> Result<NodeConfig> {
     Ok(NodeConfig {

@@ -1,13 +1,18 @@
 //! What msg is compared with: a libp2p stream, opened once, with frames one way and a framed ack for each the
 //! other way, both written in batches, and nothing else.
 
-mod bare;
+pub(crate) mod bare;
 mod framed;
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
+use super::{
+    Kind, LARGE, Load, Over, SMALL, WINDOW,
+    common::{self, PATIENCE},
+    report::{Figures, median},
+};
 use anyhow::{Context, Result, bail};
-use futures::{StreamExt, future};
+use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Stream, StreamProtocol, Swarm, SwarmBuilder,
     multiaddr::Protocol,
@@ -16,25 +21,8 @@ use libp2p::{
     tcp, yamux,
 };
 use punchline::address;
-use tokio::sync::oneshot;
-
-use super::{
-    LARGE, Load, Over, SMALL, WINDOW,
-    common::{PATIENCE, Relay},
-    in_own_thread,
-    report::{Figures, median},
-};
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/punchline-bench/plain/1");
-
-/// Who does the framing.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Framing {
-    /// prost-codec, as in libp2p's own protocols.
-    Library,
-    /// A loop written for this benchmark.
-    Bare,
-}
 
 #[derive(NetworkBehaviour)]
 struct Behaviour {
@@ -42,65 +30,34 @@ struct Behaviour {
     stream: libp2p_stream::Behaviour,
 }
 
-/// Measures a plain stream.
-pub(crate) async fn run(over: Over, load: Load, framing: Framing) -> Result<Figures> {
-    let (relay, listen) = match over {
-        Over::Quic => (None, "/ip4/127.0.0.1/udp/0/quic-v1".parse()?),
-        Over::Tcp => (None, "/ip4/127.0.0.1/tcp/0".parse()?),
-        Over::Relay => {
-            let relay = Relay::start().await?;
-            let listen = relay.address.clone().with(Protocol::P2pCircuit);
-            (Some(relay), listen)
-        }
+/// Says where it is, and acks what comes until it is killed.
+pub(crate) async fn receive(kind: Kind, over: Over, relay: Option<Multiaddr>) -> Result<()> {
+    let listen = match (over, relay) {
+        (Over::Relay, relay) => relay.context("no relay")?.with(Protocol::P2pCircuit),
+        (Over::Quic, _) => "/ip4/127.0.0.1/udp/0/quic-v1".parse()?,
+        (Over::Tcp, _) => "/ip4/127.0.0.1/tcp/0".parse()?,
     };
-    let (address_known, address) = oneshot::channel();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let receiver = in_own_thread(receive(listen, framing, address_known, stopped));
-    let sender = in_own_thread(async move {
-        let figures = send(address.await?, load, framing).await;
-        drop(stop);
-        figures
-    });
-    let (figures, ()) = future::try_join(sender, receiver).await?;
-    drop(relay);
-    Ok(figures)
-}
-
-async fn receive(
-    listen: Multiaddr,
-    framing: Framing,
-    address_known: oneshot::Sender<Multiaddr>,
-    stopped: oneshot::Receiver<()>,
-) -> Result<()> {
     let mut receiver = swarm()?;
     let address = dialable(&mut receiver, listen).await?;
-    // The sender has failed if it does not want it.
-    let _ = address_known.send(address);
     let mut incoming = receiver.behaviour().stream.new_control().accept(PROTOCOL)?;
-    let drive = tokio::spawn(drive(receiver));
+    tokio::spawn(drive(receiver));
+    common::say(&address.to_string());
     let (_, stream) = incoming.next().await.context("no stream")?;
-    let ack_all = async {
-        match framing {
-            Framing::Library => framed::ack_all(stream).await,
-            Framing::Bare => bare::ack_all(stream).await,
-        }
-    };
-    // Over a circuit of QUIC it takes a while until the sender is found to be gone.
-    let _ = future::select(pin!(ack_all), stopped).await;
-    drive.abort();
-    Ok(())
+    match kind {
+        Kind::Framed => framed::ack_all(stream).await,
+        _ => bare::ack_all(stream).await,
+    }
 }
 
-async fn send(address: Multiaddr, load: Load, framing: Framing) -> Result<Figures> {
+pub(crate) async fn send(kind: Kind, address: Multiaddr, load: Load) -> Result<Figures> {
     let mut sender = swarm()?;
     let to = address::peer_of(&address).context("no peer id")?;
     sender.dial(address)?;
     let stream = open(sender, to).await?;
-    let mut pair = match framing {
-        Framing::Library => Pair::Framed(framed::Pair::new(stream)),
-        Framing::Bare => Pair::Bare(bare::Pair::new(stream)),
-    };
-    pair.measure(load).await
+    match kind {
+        Kind::Framed => measure(&mut framed::Pair::new(stream), load).await,
+        _ => measure(&mut bare::Pair::new(stream), load).await,
+    }
 }
 
 async fn drive(mut swarm: Swarm<Behaviour>) {
@@ -150,27 +107,20 @@ async fn open(mut sender: Swarm<Behaviour>, to: PeerId) -> Result<Stream> {
     control.open_stream(to, PROTOCOL).await.context("no stream")
 }
 
-enum Pair {
-    Framed(framed::Pair),
-    Bare(bare::Pair),
+/// A sender of one kind.
+pub(crate) trait Sender {
+    /// Sends `count` messages of `size` bytes, `window` at a time, and returns when the last is acked.
+    async fn send(&mut self, size: usize, count: u64, window: u64) -> Result<Duration>;
 }
 
-impl Pair {
-    async fn measure(&mut self, load: Load) -> Result<Figures> {
-        self.send(SMALL, load.small / 10, WINDOW).await?;
-        let small = self.send(SMALL, load.small, WINDOW).await?;
-        let mut times = Vec::new();
-        for _ in 0..load.trips {
-            times.push(self.send(SMALL, 1, 1).await?);
-        }
-        let large = self.send(LARGE, load.large, WINDOW).await?;
-        Ok(Figures::new(load, small, median(times), large))
+/// Measures any kind in the same way.
+pub(crate) async fn measure(pair: &mut impl Sender, load: Load) -> Result<Figures> {
+    pair.send(SMALL, load.small / 10, WINDOW).await?;
+    let small = pair.send(SMALL, load.small, WINDOW).await?;
+    let mut times = Vec::new();
+    for _ in 0..load.trips {
+        times.push(pair.send(SMALL, 1, 1).await?);
     }
-
-    async fn send(&mut self, size: usize, count: u64, window: u64) -> Result<Duration> {
-        match self {
-            Self::Framed(pair) => pair.send(size, count, window).await,
-            Self::Bare(pair) => pair.send(size, count, window).await,
-        }
-    }
+    let large = pair.send(LARGE, load.large, WINDOW).await?;
+    Ok(Figures::new(load, small, median(times), large))
 }

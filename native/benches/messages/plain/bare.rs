@@ -4,23 +4,23 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use futures::{AsyncReadExt, AsyncWriteExt};
-use libp2p::Stream;
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::Sender;
 use crate::LARGE;
 
 const BUFFER: usize = 128 * 1024;
 /// An ack is a frame, too: its length, and the number of the message.
 const ACK_BYTES: usize = size_of::<u32>() + size_of::<u64>();
 
-pub(crate) struct Pair {
-    stream: Stream,
+pub(crate) struct Pair<S> {
+    stream: S,
     buffer: Vec<u8>,
     out: Vec<u8>,
 }
 
-impl Pair {
-    pub(crate) fn new(stream: Stream) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> Pair<S> {
+    pub(crate) fn new(stream: S) -> Self {
         Self {
             stream,
             buffer: vec![0; BUFFER],
@@ -28,8 +28,25 @@ impl Pair {
         }
     }
 
+    /// Waits for acks, and returns how many have come.
+    async fn acks(&mut self) -> Result<u64> {
+        let mut have = 0;
+        loop {
+            let read = self.stream.read(&mut self.buffer[have..]).await?;
+            if read == 0 {
+                bail!("the receiver has gone");
+            }
+            have += read;
+            if have.is_multiple_of(ACK_BYTES) {
+                return Ok(u64::try_from(have / ACK_BYTES)?);
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Sender for Pair<S> {
     /// Sends `count` frames, `window` at a time, and returns when the last is acked.
-    pub(crate) async fn send(&mut self, size: usize, count: u64, window: u64) -> Result<Duration> {
+    async fn send(&mut self, size: usize, count: u64, window: u64) -> Result<Duration> {
         let body = vec![b'x'; size];
         let start = Instant::now();
         let (mut sent, mut acked) = (0, 0);
@@ -51,25 +68,10 @@ impl Pair {
         }
         Ok(start.elapsed())
     }
-
-    /// Waits for acks, and returns how many have come.
-    async fn acks(&mut self) -> Result<u64> {
-        let mut have = 0;
-        loop {
-            let read = self.stream.read(&mut self.buffer[have..]).await?;
-            if read == 0 {
-                bail!("the receiver has gone");
-            }
-            have += read;
-            if have.is_multiple_of(ACK_BYTES) {
-                return Ok(u64::try_from(have / ACK_BYTES)?);
-            }
-        }
-    }
 }
 
 /// Reads frames and acks each; the acks of what a read completes are written together.
-pub(crate) async fn ack_all(mut stream: Stream) -> Result<()> {
+pub(crate) async fn ack_all(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<()> {
     let mut buffer = vec![0; BUFFER + LARGE];
     let (mut from, mut to) = (0, 0);
     let mut seq = 0u64;

@@ -8,6 +8,7 @@ use futures::{FutureExt, SinkExt, StreamExt};
 use libp2p::Stream;
 use prost_codec::Codec;
 
+use super::Sender;
 use crate::LARGE;
 
 /// Room for the fields around a body.
@@ -32,9 +33,11 @@ impl Pair {
             frames: frames(stream),
         }
     }
+}
 
+impl Sender for Pair {
     /// Sends `count` messages, `window` at a time, and returns when the last is acked.
-    pub(crate) async fn send(&mut self, size: usize, count: u64, window: u64) -> Result<Duration> {
+    async fn send(&mut self, size: usize, count: u64, window: u64) -> Result<Duration> {
         let body = "x".repeat(size);
         let start = Instant::now();
         let (mut sent, mut acked) = (0, 0);
