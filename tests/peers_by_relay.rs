@@ -7,12 +7,13 @@ mod common;
 use std::{
     io::{Read, Write},
     net::TcpListener,
+    process::Command,
 };
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use common::{Proc, Relay, free_ports, text};
+use common::{Proc, Relay, free_ports, http_get, text};
 
 /// Starts a peer that listens on the loopback interface.
 fn peer(name: &str, args: &[&str]) -> Proc {
@@ -213,4 +214,40 @@ fn a_server_that_is_no_relay_is_reported_once() {
     let finished = a.finish();
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert_eq!(finished.stdout.matches(r#""event":"error""#).count(), 1);
+}
+
+/// A peer that keeps its identity, and with it what URLs of relays say, in this directory.
+fn keeping_peer(url: &str, state: &std::path::Path) -> Proc {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_punchline"));
+    command
+        .args(["--json", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1"])
+        .args(["--relay", url, "--identity"])
+        .arg(state.join("key"))
+        .env("XDG_STATE_HOME", state);
+    Proc::spawn("peer", command)
+}
+
+#[test]
+fn what_the_url_of_a_relay_said_is_tried_before_it_answers_again() {
+    let relay = Relay::start::<&str>(&[]);
+    let (_, said) = http_get(relay.http, "/bootstrap.json");
+    let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}", server.local_addr().unwrap());
+    let state = tempfile::tempdir().unwrap();
+    let asked = || {
+        let (mut stream, _) = server.accept().unwrap();
+        assert!(stream.read(&mut [0; 1_024]).unwrap() > 0);
+        stream
+    };
+    let mut first = keeping_peer(&url, state.path());
+    let length = said.len();
+    let answer =
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{said}");
+    asked().write_all(answer.as_bytes()).unwrap();
+    first.wait_event("reserved");
+    first.signal(Signal::SIGINT);
+    assert_eq!(first.finish().code, Some(0));
+    let mut again = keeping_peer(&url, state.path());
+    let _unanswered = asked();
+    again.wait_event("reserved");
 }

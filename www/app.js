@@ -167,7 +167,7 @@ export function createApp(window, loadWeb) {
     for (let wait = FIRST_RETRY_MS; mine === generation; wait = Math.min(wait * 2, LAST_RETRY_MS)) {
       if (app.phase !== "lost") show("locating");
       try {
-        const answer = asked?.relay === place.relay ? asked.answer : ask();
+        const answer = asked && asked.relay === place.relay ? asked.answer : ask();
         asked = undefined;
         const found = await answer;
         return mine === generation ? found : undefined;

@@ -403,6 +403,23 @@ test("rooms changed faster than the relay answers: the last one counts", async (
   assert.equal(web.Peer.started.filter((started) => !started.stopped).length, 1);
 });
 
+test("the relay is asked while the package is loaded, and once", async () => {
+  let asked = 0;
+  const answer = bootstrap;
+  bootstrap = (...args) => {
+    asked += 1;
+    return answer(...args);
+  };
+  let askedBefore;
+  await open(undefined, async () => {
+    askedBefore = asked;
+    return web;
+  });
+  assert.equal(askedBefore, 1);
+  await until(() => /Online/.test(status()));
+  assert.equal(asked, 1);
+});
+
 test("the relay is lost and comes back", async () => {
   await open();
   await until(() => /Online/.test(status()));
