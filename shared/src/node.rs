@@ -202,6 +202,12 @@ impl Node {
         self.messenger.here(Instant::now())
     }
 
+    /// Whether a peer of [`Self::here`] has lost its connection: what it is sent waits for it.
+    #[must_use]
+    pub fn is_away(&self, peer: &PeerId) -> bool {
+        self.messenger.is_away(peer)
+    }
+
     /// Returns what others read of us.
     #[must_use]
     pub fn name(&self) -> PeerName {

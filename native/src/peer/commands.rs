@@ -272,7 +272,7 @@ impl CommandRunner {
         let away: Vec<_> = to
             .iter()
             .copied()
-            .filter(|peer| !self.connected.contains(peer))
+            .filter(|peer| self.node.is_away(peer))
             .collect();
         self.reporter.sent(&messages, &away).await;
     }

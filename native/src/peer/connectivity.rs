@@ -59,11 +59,6 @@ impl ConnectivityTracker {
 }
 
 impl ConnectedPeers {
-    /// Whether this peer is connected.
-    pub(crate) fn contains(&self, peer: &PeerId) -> bool {
-        self.connected.borrow().contains(peer)
-    }
-
     /// Waits until a condition holds. It is evaluated now and whenever a peer connects or disconnects.
     pub(crate) async fn until(&mut self, mut condition: impl FnMut() -> bool) {
         if self.connected.wait_for(|_| condition()).await.is_err() {
@@ -100,14 +95,14 @@ mod tests {
         let (tracker, connected_peers, _) = track();
         let peer = PeerId::random();
         tracker.on_event(&connected(peer, "/ip4/192.0.2.1/tcp/1"));
-        assert!(connected_peers.contains(&peer));
+        assert!(connected_peers.connected.borrow().contains(&peer));
         tracker.on_event(&Event::Disconnected {
             peer,
             code: Reason::Other,
             reason: String::new(),
             left: false,
         });
-        assert!(!connected_peers.contains(&peer));
+        assert!(!connected_peers.connected.borrow().contains(&peer));
     }
 
     #[test]

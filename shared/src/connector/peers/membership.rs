@@ -80,11 +80,12 @@ impl Peer {
         shared.outputs.push(Output::Admit { peer, in_room });
     }
 
-    /// Lets lines to the room go along with our first hello on a circuit: who is listed in the room knows its name. Where the
-    /// listing is out of date, the peer does not show them.
+    /// Lets lines to the room go along with our first hello on a circuit that we dialled: who is listed in the room knows its
+    /// name. Where the listing is out of date, the peer does not show them.
     pub(super) fn expect(&mut self, shared: &mut Shared, conn: &Conn) {
         let is_listed = !self.listings.is_empty() && !self.is_guest();
-        if conn.relayed && is_listed && !self.is_connected() && !shared.is_relay(self.id) {
+        let is_ours = conn.relayed && conn.outbound;
+        if is_ours && is_listed && !self.is_connected() && !shared.is_relay(self.id) {
             self.expected = true;
             let (peer, conn) = (self.id, conn.id);
             shared.outputs.push(Output::Expect { peer, conn });

@@ -53,15 +53,17 @@ fn lines_may_go_by_a_circuit_to_who_is_listed_and_to_nobody_else() {
     };
     assert!(!rig.connector.is_settled());
     for peer in [ordered, stranger] {
-        rig.connect(peer, &circuit(QUIC, peer).to_string(), None);
+        rig.connect_as(peer, circuit(QUIC, peer), true, None);
         assert_eq!(expected(&mut rig), [], "of what room it is nobody knows");
     }
-    rig.connect(listed, DIRECT, None);
+    rig.inbound(listed, &circuit(QUIC, listed).to_string());
+    assert_eq!(expected(&mut rig), [], "it may have moved on since");
+    rig.connect_as(listed, a(DIRECT), true, None);
     assert_eq!(expected(&mut rig), [], "identify has to say what it speaks");
-    let conn = rig.connect(listed, &circuit(QUIC, listed).to_string(), None);
+    let conn = rig.connect_as(listed, circuit(QUIC, listed), true, None);
     assert_eq!(expected(&mut rig), [(listed, conn)]);
     rig.path(listed, conn, &circuit(QUIC, listed));
-    rig.connect(listed, &circuit(QUIC, listed).to_string(), None);
+    rig.connect_as(listed, circuit(QUIC, listed), true, None);
     assert_eq!(expected(&mut rig), [], "there is a path");
 }
 

@@ -179,6 +179,12 @@ impl Messenger {
         self.those(|state| state.is_here(now))
     }
 
+    /// Whether nothing leads to a peer at present.
+    pub(crate) fn is_away(&self, peer: &PeerId) -> bool {
+        let conversation = self.conversation(peer);
+        conversation.is_none_or(|conversation| conversation.lock().active.is_none())
+    }
+
     fn those(&self, are: impl Fn(&ConversationState) -> bool) -> Vec<PeerId> {
         let conversations = self.conversations.lock();
         let those = conversations.of.values();
