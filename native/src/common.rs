@@ -1,6 +1,7 @@
 //! What the command line, the peer, the relay and the doctor share.
 
 pub(crate) mod bootstrap;
+pub(crate) mod company;
 pub(crate) mod identity;
 pub(crate) mod os;
 pub(crate) mod output;

@@ -108,7 +108,7 @@ async fn probe(relays: &[RelaySpec]) -> anyhow::Result<Observations> {
 
 /// Finds one relay within the time limit.
 async fn find(spec: RelaySpec) -> Target {
-    let given = find::name(&spec);
+    let given = spec.to_string();
     let found = time::timeout(FIND_TIMEOUT, find::find(spec)).await;
     found.unwrap_or_else(|_| Target {
         given,

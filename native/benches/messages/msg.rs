@@ -1,7 +1,5 @@
 //! Two nodes that exchange messages.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context, Result, bail};
 use futures::{FutureExt, StreamExt};
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
@@ -96,8 +94,12 @@ struct Pair {
     to: PeerId,
 }
 
-impl Pair {
-    /// Waits for acks, and takes all that are there.
+impl Sender for Pair {
+    async fn queue(&mut self, body: &str) -> Result<()> {
+        self.sender.send(self.to, Scope::Private, body)?;
+        Ok(())
+    }
+
     async fn acks(&mut self) -> Result<u64> {
         let mut acks = 0;
         let mut next = Some(self.events.next().await.context("the node stopped")?);
@@ -119,21 +121,5 @@ impl Pair {
             next = self.events.next().now_or_never().flatten();
         }
         Ok(acks)
-    }
-}
-
-impl Sender for Pair {
-    async fn send(&mut self, size: usize, count: u64, window: u64) -> Result<Duration> {
-        let body = "x".repeat(size);
-        let start = Instant::now();
-        let (mut sent, mut acked) = (0, 0);
-        while acked < count {
-            while sent < count && sent - acked < window {
-                self.sender.send(self.to, Scope::Private, body.as_str())?;
-                sent += 1;
-            }
-            acked += self.acks().await?;
-        }
-        Ok(start.elapsed())
     }
 }

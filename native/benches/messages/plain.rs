@@ -4,7 +4,7 @@
 pub(crate) mod bare;
 mod framed;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{
     Kind, LARGE, Load, Over, SMALL, WINDOW,
@@ -109,8 +109,26 @@ async fn open(mut sender: Swarm<Behaviour>, to: PeerId) -> Result<Stream> {
 
 /// A sender of one kind.
 pub(crate) trait Sender {
+    /// Takes a message; it may be written later.
+    async fn queue(&mut self, body: &str) -> Result<()>;
+
+    /// Writes what is queued, and waits for acks. Returns how many have come.
+    async fn acks(&mut self) -> Result<u64>;
+
     /// Sends `count` messages of `size` bytes, `window` at a time, and returns when the last is acked.
-    async fn send(&mut self, size: usize, count: u64, window: u64) -> Result<Duration>;
+    async fn send(&mut self, size: usize, count: u64, window: u64) -> Result<Duration> {
+        let body = "x".repeat(size);
+        let start = Instant::now();
+        let (mut sent, mut acked) = (0, 0);
+        while acked < count {
+            while sent < count && sent - acked < window {
+                self.queue(&body).await?;
+                sent += 1;
+            }
+            acked += self.acks().await?;
+        }
+        Ok(start.elapsed())
+    }
 }
 
 /// Measures any kind in the same way.

@@ -11,7 +11,7 @@ use punchline::{
 };
 
 use crate::{
-    cli::{BenchArgs, RelaySpec},
+    cli::BenchArgs,
     common::{output::Output, sanitise::sanitised, shell::quoted},
 };
 
@@ -69,10 +69,7 @@ fn command(args: &BenchArgs, address: Option<&Multiaddr>) -> String {
     words.extend(address.map(Multiaddr::to_string));
     for relay in &args.relay {
         words.push("--relay".into());
-        words.push(match relay {
-            RelaySpec::Address(address) => address.to_string(),
-            RelaySpec::Url(url) => url.to_string(),
-        });
+        words.push(relay.to_string());
     }
     if let Some(named) = &args.named {
         words.push(format!("--namespace={}", quoted(named)));

@@ -15,7 +15,10 @@ use punchline::{
 use tokio::time::{self, timeout_at};
 
 use super::report::{Report, RoundTrips};
-use crate::{cli::BenchArgs, common::output::Output};
+use crate::{
+    cli::BenchArgs,
+    common::{company::settled_with, output::Output},
+};
 
 /// How long the other side is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -92,7 +95,7 @@ impl Bench {
     async fn measure(&mut self, time: Duration) -> anyhow::Result<Report> {
         let peer = self.find().await?;
         self.send(peer, SMALL)?;
-        self.acks(1).await?;
+        self.ack().await?;
         let first_ack = self.began.elapsed();
         self.settle().await?;
         self.changes = 0;
@@ -124,20 +127,11 @@ impl Bench {
     async fn find(&mut self) -> anyhow::Result<PeerId> {
         let deadline = time::Instant::now() + PATIENCE;
         let node = self.node.clone();
-        let settled = async {
-            // An error means that the node has stopped, which its events say.
-            let _ = node.settled().await;
-            if node.room().is_empty() {
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::pin!(settled);
-        loop {
-            if let Some(peer) = self.node.room().first() {
-                return Ok(*peer);
-            }
+        let expected = settled_with(&node, || !node.room().is_empty());
+        tokio::pin!(expected);
+        while node.room().is_empty() {
             tokio::select! {
-                () = &mut settled => {}
+                () = &mut expected => break,
                 event = timeout_at(deadline, self.event()) => match event {
                     Ok(event) => drop(event?),
                     Err(_) => bail!(
@@ -148,6 +142,8 @@ impl Bench {
                 },
             }
         }
+        let peer = node.room().first().copied();
+        peer.context("the other side is gone")
     }
 
     /// Gives a hole the time to be punched.
@@ -170,7 +166,7 @@ impl Bench {
         while trips.is_empty() || (began.elapsed() < time && trips.len() < MAX_ROUND_TRIPS) {
             let sent = Instant::now();
             self.send(peer, SMALL)?;
-            self.acks(1).await?;
+            self.ack().await?;
             trips.push(sent.elapsed());
             self.move_to(began.elapsed());
         }
@@ -186,23 +182,18 @@ impl Bench {
         time: Duration,
     ) -> anyhow::Result<f64> {
         let began = Instant::now();
-        let mut acked = 0;
+        let mut acked = window;
         for _ in 0..window {
             self.send(peer, bytes)?;
         }
-        let mut under_way = window;
         while began.elapsed() < time {
-            let more = self.acks(1).await?;
-            acked += more;
-            for _ in 0..more {
-                self.send(peer, bytes)?;
-            }
+            self.ack().await?;
+            acked += 1;
+            self.send(peer, bytes)?;
             self.move_to(began.elapsed());
         }
-        while under_way > 0 {
-            let more = self.acks(1).await?;
-            acked += more;
-            under_way = under_way.saturating_sub(more);
+        for _ in 0..window {
+            self.ack().await?;
         }
         Ok(acked as f64 / began.elapsed().as_secs_f64())
     }
@@ -212,10 +203,9 @@ impl Bench {
         sent.context("the other side takes no more").map(drop)
     }
 
-    /// Waits until so many messages have been acked, or a few more.
-    async fn acks(&mut self, least: usize) -> anyhow::Result<usize> {
-        let mut acked = 0;
-        while acked < least {
+    /// Waits until one more message has been acked.
+    async fn ack(&mut self) -> anyhow::Result<()> {
+        loop {
             let event = tokio::time::timeout(PATIENCE, self.event()).await;
             let Ok(event) = event else {
                 bail!("no ack within {} s", PATIENCE.as_secs());
@@ -224,7 +214,7 @@ impl Bench {
                 Event::Delivery {
                     state: DeliveryState::Acked,
                     ..
-                } => acked += 1,
+                } => return Ok(()),
                 Event::Delivery {
                     state: DeliveryState::Failed,
                     reason,
@@ -235,7 +225,6 @@ impl Bench {
                 _ => {}
             }
         }
-        Ok(acked)
     }
 
     /// The next event, which is taken in.

@@ -1,5 +1,7 @@
 //! Parsers for the values of options. Each error says in one line what the option takes.
 
+use std::fmt;
+
 use axum::http::Uri;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use percent_encoding::percent_decode_str;
@@ -16,6 +18,16 @@ pub(crate) enum RelaySpec {
     Address(Multiaddr),
     /// The URL of its web host, whose `/bootstrap.json` has its addresses.
     Url(Uri),
+}
+
+impl fmt::Display for RelaySpec {
+    /// As a person types it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Url(url) => f.write_str(url.to_string().trim_end_matches('/')),
+        }
+    }
 }
 
 /// A relay, and the room there that a link names.

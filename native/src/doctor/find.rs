@@ -50,17 +50,9 @@ pub(crate) struct Target {
     pub(crate) http: Option<Result<u16, String>>,
 }
 
-/// The text of a relay as it was given.
-pub(crate) fn name(spec: &RelaySpec) -> String {
-    match spec {
-        RelaySpec::Address(address) => address.to_string(),
-        RelaySpec::Url(url) => url.to_string().trim_end_matches('/').to_owned(),
-    }
-}
-
 /// Finds one relay. That takes up to 5 s.
 pub(crate) async fn find(spec: RelaySpec) -> Target {
-    let given = name(&spec);
+    let given = spec.to_string();
     let plan = match &spec {
         RelaySpec::Url(url) => Plan::of_url(url),
         RelaySpec::Address(address) => Plan::of_address(address),

@@ -18,6 +18,7 @@ use super::{
     names::LookupError,
     reporter::Reporter,
 };
+use crate::common::company::settled_with;
 
 /// How long piped lines wait for a first receiver, from the moment when the writer can write no more.
 pub(crate) const PEER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -225,15 +226,9 @@ impl CommandRunner {
     ) -> Result<(), NoReceiver> {
         let mut connected = self.connected.clone();
         let someone = async {
-            let expected = async {
-                // An error means that the node has stopped, which ends the program.
-                if self.node.settled().await.is_err() || !is_there() {
-                    std::future::pending::<()>().await;
-                }
-            };
             tokio::select! {
                 () = connected.until(&is_there) => {}
-                () = expected => {}
+                () = settled_with(&self.node, &is_there) => {}
             }
         };
         let too_late = async {

@@ -1,8 +1,6 @@
 //! The least that a framed stream can cost: length-prefixed frames one way and a framed ack for each the other way,
 //! by a loop with buffers of its own.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Result, bail};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -28,8 +26,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pair<S> {
         }
     }
 
-    /// Waits for acks, and returns how many have come.
+    async fn write(&mut self) -> Result<()> {
+        self.stream.write_all(&self.out).await?;
+        self.out.clear();
+        Ok(())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Sender for Pair<S> {
+    async fn queue(&mut self, body: &str) -> Result<()> {
+        let length = u32::try_from(body.len())?;
+        self.out.extend_from_slice(&length.to_be_bytes());
+        self.out.extend_from_slice(body.as_bytes());
+        if self.out.len() >= 64 * 1024 {
+            self.write().await?;
+        }
+        Ok(())
+    }
+
     async fn acks(&mut self) -> Result<u64> {
+        self.write().await?;
+        self.stream.flush().await?;
         let mut have = 0;
         loop {
             let read = self.stream.read(&mut self.buffer[have..]).await?;
@@ -41,32 +58,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pair<S> {
                 return Ok(u64::try_from(have / ACK_BYTES)?);
             }
         }
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Sender for Pair<S> {
-    /// Sends `count` frames, `window` at a time, and returns when the last is acked.
-    async fn send(&mut self, size: usize, count: u64, window: u64) -> Result<Duration> {
-        let body = vec![b'x'; size];
-        let start = Instant::now();
-        let (mut sent, mut acked) = (0, 0);
-        while acked < count {
-            while sent < count && sent - acked < window {
-                self.out
-                    .extend_from_slice(&u32::try_from(size)?.to_be_bytes());
-                self.out.extend_from_slice(&body);
-                sent += 1;
-                if self.out.len() >= 64 * 1024 {
-                    self.stream.write_all(&self.out).await?;
-                    self.out.clear();
-                }
-            }
-            self.stream.write_all(&self.out).await?;
-            self.out.clear();
-            self.stream.flush().await?;
-            acked += self.acks().await?;
-        }
-        Ok(start.elapsed())
     }
 }
 

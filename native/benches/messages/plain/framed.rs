@@ -1,7 +1,5 @@
 //! A stream framed as libp2p's own protocols frame theirs: protobuf behind a length, by prost-codec.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context, Result};
 use asynchronous_codec::Framed;
 use futures::{FutureExt, SinkExt, StreamExt};
@@ -25,39 +23,40 @@ struct Packet {
 
 pub(crate) struct Pair {
     frames: Framed<Stream, Codec<Packet>>,
+    sent: u64,
+    /// The number of the last message that was acked.
+    acked: u64,
 }
 
 impl Pair {
     pub(crate) fn new(stream: Stream) -> Self {
         Self {
             frames: frames(stream),
+            sent: 0,
+            acked: 0,
         }
     }
 }
 
 impl Sender for Pair {
-    /// Sends `count` messages, `window` at a time, and returns when the last is acked.
-    async fn send(&mut self, size: usize, count: u64, window: u64) -> Result<Duration> {
-        let body = "x".repeat(size);
-        let start = Instant::now();
-        let (mut sent, mut acked) = (0, 0);
-        while acked < count {
-            while sent < count && sent - acked < window {
-                sent += 1;
-                let packet = Packet {
-                    seq: sent,
-                    body: body.clone(),
-                };
-                self.frames.feed(packet).await?;
-            }
-            self.frames.flush().await?;
-            let mut next = self.frames.next().await;
-            while let Some(ack) = next {
-                acked = ack?.seq;
-                next = self.frames.next().now_or_never().flatten();
-            }
+    async fn queue(&mut self, body: &str) -> Result<()> {
+        self.sent += 1;
+        let packet = Packet {
+            seq: self.sent,
+            body: body.to_owned(),
+        };
+        self.frames.feed(packet).await.map_err(Into::into)
+    }
+
+    async fn acks(&mut self) -> Result<u64> {
+        self.frames.flush().await?;
+        let before = self.acked;
+        let mut next = self.frames.next().await;
+        while let Some(ack) = next {
+            self.acked = ack?.seq;
+            next = self.frames.next().now_or_never().flatten();
         }
-        Ok(start.elapsed())
+        Ok(self.acked - before)
     }
 }
 

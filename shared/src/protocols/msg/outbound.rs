@@ -332,12 +332,12 @@ impl Outbound {
             self.report = None;
             if self.writer.is_empty() {
                 let mut state = conn.conversation.lock();
-                if state.active == Some(conn.id) && !state.announced {
-                    // Before that, the application does not know that the peer is there.
-                    self.wrote = true;
-                    return;
-                }
                 if state.active == Some(conn.id) {
+                    if !state.announced {
+                        // Until then the application does not know that the peer is there.
+                        self.wrote = true;
+                        return;
+                    }
                     let sent = state.outbox.newly_sent();
                     conn.messenger.sent(conn.conversation.peer, sent);
                 }
