@@ -91,6 +91,9 @@ pub struct NodeConfig {
     pub listen: Vec<Multiaddr>,
     /// Peers to dial, and to greet.
     pub dial: Vec<Multiaddr>,
+    /// Where peers were reached directly in an earlier run, the newest last: they are tried there beside all else, and it is
+    /// no error if they are not.
+    pub remembered: Vec<Multiaddr>,
     /// How often to greet them; `None`: never.
     pub greet_interval: Option<Duration>,
     /// When an unacked message fails.
@@ -114,6 +117,7 @@ impl Default for NodeConfig {
             name: None,
             listen: Vec::new(),
             dial: Vec::new(),
+            remembered: Vec::new(),
             greet_interval: Some(DEFAULT_GREET_INTERVAL),
             message_timeout: DEFAULT_MESSAGE_TIMEOUT,
             rate_of_peer: DEFAULT_RATE_OF_PEER,

@@ -112,6 +112,8 @@ impl Connector {
             facts,
         };
         connector.drain_relays();
+        let cx = connector.facts.context();
+        connector.peers.remember(&cx, &config.remembered);
         for address in &config.dial {
             connector.pass_to_peers(peers::Input::Order(address.clone()));
         }

@@ -19,6 +19,7 @@
 //! - [`listings`]: what rendezvous points and the own network say of peers.
 //! - [`dialling`]: orders, dials and their failures.
 //! - [`crowded`]: who cannot be reached because a relay is full.
+//! - [`remembered`]: where peers were the last time.
 //! - [`paths`]: paths that come, change and go.
 //! - [`membership`]: what peers are called, and who belongs to the room.
 //! - [`upgrade`]: from a circuit to a direct path, by the [DCUtR specification].
@@ -40,6 +41,7 @@ mod listings;
 pub(super) mod membership;
 pub(super) mod paths;
 pub(super) mod peer;
+pub(super) mod remembered;
 mod shared;
 pub(super) mod surplus;
 mod targets;
@@ -149,6 +151,7 @@ impl Peers {
         self.dial_due(cx);
         self.report_crowded(cx.now);
         self.targets.run(cx, &mut self.shared);
+        self.dial_remembered(cx);
     }
 
     /// Dials those whose time has come, as long as there is room for more dials. Who was asked for comes first, then whoever
@@ -288,6 +291,7 @@ impl Peers {
                 let cause = Cause::new(Reason::WrongPeer, "another peer answered");
                 self.dial_failed(cx, dial, purpose, &cause);
             }
+            Purpose::Remembered(peer) => self.shared.remembered.dialled(peer),
             Purpose::Relay(_) | Purpose::Observation(_) => {}
         }
     }
@@ -301,6 +305,7 @@ impl Peers {
                 peer.upgrade_dial_failed(cx, shared, dial);
             }),
             Purpose::Target(target) => self.target_failed(cx, target, cause),
+            Purpose::Remembered(peer) => self.shared.remembered.dialled(peer),
             Purpose::Relay(_) | Purpose::Observation(_) => {}
         }
     }

@@ -17,6 +17,8 @@ pub(super) enum Purpose {
     Observation(RelayId),
     /// A path to a peer.
     Peer(PeerId),
+    /// A peer, where it was the last time; nobody waits for what comes of it.
+    Remembered(PeerId),
     /// One more circuit to a peer, for another hole punch.
     Upgrade(PeerId),
     /// Learning, and reaching, who is at an address.

@@ -337,7 +337,10 @@ impl Connector {
             Purpose::Observation(relay) => {
                 self.pass_to_relays(relays::Input::ObservationFailed { relay, dial });
             }
-            Purpose::Peer(_) | Purpose::Upgrade(_) | Purpose::Target(_) => {
+            Purpose::Peer(_)
+            | Purpose::Upgrade(_)
+            | Purpose::Target(_)
+            | Purpose::Remembered(_) => {
                 self.pass_to_peers(peers::Input::DialFailed {
                     dial,
                     purpose,

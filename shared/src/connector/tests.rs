@@ -8,6 +8,7 @@ mod peers;
 mod random;
 mod relay_retries;
 mod relays;
+mod remembered;
 mod rendezvous;
 pub(in crate::connector) mod rig;
 mod status;

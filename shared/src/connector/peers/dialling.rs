@@ -92,7 +92,8 @@ impl Peer {
     fn all_addresses(&self, cx: &Context<'_>, shared: &mut Shared) -> Vec<Multiaddr> {
         let mut all = self.explicit.clone();
         // A target dials that address itself.
-        let direct = self.last_direct.clone().filter(|_| !self.is_targeted);
+        let direct = shared.remembered.place_of(self.id).cloned();
+        let direct = direct.filter(|_| !self.is_targeted);
         let circuits = self.circuits(shared);
         let listed = match circuits.is_empty() || self.has_answered || self.is_near {
             true => self.listed_within(cx, shared),

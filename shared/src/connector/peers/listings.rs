@@ -23,7 +23,7 @@ impl Peers {
     /// A rendezvous point lists a peer.
     pub(super) fn listed(
         &mut self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
         point: PeerId,
         (id, claimed): (PeerId, Vec<Multiaddr>),
         is_news: bool,
@@ -40,6 +40,9 @@ impl Peers {
                 peer.report_listing(shared);
             }
             peer.report_introduction(cx.now, shared);
+            if is_news || changed {
+                shared.dial_remembered(cx, id);
+            }
         }
     }
 

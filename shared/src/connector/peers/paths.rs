@@ -106,14 +106,8 @@ impl Peers {
 
 impl Peer {
     fn path_found(&mut self, cx: &mut Context<'_>, shared: &mut Shared, path: ActivePath) {
-        let dialled = cx.connections.get(path.conn);
-        match path.kind {
-            Path::Relayed => self.by_circuit = true,
-            Path::Direct if dialled.is_some_and(|conn| conn.outbound) => {
-                self.last_direct = Some(addresses::with_peer(&path.address, self.id));
-            }
-            Path::Direct => {}
-        }
+        self.by_circuit |= path.kind == Path::Relayed;
+        self.remember(cx, shared, &path);
         self.incompatible = None;
         self.expected = false;
         self.failure_reported = false;

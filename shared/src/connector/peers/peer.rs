@@ -52,8 +52,6 @@ pub(in crate::connector) struct Peer {
     pub(super) expected: bool,
     /// It was reached through a relay, so it may be again.
     pub(super) by_circuit: bool,
-    /// Where we last reached it without one.
-    pub(super) last_direct: Option<Multiaddr>,
     pub(in crate::connector) next: Next,
     pub(super) backoff: Backoff,
     /// The last path was lost soon after it came.
@@ -103,7 +101,6 @@ impl Peer {
             active: None,
             expected: false,
             by_circuit: false,
-            last_direct: None,
             next: Next::Idle,
             backoff: Backoff::retry(),
             flapped: false,

@@ -3,7 +3,7 @@
 use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
-use super::{Output, crowded::Crowded, upgrade::Puncher};
+use super::{Output, crowded::Crowded, remembered::Remembered, upgrade::Puncher};
 use crate::{
     address::is_loopback,
     budget::Budget,
@@ -27,6 +27,8 @@ pub(super) struct Shared {
     pub(super) started: Instant,
     /// How often strangers may have us dial a destination.
     pub(super) budget: Budget,
+    /// Where peers were the last time.
+    pub(super) remembered: Remembered,
     /// When to say that a relay has no circuits to some.
     pub(super) crowded: Crowded,
     /// Counts what was listed, so that the newest is known.
@@ -44,6 +46,7 @@ impl Shared {
             started: now,
             budget: Budget::default(),
             crowded: Crowded::default(),
+            remembered: Remembered::new(),
             listings: 0,
             running_dials: 0,
             relays: Table::new(),

@@ -315,8 +315,8 @@ fn a_peer_that_flaps_is_not_hammered() {
 fn a_peer_that_dialled_us_directly_is_wanted_for_a_while_after_it_left() {
     let (mut rig, _) = Rig::with_relay();
     let peer = id(SMALL);
-    let conn = rig.inbound(peer, DIRECT);
-    rig.path(peer, conn, &a(DIRECT));
+    let conn = rig.inbound(peer, TCP);
+    rig.path(peer, conn, &a(TCP));
     rig.close(conn);
     rig.no_path(peer);
     rig.advance(secs(60));

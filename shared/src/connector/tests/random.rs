@@ -230,6 +230,7 @@ fn check_dials(connector: &Connector) {
             }
             Purpose::Target(target) => (format!("{target:?}"), 1),
             Purpose::Observation(relay) => (format!("other {relay:?}"), 2),
+            Purpose::Remembered(peer) => (format!("remembered {peer}"), 1),
             // Those of the last attempt may still run when the next one starts.
             Purpose::Relay(relay) => (format!("{relay:?}"), usize::MAX),
         };
@@ -262,6 +263,7 @@ fn check_agreement(connector: &Connector) {
 fn run(steps: Vec<Step>, from_scratch: bool) {
     let mut config = config(&[QUIC, TCP, WS]);
     config.dial = vec![a(DIRECT)];
+    config.remembered = vec![at(DIRECT, id(SMALL)), at(DIRECT, id(LARGE))];
     config.pending_relays = 2;
     let mut rig = Rig::new(&config);
     if !from_scratch {
