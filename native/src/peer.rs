@@ -9,6 +9,8 @@ mod completion;
 mod connectivity;
 mod identity;
 mod input;
+mod meetings;
+mod memory;
 mod names;
 mod paint;
 mod ports;
@@ -44,6 +46,7 @@ use self::{
     completion::Choices,
     connectivity::ConnectivityTracker,
     input::InputLines,
+    meetings::MeetingMemory,
     prompt::{Prompt, Terminal},
     relay_memory::RelayMemory,
     render::Welcome,
@@ -63,12 +66,15 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs a peer until it is asked to stop, or until everything that was piped in has arrived.
 pub(crate) async fn run(args: PeerArgs, mut stop: Stop) -> anyhow::Result<()> {
-    let (config, urls) = config(&args);
+    let (mut config, urls) = config(&args);
     let mdns = config.mdns;
     ports::check(&config.listen)?;
     // Not before the check: a start that fails leaves no key file behind.
     let person = stdin().is_terminal() && !args.json;
     let identity = identity::choose(&args, person)?;
+    let local = identity.key.public().to_peer_id();
+    let mut meetings = MeetingMemory::new(identity.is_kept, local, &args.namespace);
+    meetings.recall(&mut config);
     let (node, events, event_loop) = node::new(config, identity.key.clone())?;
     // Not before the node: its error is one line on a terminal that still is as it was.
     let choices = Choices::default();
@@ -94,8 +100,10 @@ pub(crate) async fn run(args: PeerArgs, mut stop: Stop) -> anyhow::Result<()> {
         reporter.note(note).await;
     }
     let (tracker, connected, reservations) = connectivity::track();
-    let reporting = tokio::spawn(report_all(events, node.clone(), tracker, reporter.clone()));
     let mut helpers = JoinSet::new();
+    helpers.spawn(meetings.keep());
+    let watching = Watching { tracker, meetings };
+    let reporting = tokio::spawn(report_all(events, node.clone(), watching, reporter.clone()));
     let memory = RelayMemory::new(identity.is_kept);
     for (place, url) in urls.into_iter().enumerate() {
         let (node, reservations, reporter) = (node.clone(), reservations.clone(), reporter.clone());
@@ -244,13 +252,14 @@ impl Console {
     }
 }
 
-/// Reports every event until the node has stopped.
-async fn report_all(
-    mut events: Events,
-    node: Node,
+/// Who else wants to know what happens.
+struct Watching {
     tracker: ConnectivityTracker,
-    reporter: Arc<Reporter>,
-) {
+    meetings: MeetingMemory,
+}
+
+/// Reports every event until the node has stopped.
+async fn report_all(mut events: Events, node: Node, watching: Watching, reporter: Arc<Reporter>) {
     loop {
         let nothing_unacked = node.unacked() == 0;
         let event = match events.next().now_or_never() {
@@ -263,7 +272,8 @@ async fn report_all(
         let Some(event) = event else {
             return reporter.idle(true).await;
         };
-        tracker.on_event(&event);
+        watching.tracker.on_event(&event);
+        watching.meetings.note(&event);
         if !matches!(event, Event::Message { .. } | Event::Delivery { .. }) {
             // Before somebody reads of it: Tab may follow at once.
             reporter.offer(&event, &node.here());

@@ -24,6 +24,11 @@ pub(crate) fn check(listen: &[Multiaddr]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether nobody listens there.
+pub(super) fn is_free(address: &Multiaddr) -> bool {
+    socket_of(address).is_some_and(|socket| bind(address, socket).is_ok())
+}
+
 fn bind(address: &Multiaddr, socket: SocketAddr) -> io::Result<()> {
     match address.iter().nth(1) {
         Some(Protocol::Tcp(_)) => TcpListener::bind(socket).map(drop),

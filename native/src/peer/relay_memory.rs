@@ -1,28 +1,23 @@
-//! What the URLs of relays said last time, so that the next start need not wait for their answers.
-//!
-//! A JSON file in the state directory, kept where an identity is kept. It is a guess, never a truth: the URL is asked all
-//! the same, and what it says now takes the guess's place.
+//! What the URLs of relays said last time, so that the next start need not wait for their answers: the URL is asked all the
+//! same, and what it says now takes the place of what it said.
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use std::collections::BTreeMap;
 
 use axum::http::Uri;
 use libp2p::{Multiaddr, PeerId};
 use punchline::config::RelayAddress;
 use serde::{Deserialize, Serialize};
 
-use super::identity::state_directory;
-use crate::common::os;
+use super::memory::MemoryFile;
 
 /// The file in the state directory.
-const FILE: &str = "punchline/relays.json";
+const FILE: &str = "relays.json";
 /// URLs that are remembered; of more, any goes.
 const MAX_URLS: usize = 16;
-/// Bytes of the file that are read. What is longer is none of ours.
-const MAX_BYTES: u64 = 64 * 1024;
 
-/// The file, or nothing where no identity is kept.
-#[derive(Debug, Clone, Default)]
-pub(super) struct RelayMemory(Option<PathBuf>);
+/// The file.
+#[derive(Debug, Clone)]
+pub(super) struct RelayMemory(MemoryFile<Relays>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Known {
@@ -35,25 +30,24 @@ type Relays = BTreeMap<String, Known>;
 impl RelayMemory {
     /// `kept`: the identity is kept, so something may be.
     pub(super) fn new(kept: bool) -> Self {
-        let path = kept.then(state_directory);
-        Self(path.and_then(Result::ok).map(|path| path.join(FILE)))
+        Self(MemoryFile::in_state_directory(FILE, kept))
     }
 
-    /// What a URL said last. A file that cannot be read, or is none of ours, says nothing.
+    /// What a URL said last.
     pub(super) fn recall(&self, url: &Uri) -> Option<RelayAddress> {
-        let known = self.read().remove(&url.to_string())?;
+        let known = self.0.read().remove(&url.to_string())?;
         Some(RelayAddress {
             peer: Some(known.peer),
             addresses: known.addresses,
         })
     }
 
-    /// Remembers what a URL says. That it cannot be written costs the next start a round trip, and nothing else.
+    /// Remembers what a URL says.
     pub(super) fn remember(&self, url: &Uri, relay: &RelayAddress) {
-        let (Some(peer), Some(path)) = (relay.peer, &self.0) else {
+        let Some(peer) = relay.peer.filter(|_| self.0.is_kept()) else {
             return;
         };
-        let mut relays = self.read();
+        let mut relays = self.0.read();
         let known = Known {
             peer,
             addresses: relay.addresses.clone(),
@@ -66,38 +60,14 @@ impl RelayMemory {
             let Some(other) = other.cloned() else { break };
             relays.remove(&other);
         }
-        if let Err(e) = write(path, &relays) {
-            tracing::debug!("{} cannot be written: {e}", path.display());
-        }
+        self.0.write(&relays);
     }
-
-    fn read(&self) -> Relays {
-        let Some(path) = &self.0 else {
-            return Relays::new();
-        };
-        let is_ours =
-            fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= MAX_BYTES);
-        let bytes = if is_ours {
-            fs::read(path).unwrap_or_default()
-        } else {
-            Vec::new()
-        };
-        serde_json::from_slice(&bytes).unwrap_or_default()
-    }
-}
-
-/// The file appears whole or not at all, whoever else writes it.
-fn write(path: &std::path::Path, relays: &Relays) -> io::Result<()> {
-    let directory = path.parent().ok_or(io::ErrorKind::NotFound)?;
-    os::create_private_dir(directory)?;
-    let file = tempfile::NamedTempFile::new_in(directory)?;
-    serde_json::to_writer(&file, relays)?;
-    file.persist(path)?;
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn url(n: usize) -> Uri {
@@ -114,7 +84,7 @@ mod tests {
     #[test]
     fn what_a_url_said_last_is_recalled_and_there_is_a_limit() {
         let directory = tempfile::tempdir().unwrap();
-        let memory = RelayMemory(Some(directory.path().join(FILE)));
+        let memory = RelayMemory(MemoryFile::at(Some(directory.path().join(FILE))));
         assert_eq!(memory.recall(&url(0)), None);
         let (old, new) = (relay(), relay());
         memory.remember(&url(0), &old);
@@ -125,14 +95,14 @@ mod tests {
             memory.remember(&url(n), &relay);
             assert_eq!(memory.recall(&url(n)), Some(relay));
         }
-        assert_eq!(memory.read().len(), MAX_URLS);
+        assert_eq!(memory.0.read().len(), MAX_URLS);
     }
 
     #[test]
     fn a_file_that_is_none_of_ours_says_nothing_and_is_replaced() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("relays.json");
-        let memory = RelayMemory(Some(path.clone()));
+        let path = directory.path().join(FILE);
+        let memory = RelayMemory(MemoryFile::at(Some(path.clone())));
         for content in ["", "{", "[]", r#"{"http://relay-0.example:45680/": 7}"#] {
             fs::write(&path, content).unwrap();
             assert_eq!(memory.recall(&url(0)), None, "{content}");
@@ -140,7 +110,7 @@ mod tests {
         let relay = relay();
         memory.remember(&url(0), &relay);
         assert_eq!(memory.recall(&url(0)), Some(relay.clone()));
-        let nowhere = RelayMemory::default();
+        let nowhere = RelayMemory(MemoryFile::at(None));
         nowhere.remember(&url(0), &relay);
         assert_eq!(nowhere.recall(&url(0)), None);
     }

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     net::{Ipv4Addr, Ipv6Addr},
+    path::Path,
     process::Command,
 };
 
@@ -42,7 +43,17 @@ impl Host {
 
     /// Starts `punchline` with those arguments and `--json`.
     pub(crate) fn punchline<S: AsRef<OsStr>>(&self, name: &str, args: &[S]) -> Proc {
-        self.punchline_at(name, args, None)
+        self.prepared(name, args, |_| ())
+    }
+
+    /// As [`Self::punchline`], with what it remembers in a directory.
+    pub(crate) fn punchline_with_state(&self, name: &str, args: &[&str], state: &Path) -> Proc {
+        let identity = state.join("identity");
+        let keeping = ["--identity", identity.to_str().unwrap()];
+        let args = [&keeping, args].concat();
+        self.prepared(name, &args, |command| {
+            command.env("XDG_STATE_HOME", state);
+        })
     }
 
     /// As [`Self::punchline`], with a clock that differs from all others by, say, `+1d`.
@@ -52,6 +63,19 @@ impl Host {
         args: &[S],
         clock: Option<&str>,
     ) -> Proc {
+        self.prepared(name, args, |command| {
+            if let Some(clock) = clock {
+                shift_clock(command, clock);
+            }
+        })
+    }
+
+    fn prepared<S: AsRef<OsStr>>(
+        &self,
+        name: &str,
+        args: &[S],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Proc {
         // The process ends with the thread that started it. That thread ends with the lab, even when the test is killed.
         let mut command = Command::new("setpriv");
         command
@@ -59,9 +83,7 @@ impl Host {
             .arg(env!("CARGO_BIN_EXE_punchline"))
             .args(args)
             .arg("--json");
-        if let Some(clock) = clock {
-            shift_clock(&mut command, clock);
-        }
+        prepare(&mut command);
         let name = name.to_owned();
         self.inside(move || Proc::spawn(&name, command))
     }

@@ -103,6 +103,16 @@ impl Router {
         run(&self.node, conntrack, String::new()).unwrap();
     }
 
+    /// Forgets the mappings of what went to and came from an address, as if long ago.
+    pub(crate) fn forget(&self, outside: Ipv4Addr) {
+        for side in ["--orig-src", "--orig-dst"] {
+            let mut conntrack = Command::new("conntrack");
+            conntrack.args(["-D", side, &outside.to_string()]);
+            // It fails where there is nothing to forget.
+            let _ = run(&self.node, conntrack, String::new());
+        }
+    }
+
     /// Drops everything to and from these addresses, until they are healed.
     pub(crate) fn cut(&self, addresses: &[IpAddr]) {
         for ip in addresses {

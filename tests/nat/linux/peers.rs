@@ -39,7 +39,11 @@ impl Peer {
 
     /// Starts a peer with any arguments.
     pub(super) fn with(host: &Host, name: &str, args: &[&str]) -> Self {
-        let mut proc = host.punchline(name, args);
+        Self::of(host.punchline(name, args))
+    }
+
+    /// A peer that was started somehow.
+    pub(super) fn of(mut proc: Proc) -> Self {
         let id = text(&proc.wait_event("started"), "peer_id");
         Self { proc, id }
     }

@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use super::{
     Test,
     peers::{Peer, in_trips},
@@ -18,6 +20,8 @@ const ROUND_TRIP: Duration = Duration::from_millis(300);
 /// How the second peer is given its relay, and the most round trips until its first word is there: those that are
 /// needed, and one and a half for a busy machine.
 const WAYS: [(&str, f64); 2] = [("multiaddr", 8.7), ("url", 10.8)];
+/// Behind what two are that meet again, and the most round trips until their path is direct.
+const WAYS_AGAIN: [(Nat, f64); 2] = [(Nat::Cone, 5.5), (Nat::Translated, 5.5)];
 /// The same, from the first word until the path is direct.
 const DIRECT: f64 = 4.2;
 
@@ -26,7 +30,14 @@ pub(super) fn tests() -> Vec<Test> {
         let run = move || first_word(by, most);
         Test::new(format!("trips::first_word_by_{by}"), run)
     });
-    tests.into()
+    let again = WAYS_AGAIN.map(|(nat, most)| {
+        let run = move || second_meeting(nat, most);
+        Test::new(
+            format!("trips::second_meeting_behind_{nat:?}").to_lowercase(),
+            run,
+        )
+    });
+    tests.into_iter().chain(again).collect()
 }
 
 /// The second peer has something to say when it starts.
@@ -58,4 +69,39 @@ fn first_word(by: &str, most: f64) {
     );
     in_trips("the first word", (word, most), &a, &b);
     in_trips("the direct path", (direct - word, DIRECT), &a, &b);
+}
+
+/// The second peer was there before, and both remember where the other was. Their NATs do not.
+#[allow(clippy::print_stdout, reason = "a test says what it counted")]
+fn second_meeting(nat: Nat, most: f64) {
+    let lab = Lab::new(Some(ONE_WAY));
+    let (_site, relay) = lab.relay(1);
+    let (home_a, home_b) = (lab.site("home-a", nat), lab.site("home-b", nat));
+    let (host_a, host_b) = (lab.host("a", &home_a), lab.host("b", &home_b));
+    let state = tempfile::tempdir().unwrap();
+    let start_b = || {
+        let args = ["--relay", &relay.quic()];
+        Peer::of(host_b.punchline_with_state("b", &args, state.path()))
+    };
+    let mut a = Peer::ready(&host_a, "a", &relay.quic());
+    let mut b = start_b();
+    a.wait_direct(&b, "quic");
+    b.wait_direct(&a, "quic");
+    b.proc.signal(Signal::SIGINT);
+    assert!(b.proc.wait_exit().success());
+    a.proc.wait_event("disconnected");
+    a.proc.forget(|_| true);
+    home_a.forget(home_b.outside());
+    home_b.forget(home_a.outside());
+    let start = Instant::now();
+    let mut b = start_b();
+    b.say("word", 1);
+    let trips = |since: Instant| since.elapsed().as_secs_f64() / ROUND_TRIP.as_secs_f64();
+    b.wait_direct(&a, "quic");
+    a.wait_direct(&b, "quic");
+    let direct = trips(start);
+    a.hear("word", 1);
+    let word = trips(start);
+    println!("{nat:?} again: direct after {direct:.1} round trips, first word {word:.1}");
+    in_trips("the direct path", (direct, most), &a, &b);
 }

@@ -63,9 +63,11 @@ pub(super) struct Relay {
 pub(super) enum Progress {
     Waiting(Instant),
     Dialling(Dialling),
+    /// What becomes of a request for a reservation that has gone out already counts once it is a relay.
     Identifying {
         conn: ConnId,
         until: Instant,
+        asked: Option<Asked>,
     },
     Reserving {
         conn: ConnId,
@@ -77,6 +79,14 @@ pub(super) enum Progress {
         /// When the reservation is renewed.
         renew: Instant,
     },
+}
+
+/// A request for a reservation that nobody has heard the end of yet.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Unanswered,
+    Accepted(Multiaddr),
+    Lost(Cause),
 }
 
 /// What has been reported, and is not again before it was better.
@@ -147,7 +157,7 @@ impl Relay {
     const fn is_listening(&self) -> bool {
         matches!(
             self.progress,
-            Progress::Standing { .. } | Progress::Reserving { .. }
+            Progress::Standing { .. } | Progress::Reserving { .. } | Progress::Identifying { .. }
         )
     }
 

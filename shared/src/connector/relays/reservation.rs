@@ -8,7 +8,7 @@ use libp2p::Multiaddr;
 
 use super::{
     Output, Relays,
-    relay::{Failure, Progress, Relay},
+    relay::{Asked, Failure, Progress, Relay},
     rendezvous::ANSWER_TIMEOUT,
     shared::Shared,
 };
@@ -44,7 +44,10 @@ impl Relays {
             let here = is_loopback(&conn.address);
             relay.claimed = addresses::fit_for(conn.peer, listen_addresses, cx.local, here);
             if matches!(relay.progress, Progress::Identifying { conn, .. } if conn == id) {
-                relay.adopt_identified(cx, &mut self.shared, id, conn.is_relay == Some(true));
+                match conn.is_relay {
+                    Some(true) => relay.adopt_relay(cx, &mut self.shared, id),
+                    _ => relay.is_no_relay(cx, &mut self.shared, id),
+                }
             }
         }
         if let Some(Purpose::Observation(relay)) = conn.purpose {
@@ -56,33 +59,37 @@ impl Relays {
 impl Relay {
     /// Takes a connection, whoever asked for it.
     pub(super) fn adopt(&mut self, cx: &mut Context<'_>, shared: &mut Shared, conn: ConnId) {
-        let until = cx.now + IDENTIFY_TIMEOUT;
-        self.progress = Progress::Identifying { conn, until };
+        self.progress = Progress::Identifying {
+            conn,
+            until: cx.now + IDENTIFY_TIMEOUT,
+            asked: None,
+        };
         self.circuit = circuit_by(cx, conn);
         self.doubt.begin();
         // Others can be found and dialled by it before it has a reservation for us.
         self.discover(shared, cx.now);
-        if let Some(is_relay) = cx.connections.get(conn).and_then(|conn| conn.is_relay) {
-            self.adopt_identified(cx, shared, conn, is_relay);
+        match cx.connections.get(conn).and_then(|conn| conn.is_relay) {
+            Some(false) => self.is_no_relay(cx, shared, conn),
+            Some(true) => self.adopt_relay(cx, shared, conn),
+            None => self.ask_at_once(cx, shared, conn),
         }
     }
 
-    fn adopt_identified(
-        &mut self,
-        cx: &mut Context<'_>,
-        shared: &mut Shared,
-        conn: ConnId,
-        is_relay: bool,
-    ) {
-        if is_relay {
-            self.reserve(cx, shared, conn);
-            self.observe(cx, shared);
-        } else {
-            self.is_no_relay(cx, shared, conn);
+    /// Most likely it is a relay: that saves a round trip. Where there are several connections libp2p may take another one.
+    fn ask_at_once(&mut self, cx: &Context<'_>, shared: &mut Shared, conn: ConnId) {
+        let mut connections = self
+            .peer
+            .into_iter()
+            .flat_map(|peer| cx.connections.of(peer));
+        if let Progress::Identifying { asked, .. } = &mut self.progress
+            && connections.all(|other| other.id == conn)
+        {
+            *asked = Some(Asked::Unanswered);
+            self.ask_for_reservation(cx, shared, conn);
         }
     }
 
-    fn reserve(&mut self, cx: &Context<'_>, shared: &mut Shared, conn: ConnId) {
+    fn adopt_relay(&mut self, cx: &mut Context<'_>, shared: &mut Shared, conn: ConnId) {
         // A connection that was there before may be as dead as the one that it shall replace.
         let purpose = cx.connections.get(conn).and_then(|conn| conn.purpose);
         let patience = match purpose {
@@ -92,8 +99,20 @@ impl Relay {
         let until = cx.now + patience;
         self.reported.unreachable = false;
         self.reported.no_relay = false;
-        self.progress = Progress::Reserving { conn, until };
-        self.ask_for_reservation(cx, shared, conn);
+        let reserving = Progress::Reserving { conn, until };
+        let asked = match std::mem::replace(&mut self.progress, reserving) {
+            Progress::Identifying { asked, .. } => asked,
+            _ => None,
+        };
+        if asked.is_none() {
+            self.ask_for_reservation(cx, shared, conn);
+        }
+        self.observe(cx, shared);
+        match asked {
+            None | Some(Asked::Unanswered) => {}
+            Some(Asked::Accepted(address)) => self.reservation_accepted(cx, shared, address),
+            Some(Asked::Lost(cause)) => self.reservation_lost(cx, shared, &cause),
+        }
     }
 
     pub(super) fn renew(&mut self, cx: &Context<'_>, shared: &mut Shared) {
@@ -113,6 +132,7 @@ impl Relay {
 
     fn is_no_relay(&mut self, cx: &Context<'_>, shared: &mut Shared, conn: ConnId) {
         self.progress = Progress::Waiting(cx.now + NO_RELAY_RETRY);
+        shared.outputs.push(Output::Unreserve { relay: self.id });
         self.cause = Some(Cause::new(Reason::NotARelay, "it is no relay"));
         if !std::mem::replace(&mut self.reported.no_relay, true) {
             let message = format!("{} is no relay; check the address", self.name());
@@ -127,6 +147,10 @@ impl Relay {
         shared: &mut Shared,
         address: Multiaddr,
     ) {
+        if let Progress::Identifying { asked, .. } = &mut self.progress {
+            *asked = Some(Asked::Accepted(address));
+            return;
+        }
         let (Progress::Reserving { conn, .. }, Some(peer)) = (&self.progress, self.peer) else {
             return;
         };
@@ -149,8 +173,12 @@ impl Relay {
         shared: &mut Shared,
         cause: &Cause,
     ) {
-        if let Progress::Reserving { .. } | Progress::Standing { .. } = self.progress {
-            self.failed(cx, shared, cause, Failure::Refused);
+        match &mut self.progress {
+            Progress::Identifying { asked, .. } => *asked = Some(Asked::Lost(cause.clone())),
+            Progress::Reserving { .. } | Progress::Standing { .. } => {
+                self.failed(cx, shared, cause, Failure::Refused);
+            }
+            Progress::Waiting(_) | Progress::Dialling(_) => {}
         }
     }
 }

@@ -33,10 +33,10 @@ fn a_relay_is_dialled_identified_reserved_registered_and_asked() {
         point: id(RELAY),
         cookie: cookie.map(Into::into),
     };
-    assert_eq!(rig.take(), [discover(None)]);
+    assert_eq!(rig.take(), [discover(None), reserve(QUIC)]);
     rig.discovered_so_far(id(RELAY), Vec::new());
     rig.identify_relay(conn);
-    assert_eq!(rig.take(), [reserve(QUIC)]);
+    assert_eq!(rig.take(), []);
     rig.accept();
     assert_eq!(
         rig.take(),
@@ -94,6 +94,69 @@ fn ready_is_reported_once_and_only_when_every_first_relay_stands() {
     rig.relay_up(QUIC);
     rig.input(Input::ListenersReady);
     assert!(!rig.events().contains(&Event::Ready {}));
+}
+
+#[test]
+fn what_became_of_the_reservation_counts_once_it_is_known_to_be_a_relay() {
+    let outcomes = [
+        Input::ReservationAccepted {
+            relay: RelayId(0),
+            address: circuit(QUIC, id(LOCAL)),
+        },
+        Input::ReservationLost {
+            relay: RelayId(0),
+            cause: cause("no room"),
+        },
+    ];
+    for outcome in outcomes {
+        let mut rig = Rig::new(&config(&[QUIC]));
+        rig.input(Input::ListenersReady);
+        let dial = rig.last_dial();
+        let conn = rig.connect(id(RELAY), QUIC, Some(dial));
+        rig.take();
+        rig.input(outcome.clone());
+        assert_eq!(rig.take(), []);
+        rig.identify_relay(conn);
+        let events = rig.events();
+        let [event] = &events[..] else {
+            panic!("{events:?}");
+        };
+        match outcome {
+            Input::ReservationAccepted { .. } => assert!(matches!(event, Event::Reserved { .. })),
+            _ => assert!(
+                matches!(event, Event::Error { message, .. } if message.contains("no room"))
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_reservation_of_what_is_no_relay_is_taken_back() {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    rig.input(Input::ListenersReady);
+    let dial = rig.last_dial();
+    let conn = rig.connect(id(RELAY), QUIC, Some(dial));
+    rig.take();
+    rig.identify(id(RELAY), conn, true);
+    let relay = RelayId(0);
+    assert!(rig.take().contains(&Output::Unreserve { relay }));
+    rig.input(Input::ReservationAccepted {
+        relay,
+        address: circuit(QUIC, id(LOCAL)),
+    });
+    assert_eq!(rig.take(), []);
+}
+
+#[test]
+fn beside_another_connection_a_reservation_waits_for_identify() {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    rig.input(Input::ListenersReady);
+    let dial = rig.last_dial();
+    rig.inbound(id(RELAY), &circuit(TCP, id(RELAY)).to_string());
+    let conn = rig.connect(id(RELAY), QUIC, Some(dial));
+    assert!(!rig.take().contains(&reserve(QUIC)));
+    rig.identify_relay(conn);
+    assert!(rig.take().contains(&reserve(QUIC)));
 }
 
 /// Two relays of the configuration that have yet to be found.
@@ -291,10 +354,10 @@ fn an_extra_relay_connection_over_another_transport_is_kept() {
     let dials = rig.dials();
     assert_eq!(dials.len(), 2);
     let first = rig.connect(id(RELAY), TCP, Some(dials[1].0));
+    assert!(rig.take().contains(&reserve(TCP)));
     let other = rig.connect(id(RELAY), QUIC, Some(dials[0].0));
     assert_eq!(rig.closes(), [], "the relay sees us over QUIC by it");
     rig.identify_relay(first);
-    assert_eq!(rig.take(), [reserve(TCP)]);
     rig.identify_relay(other);
     assert_eq!(rig.take(), []);
 }
