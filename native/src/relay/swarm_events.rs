@@ -168,8 +168,8 @@ impl Relay {
         while let Some(event) = self.rendezvous.handle_timeout(Instant::now()) {
             self.report_registration(event);
         }
-        while let Some(peers) = self.rendezvous.news(Instant::now()) {
-            self.swarm.behaviour_mut().rendezvous.tell(peers);
+        while let Some(word) = self.rendezvous.news(Instant::now()) {
+            self.swarm.behaviour_mut().rendezvous.tell(word);
         }
     }
 

@@ -130,6 +130,8 @@ pub(crate) enum Input {
     News {
         /// The rendezvous point.
         point: PeerId,
+        /// Who; nobody, if it is to be asked.
+        peers: Vec<(PeerId, Vec<Multiaddr>)>,
     },
     /// A rendezvous point refused to say who is there, or could not be asked. That there is no answer the connector
     /// notices by itself.

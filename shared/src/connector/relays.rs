@@ -143,7 +143,9 @@ impl Relays {
             } => self.with_point(point, |relay, shared| {
                 relay.discovered(cx, shared, peers, cookie);
             }),
-            Input::News { point } => self.with_point(point, |relay, _| relay.heard_news(cx.now)),
+            Input::News { point, peers } => self.with_point(point, |relay, shared| {
+                relay.heard_news(cx.now, shared, peers);
+            }),
             Input::DiscoverFailed { point, cause } => self.with_point(point, |relay, shared| {
                 relay.discover_failed(cx, shared, &cause);
             }),

@@ -65,7 +65,9 @@ impl Connector {
                 peers,
                 cookie,
             }),
-            Input::News { point } => self.pass_to_relays(relays::Input::News { point }),
+            Input::News { point, peers } => {
+                self.pass_to_relays(relays::Input::News { point, peers });
+            }
             Input::DiscoverFailed { point, cause } => {
                 self.pass_to_relays(relays::Input::DiscoverFailed { point, cause });
             }

@@ -85,7 +85,7 @@ impl EventLoop {
                 cookie,
             },
             Event::Stranger { point } => Input::Stranger { point },
-            Event::News { point } => Input::News { point },
+            Event::News { point, peers } => Input::News { point, peers },
             Event::DiscoverFailed { point, cause } => Input::DiscoverFailed { point, cause },
         });
     }

@@ -50,8 +50,21 @@ impl Relay {
         }
     }
 
-    /// Somebody has come: it is asked who.
-    pub(super) fn heard_news(&mut self, now: Instant) {
+    /// Somebody has come. If it is not said who, that is asked.
+    pub(super) fn heard_news(
+        &mut self,
+        now: Instant,
+        shared: &mut Shared,
+        mut peers: Vec<(PeerId, Vec<Multiaddr>)>,
+    ) {
+        if let (Some(point), false) = (self.peer, peers.is_empty()) {
+            peers.truncate(MAX_FOUND);
+            return shared.outputs.push(Output::Listed {
+                point,
+                peers,
+                is_news: true,
+            });
+        }
         let rendezvous = &mut self.rendezvous;
         match &mut rendezvous.discover {
             Ask::Asked { .. } => rendezvous.has_news = true,

@@ -57,7 +57,10 @@ pub(in crate::connector) enum Input {
         cookie: Vec<u8>,
     },
     /// A rendezvous point says that somebody has come.
-    News { point: PeerId },
+    News {
+        point: PeerId,
+        peers: Vec<(PeerId, Vec<Multiaddr>)>,
+    },
     /// A rendezvous point refused to say who is there.
     DiscoverFailed { point: PeerId, cause: Cause },
     /// Messages to a peer take this connection, which leads through the relay `via`, if that is known.

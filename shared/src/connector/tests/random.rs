@@ -128,7 +128,14 @@ fn from_a_relay() -> impl Strategy<Value = Input> {
             cause: cause(&reason())
         }),
         (peer(), any::<u64>()).prop_map(|(point, ttl)| Input::Registered { point, ttl }),
-        peer().prop_map(|point| Input::News { point }),
+        (peer(), peer()).prop_map(|(point, who)| Input::News {
+            point,
+            peers: vec![(who, vec![a(DIRECT)])]
+        }),
+        peer().prop_map(|point| Input::News {
+            point,
+            peers: Vec::new()
+        }),
         peer().prop_map(move |point| Input::RegisterFailed {
             point,
             cause: cause(&reason())

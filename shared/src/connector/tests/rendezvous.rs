@@ -1,9 +1,12 @@
 //! Registering and discovering.
 
 use super::*;
-use crate::connector::relays::{
-    discovery::DISCOVER_INTERVAL,
-    rendezvous::{ANSWER_TIMEOUT, MAX_TTL, MIN_TTL},
+use crate::connector::{
+    peers::paths::POLITE_WAIT,
+    relays::{
+        discovery::DISCOVER_INTERVAL,
+        rendezvous::{ANSWER_TIMEOUT, MAX_TTL, MIN_TTL},
+    },
 };
 
 #[test]
@@ -45,7 +48,10 @@ fn a_hostile_ttl_is_clamped() {
 fn news_is_asked_for_at_once_but_not_all_the_time() {
     let (mut rig, _) = Rig::with_relay();
     rig.answering = false;
-    let news = || Input::News { point: id(RELAY) };
+    let news = || Input::News {
+        point: id(RELAY),
+        peers: Vec::new(),
+    };
     rig.advance(secs(5));
     rig.take();
     rig.input(news());
@@ -61,6 +67,27 @@ fn news_is_asked_for_at_once_but_not_all_the_time() {
     rig.take();
     rig.discovered(id(RELAY), Vec::new());
     assert!(rig.wait_for(secs(12), is_discover) >= DISCOVER_INTERVAL);
+}
+
+#[test]
+fn who_has_come_is_dialled_without_a_question() {
+    let (mut rig, _) = Rig::with_relay();
+    let news = |point, peers: &[u8]| Input::News {
+        point: id(point),
+        peers: peers.iter().map(|peer| (id(*peer), vec![])).collect(),
+    };
+    rig.input(news(RELAY, &[LOCAL]));
+    assert_eq!(rig.take(), [], "that is we");
+    rig.input(news(2, &[LARGE]));
+    assert_eq!(rig.take(), [], "that is none of our relays");
+    rig.input(news(RELAY, &[LARGE]));
+    let out = rig.take();
+    assert!(!out.iter().any(is_discover), "{out:?}");
+    assert!(out.iter().any(is_dial), "{out:?}");
+    // It may have a circuit to us by then.
+    rig.input(news(RELAY, &[SMALL]));
+    assert!(!rig.take().iter().any(is_dial));
+    assert_eq!(rig.wait_for(secs(5), is_dial), POLITE_WAIT);
 }
 
 fn without_rendezvous() -> Rig {

@@ -85,6 +85,8 @@ pub(crate) enum Event {
     News {
         /// The rendezvous point.
         point: PeerId,
+        /// Who; nobody, if it is to be asked.
+        peers: Vec<(PeerId, Vec<Multiaddr>)>,
     },
     /// A rendezvous point refused to say who is there.
     DiscoverFailed {
@@ -224,21 +226,22 @@ impl Behaviour {
                 ..
             } => {
                 let question = self.asked.remove(&request_id)?;
-                let answer = response.discover_response.as_ref();
-                let listed = answer.map_or(&[][..], |answer| &answer.registrations);
-                let us = self.key.public().to_peer_id();
-                let ours = |seq| self.signed.contains(&seq);
-                if has_stranger(listed, us, ours) {
-                    self.pending.push_back(Event::Stranger { point: peer });
-                }
+                self.look_for_strangers(peer, &response);
                 Some(question.answered(peer, response, &self.namespace))
             }
             // There is no answer to it: the stream ends with the channel.
             rr::Event::Message {
                 peer,
-                message: rr::Message::Request { .. },
+                message: rr::Message::Request { request, .. },
                 ..
-            } => Some(Event::News { point: peer }),
+            } => {
+                self.look_for_strangers(peer, &request);
+                let listed = request.discover_response.unwrap_or_default();
+                Some(Event::News {
+                    point: peer,
+                    peers: read_registrations(peer, listed.registrations, &self.namespace),
+                })
+            }
             rr::Event::OutboundFailure {
                 peer,
                 request_id,
@@ -249,6 +252,17 @@ impl Behaviour {
                 Some(question.failed(peer, cause_of(&error)?))
             }
             _ => None,
+        }
+    }
+}
+
+impl Behaviour {
+    fn look_for_strangers(&mut self, point: PeerId, packet: &Packet) {
+        let listed = packet.discover_response.as_ref();
+        let listed = listed.map_or(&[][..], |listed| &listed.registrations);
+        let us = self.key.public().to_peer_id();
+        if has_stranger(listed, us, |seq| self.signed.contains(&seq)) {
+            self.pending.push_back(Event::Stranger { point });
         }
     }
 }

@@ -218,6 +218,11 @@ impl Registry {
         (found, seen)
     }
 
+    /// The number of the newest registration.
+    pub(super) const fn last(&self) -> Number {
+        self.last
+    }
+
     /// Who is registered in a namespace and connected.
     pub(super) fn present(&self, namespace: &str) -> Vec<PeerId> {
         let of = self.in_namespace(namespace);

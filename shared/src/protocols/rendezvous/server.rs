@@ -27,13 +27,13 @@ use std::net::IpAddr;
 use libp2p::PeerId;
 use web_time::{Instant, SystemTime};
 
-pub use self::streams::{Behaviour, Question};
+pub use self::streams::{Behaviour, Question, Word};
 use self::unread::UnreadAnswers;
 use super::{
     news::News,
     packet::{
-        Discover, DiscoverResponse, Kind, MAX_RECORD_BYTES, Packet, Register, RegisterResponse,
-        Status, read_record,
+        Discover, DiscoverResponse, Kind, MAX_NEWS, MAX_NEWS_BYTES, MAX_RECORD_BYTES, Packet,
+        Register, RegisterResponse, Status, read_record,
     },
     registry::{Number, Registration, Registry, Source},
 };
@@ -152,12 +152,23 @@ impl Server {
         expiry.into_iter().chain(self.news.next()).min()
     }
 
-    /// Returns the peers of a namespace that somebody has come to, for [`Behaviour::tell`]. To be called until there are
-    /// none.
-    pub fn news(&mut self, now: Instant) -> Option<Vec<PeerId>> {
+    /// Returns what to tell the peers of a namespace that somebody has come to, for [`Behaviour::tell`]. To be called until
+    /// there is nothing.
+    pub fn news(&mut self, now: Instant) -> Option<Word> {
         let registry = &self.registry;
-        let namespace = self.news.told(now, |namespace| registry.size(namespace))?;
-        Some(registry.present(&namespace))
+        let (namespace, first) = self.news.told(now, |namespace| registry.size(namespace))?;
+        let (came, seen) = registry.since(&namespace, Some(first - 1), Some(MAX_NEWS));
+        let bytes = came.iter().map(|registration| registration.record.len());
+        let is_all = registry.since(&namespace, Some(seen), Some(1)).0.is_empty();
+        let packet = match is_all && bytes.sum::<usize>() <= MAX_NEWS_BYTES {
+            true => discovered(Ok(DiscoverResponse {
+                registrations: came.into_iter().map(|r| entry(r, now)).collect(),
+                cookie: None,
+                status: Some(Status::Ok as i32),
+            })),
+            false => Packet::default(),
+        };
+        Some(Word::new(registry.present(&namespace), &packet))
     }
 
     /// Removes the next registration that has expired by `now`. To be called until there is none.
@@ -202,7 +213,7 @@ impl Server {
             .and_then(|record| self.registry.register(now, from, &namespace, record, ttl));
         let (status, event) = match registered {
             Ok(renewed) => {
-                self.news.came(now, &namespace);
+                self.news.came(now, &namespace, self.registry.last());
                 let registered = Event::Registered {
                     peer,
                     namespace,

@@ -7,15 +7,16 @@
 //!      └───────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! To a client that speaks [`NEWS_PROTOCOL`] a stream is opened when there is news, one at a time: it carries no more than
-//! an empty packet, and whoever gets it asks again.
+//! To a client that speaks [`NEWS_PROTOCOL`] a stream is opened when there is news, one at a time: it carries who has come, or,
+//! when there is more to say, an empty packet, and whoever gets that asks.
 //!
 //! A connection has [`MAX_RENDEZVOUS_STREAMS`], each stream one question at a time and [`MAX_QUESTIONS`] in all; one on
 //! which nothing happens for [`RENDEZVOUS_TIMEOUT`] is closed.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     io,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -98,14 +99,18 @@ impl Reply {
 #[derive(Debug, Default)]
 pub struct Behaviour {
     questions: VecDeque<Question>,
-    /// Who is to be told that there is news. Each peer is in it once.
-    told: BTreeSet<PeerId>,
+    /// Who is to be told what.
+    told: BTreeMap<PeerId, Tell>,
 }
 
 impl Behaviour {
-    /// Has these peers told that there is news, those of them who want to hear of it.
-    pub fn tell(&mut self, peers: Vec<PeerId>) {
-        self.told.extend(peers);
+    /// Has the peers of a namespace told that there is news, those of them who want to hear of it.
+    pub fn tell(&mut self, word: Word) {
+        for peer in word.to {
+            let what = self.told.entry(peer);
+            what.and_modify(|what| *what = Tell::to_ask())
+                .or_insert_with(|| Tell(word.packet.clone()));
+        }
     }
 }
 
@@ -155,10 +160,10 @@ impl NetworkBehaviour for Behaviour {
             return Poll::Ready(ToSwarm::GenerateEvent(question));
         }
         match self.told.pop_first() {
-            Some(peer_id) => Poll::Ready(ToSwarm::NotifyHandler {
+            Some((peer_id, event)) => Poll::Ready(ToSwarm::NotifyHandler {
                 peer_id,
                 handler: NotifyHandler::Any,
-                event: Tell,
+                event,
             }),
             None => Poll::Pending,
         }
@@ -167,18 +172,39 @@ impl NetworkBehaviour for Behaviour {
 
 type Asked = (Packet, Reply);
 
-/// The client is told that there is news.
-#[derive(Debug, Clone, Copy)]
-pub struct Tell;
+/// News for the peers of a namespace.
+#[derive(Debug)]
+pub struct Word {
+    pub(super) to: Vec<PeerId>,
+    pub(super) packet: Arc<[u8]>,
+}
+
+impl Word {
+    pub(super) fn new(to: Vec<PeerId>, packet: &Packet) -> Self {
+        let packet = packet.encode_length_delimited_to_vec().into();
+        Self { to, packet }
+    }
+}
+
+/// The client is told this: an encoded packet.
+#[derive(Debug, Clone)]
+pub struct Tell(Arc<[u8]>);
+
+impl Tell {
+    /// There is more news than one packet holds.
+    fn to_ask() -> Self {
+        Self(Packet::default().encode_length_delimited_to_vec().into())
+    }
+}
 
 /// Telling the client.
 #[derive(Default)]
 enum Telling {
     #[default]
     No,
-    /// A stream is wanted.
-    Wanted,
-    Opening,
+    /// A stream is wanted, for this.
+    Wanted(Tell),
+    Opening(Tell),
     Writing(BoxFuture<'static, io::Result<()>>),
 }
 
@@ -208,18 +234,19 @@ impl Handler {
         }
     }
 
-    fn tell(&mut self) {
-        match self.telling {
-            Telling::No if self.hears => self.telling = Telling::Wanted,
-            Telling::No | Telling::Wanted => {}
-            Telling::Opening | Telling::Writing(_) => self.tell_again = true,
+    fn tell(&mut self, what: Tell) {
+        match &mut self.telling {
+            Telling::No if self.hears => self.telling = Telling::Wanted(what),
+            Telling::No => {}
+            Telling::Wanted(before) | Telling::Opening(before) => *before = Tell::to_ask(),
+            Telling::Writing(_) => self.tell_again = true,
         }
     }
 
     fn told(&mut self) {
         self.telling = Telling::No;
         if std::mem::take(&mut self.tell_again) {
-            self.tell();
+            self.tell(Tell::to_ask());
         }
     }
 }
@@ -236,8 +263,8 @@ impl ConnectionHandler for Handler {
         SubstreamProtocol::new(ReadyUpgrade::new(PROTOCOL), ())
     }
 
-    fn on_behaviour_event(&mut self, _: Tell) {
-        self.tell();
+    fn on_behaviour_event(&mut self, what: Tell) {
+        self.tell(what);
     }
 
     fn poll(
@@ -257,8 +284,8 @@ impl ConnectionHandler for Handler {
             }
             self.told();
         }
-        if matches!(self.telling, Telling::Wanted) {
-            self.telling = Telling::Opening;
+        if let Telling::Wanted(what) = &self.telling {
+            self.telling = Telling::Opening(what.clone());
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest {
                 protocol: SubstreamProtocol::new(ReadyUpgrade::new(NEWS_PROTOCOL), ()),
             });
@@ -284,7 +311,11 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: stream,
                 ..
-            }) => self.telling = Telling::Writing(tell(stream).boxed()),
+            }) => {
+                if let Telling::Opening(Tell(packet)) = std::mem::take(&mut self.telling) {
+                    self.telling = Telling::Writing(tell(stream, packet).boxed());
+                }
+            }
             ConnectionEvent::DialUpgradeError(_) => self.told(),
             ConnectionEvent::RemoteProtocolsChange(change) => match change {
                 ProtocolsChange::Added(mut added) => {
@@ -338,10 +369,11 @@ async fn serve(mut stream: Stream, mut to_asked: mpsc::Sender<Asked>) -> io::Res
     within_time(stream.close()).await
 }
 
-async fn tell(mut stream: Stream) -> io::Result<()> {
+async fn tell(mut stream: Stream, packet: Arc<[u8]>) -> io::Result<()> {
     stream.ignore_for_keep_alive();
     within_time(async {
-        wire::write(&mut stream, Packet::default()).await?;
+        stream.write_all(&packet).await?;
+        stream.close().await?;
         wire::wait_for_end(&mut stream).await
     })
     .await

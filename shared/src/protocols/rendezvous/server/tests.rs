@@ -3,6 +3,7 @@ mod random;
 use std::time::Duration;
 
 use libp2p::{Multiaddr, core::PeerRecord, identity::Keypair};
+use prost::Message;
 
 use super::*;
 use crate::protocols::rendezvous::{
@@ -442,4 +443,55 @@ fn a_namespace_has_at_most_255_bytes() {
     assert_eq!(rig.register(&key, &longer), Status::InvalidNamespace);
     assert_eq!(rig.refused(Some(&longer), None), Status::InvalidNamespace);
     assert!(!rig.unregister(&key, &longer));
+}
+
+/// What is told to whom, once some time has passed; `None` of peers: it is worth to ask.
+fn word(rig: &mut Rig) -> Option<(Vec<PeerId>, Option<Vec<PeerId>>)> {
+    rig.now += Duration::from_secs(10);
+    let word = rig.server.news(rig.now)?;
+    let packet = Packet::decode_length_delimited(&*word.packet).unwrap();
+    let mut to = word.to;
+    to.sort_unstable();
+    Some((to, packet.discover_response.as_ref().map(peers)))
+}
+
+#[test]
+fn a_room_is_told_who_has_come_to_it() {
+    let (mut rig, a, b, c) = (Rig::new(), key(), key(), key());
+    let sorted = |keys: &[&Keypair]| {
+        let mut ids: Vec<_> = keys.iter().map(|key| id(key)).collect();
+        ids.sort_unstable();
+        ids
+    };
+    rig.register(&a, "room");
+    rig.register(&c, "other room");
+    let words = [word(&mut rig).unwrap(), word(&mut rig).unwrap()];
+    for key in [&a, &c] {
+        assert!(words.contains(&(vec![id(key)], Some(vec![id(key)]))));
+    }
+    rig.register(&b, "room");
+    let told = (sorted(&[&a, &b]), Some(vec![id(&b)]));
+    assert_eq!(word(&mut rig), Some(told));
+    assert_eq!(word(&mut rig), None);
+}
+
+#[test]
+fn whoever_is_told_of_many_is_to_ask() {
+    let mut rig = Rig::new();
+    let room: Vec<_> = (0..MAX_NEWS).map(|_| key()).collect();
+    for key in &room {
+        rig.register(key, "room");
+    }
+    let (_, came) = word(&mut rig).unwrap();
+    assert_eq!(came.unwrap().len(), room.len());
+    for key in room.iter().chain([&key()]) {
+        rig.register(key, "room");
+    }
+    assert_eq!(word(&mut rig).unwrap().1, None, "too many");
+    for key in &room[..4] {
+        let record = record(key, 180);
+        assert!(record.len() > MAX_NEWS_BYTES / 4);
+        rig.register_record(key, "room", record, None);
+    }
+    assert_eq!(word(&mut rig).unwrap().1, None, "too long");
 }
