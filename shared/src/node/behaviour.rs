@@ -6,6 +6,7 @@ use libp2p::{PeerId, StreamProtocol, identify, identity::Keypair, relay, swarm::
 
 use super::sockets;
 use crate::{
+    address::peer_of,
     budget::Budget,
     config::{
         AGENT_VERSION, IDENTIFY_PROTOCOL, MAX_CONNECTIONS, MAX_INCOMING_CONNECTIONS, NodeConfig,
@@ -74,7 +75,10 @@ impl Behaviour {
             ),
             sockets: sockets::behaviour(me, config, budget),
             greet: greet::new(),
-            msg: msg::behaviour::Behaviour::new(messenger),
+            msg: msg::behaviour::Behaviour::new(
+                messenger,
+                config.remembered.iter().filter_map(peer_of).collect(),
+            ),
         }
     }
 }

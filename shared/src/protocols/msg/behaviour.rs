@@ -25,7 +25,7 @@ use super::{
 use crate::{
     path::{ActivePath, ConnId, Transport},
     reason::{Cause, Reason},
-    remote::Remote,
+    remote::{Membership, Remote},
     table::Table,
 };
 
@@ -75,6 +75,8 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) struct Behaviour {
     messenger: Arc<Messenger>,
+    /// Peers of an earlier run.
+    met: Vec<PeerId>,
     peers: Table<PeerId, Vec<Candidate>>,
     pending: VecDeque<Event>,
 }
@@ -96,9 +98,11 @@ struct Candidate {
 }
 
 impl Behaviour {
-    pub(crate) fn new(messenger: Arc<Messenger>) -> Self {
+    /// `met`: peers that spoke msg in an earlier run.
+    pub(crate) fn new(messenger: Arc<Messenger>, met: Vec<PeerId>) -> Self {
         Self {
             messenger,
+            met,
             peers: Table::new(),
             pending: VecDeque::new(),
         }
@@ -143,9 +147,13 @@ impl Behaviour {
         address: Multiaddr,
     ) -> Handler {
         let candidates = self.peers.get_or_insert_with(peer, Vec::new);
-        // Who is called by a circuit is a peer, and so is who has answered on another connection: identify's word would
-        // take a round trip more.
-        let speaks_msg = transport == Transport::Circuit || candidates.iter().any(|c| c.proven);
+        let conversation = self.messenger.conversation_or_new(peer);
+        // Who is called by a circuit is a peer, and so is who has spoken msg before: identify's word would take a round
+        // trip more.
+        let speaks_msg = transport == Transport::Circuit
+            || candidates.iter().any(|c| c.proven)
+            || self.met.contains(&peer)
+            || conversation.lock().remote.membership != Membership::Unproven;
         candidates.push(Candidate {
             conn,
             transport,
@@ -157,7 +165,6 @@ impl Behaviour {
             left: false,
             rtt: None,
         });
-        let conversation = self.messenger.conversation_or_new(peer);
         let mut handler = Handler::new(conn, transport, self.messenger.clone(), conversation);
         if speaks_msg {
             handler.open_outbound();
