@@ -272,6 +272,8 @@ pub(crate) enum Output {
     Register {
         /// The rendezvous point.
         point: PeerId,
+        /// An address that is about to be ours, to be registered with those that are.
+        claim: Option<Multiaddr>,
     },
     /// Unregister from the namespace.
     Unregister {

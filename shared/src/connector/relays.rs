@@ -22,8 +22,8 @@
 //!
 //! - [`dialling`]: QUIC has a head start, then TCP, then whatever else there is.
 //! - [`reservation`]: by the [circuit relay specification]; renewed by our own clock.
-//! - [`rendezvous`]: by the [rendezvous specification]; registration waits for the reservation, which gives the
-//!   address that is registered.
+//! - [`rendezvous`]: by the [rendezvous specification]; the circuit that a reservation will give is registered together with
+//!   the request for it, and withdrawn if there is none.
 //! - [`doubt`]: one whose answer is late is dialled beside the connection that stands.
 //! - [`observation`]: a relay sees where we are over QUIC and over TCP, which hole punching needs.
 //! - [`status`] for who asks how relays are; [`readiness`] for [`Event::Ready`].
@@ -283,7 +283,7 @@ impl Relays {
     }
 
     fn leave(&mut self) {
-        for relay in self.relays.values() {
+        for relay in self.relays.values_mut() {
             relay.leave(&mut self.shared);
         }
     }

@@ -233,7 +233,9 @@ impl Connector {
                     self.push(Output::Reserve { relay, address });
                 }
                 relays::Output::Unreserve { relay } => self.push(Output::Unreserve { relay }),
-                relays::Output::Register { point } => self.push(Output::Register { point }),
+                relays::Output::Register { point, claim } => {
+                    self.push(Output::Register { point, claim });
+                }
                 relays::Output::Unregister { point } => self.push(Output::Unregister { point }),
                 relays::Output::Discover { point, cookie } => {
                     self.push(Output::Discover { point, cookie });

@@ -42,7 +42,7 @@ impl EventLoop {
             } => self.dial(dial, peer, addresses),
             Output::Reserve { relay, address } => self.reserve(relay, address),
             Output::Unreserve { relay } => self.unreserve(relay),
-            Output::Register { point } => self.register(point),
+            Output::Register { point, claim } => self.register(point, claim),
             Output::Unregister { point } => {
                 self.unregistered = true;
                 behaviour.rendezvous.unregister(point);
@@ -92,8 +92,9 @@ impl EventLoop {
             .handle(Instant::now(), Input::DialFailed { dial, cause });
     }
 
-    fn register(&mut self, point: PeerId) {
-        let addresses: Vec<_> = self.swarm.external_addresses().cloned().collect();
+    fn register(&mut self, point: PeerId, claim: Option<Multiaddr>) {
+        let mut addresses: Vec<_> = self.swarm.external_addresses().cloned().collect();
+        addresses.extend(claim.filter(|claim| !addresses.contains(claim)));
         let rendezvous = &mut self.swarm.behaviour_mut().0.rendezvous;
         rendezvous.register(point, &addresses);
     }

@@ -102,6 +102,7 @@ pub(in crate::connector) enum Output {
     },
     Register {
         point: PeerId,
+        claim: Option<Multiaddr>,
     },
     Unregister {
         point: PeerId,

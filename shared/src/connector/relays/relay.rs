@@ -263,6 +263,7 @@ impl Relay {
         let listened = self.is_listening();
         self.progress = Progress::Waiting(cx.now + self.backoff.next(cx.rng));
         self.cause = Some(cause.clone());
+        self.withdraw_claim(shared);
         self.rendezvous.pause();
         self.report(shared, cause, failure, stood.is_some());
         if listened {
@@ -342,10 +343,11 @@ impl Relay {
         }
     }
 
-    pub(super) fn leave(&self, shared: &mut Shared) {
+    pub(super) fn leave(&mut self, shared: &mut Shared) {
         if !self.is_listening() {
             return;
         }
+        self.withdraw_claim(shared);
         if let Some(point) = self.peer.filter(|_| self.rendezvous.may_be_registered()) {
             shared.outputs.push(Output::Unregister { point });
         }

@@ -86,6 +86,9 @@ impl Relay {
         {
             *asked = Some(Asked::Unanswered);
             self.ask_for_reservation(cx, shared, conn);
+            if let Some(circuit) = circuit_by(cx, conn) {
+                self.claim(shared, addresses::with_peer(&circuit, cx.local));
+            }
         }
     }
 
@@ -133,6 +136,7 @@ impl Relay {
     fn is_no_relay(&mut self, cx: &Context<'_>, shared: &mut Shared, conn: ConnId) {
         self.progress = Progress::Waiting(cx.now + NO_RELAY_RETRY);
         shared.outputs.push(Output::Unreserve { relay: self.id });
+        self.withdraw_claim(shared);
         self.cause = Some(Cause::new(Reason::NotARelay, "it is no relay"));
         if !std::mem::replace(&mut self.reported.no_relay, true) {
             let message = format!("{} is no relay; check the address", self.name());
@@ -164,7 +168,7 @@ impl Relay {
             relay: peer,
             address,
         });
-        self.register(cx, shared);
+        self.register_or_keep_claim(cx, shared);
     }
 
     pub(super) fn reservation_lost(

@@ -173,7 +173,13 @@ fn a_mapped_address_is_reported_and_registered_at_once() {
     });
     let out = rig.take();
     assert_eq!(out[0], Output::Emit(Event::ExternalAddress { address }));
-    assert_eq!(out[1], Output::Register { point: id(RELAY) });
+    assert_eq!(
+        out[1],
+        Output::Register {
+            point: id(RELAY),
+            claim: None
+        }
+    );
 }
 
 #[test]

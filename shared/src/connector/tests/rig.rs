@@ -204,7 +204,9 @@ impl Rig {
         while let Some(output) = self.out.get(seen).cloned() {
             seen += 1;
             match output {
-                Output::Register { point } => self.input(Input::Registered { point, ttl: 7_200 }),
+                Output::Register { point, .. } => {
+                    self.input(Input::Registered { point, ttl: 7_200 })
+                }
                 Output::Discover { point, .. } => self.discovered(point, Vec::new()),
                 _ => {}
             }
