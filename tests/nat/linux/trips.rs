@@ -17,11 +17,11 @@ use crate::lab::{Lab, Nat};
 const ONE_WAY: Duration = Duration::from_millis(150);
 const ROUND_TRIP: Duration = Duration::from_millis(300);
 
-/// How the second peer is given its relay, and the most round trips until its first word is there: those that are
+/// How the second peer is given its relay (for the second time, if that is remembered), and the most round trips until its first word is there: those that are
 /// needed, and one and a half for a busy machine.
-const WAYS: [(&str, f64); 2] = [("multiaddr", 8.7), ("url", 10.8)];
+const WAYS: [(&str, f64); 3] = [("multiaddr", 8.7), ("url", 10.8), ("remembered_url", 8.7)];
 /// Behind what two are that meet again, and the most round trips until their path is direct.
-const WAYS_AGAIN: [(Nat, f64); 2] = [(Nat::Cone, 5.5), (Nat::Translated, 5.5)];
+const WAYS_AGAIN: [(Nat, f64); 2] = [(Nat::Cone, 5.2), (Nat::Translated, 5.2)];
 /// The same, from the first word until the path is direct.
 const DIRECT: f64 = 4.2;
 
@@ -48,12 +48,23 @@ fn first_word(by: &str, most: f64) {
     let (home_a, home_b) = (lab.site("home-a", Nat::Cone), lab.site("home-b", Nat::Cone));
     let (host_a, host_b) = (lab.host("a", &home_a), lab.host("b", &home_b));
     let way = match by {
-        "url" => relay.url(),
-        _ => relay.quic(),
+        "multiaddr" => relay.quic(),
+        _ => relay.url(),
     };
+    let state = tempfile::tempdir().unwrap();
+    let start_b = || {
+        let args = ["--relay", &way];
+        Peer::of(host_b.punchline_with_state("b", &args, state.path()))
+    };
+    if by == "remembered_url" {
+        let mut before = start_b();
+        before.proc.wait_event("ready");
+        before.proc.signal(Signal::SIGINT);
+        assert!(before.proc.wait_exit().success());
+    }
     let mut a = Peer::ready(&host_a, "a", &way);
     let start = Instant::now();
-    let mut b = Peer::start(&host_b, "b", &way);
+    let mut b = start_b();
     b.say("word", 1);
     let trips = |since: Instant| since.elapsed().as_secs_f64() / ROUND_TRIP.as_secs_f64();
     b.wait_discovered(&a);
