@@ -58,9 +58,9 @@ export function test(name, body, more = {}) {
   });
 }
 
-/** Starts a browser process. It resolves no host names but this machine's. */
-export function launch({ args = [], ...options } = {}) {
-  const ours = [...OURS].map((host) => `EXCLUDE ${host.replace(/[[\]]/g, "")}`);
+/** Starts a browser process. It resolves no host names but this machine's and those of `hosts`. */
+export function launch({ args = [], hosts = [], ...options } = {}) {
+  const ours = [...OURS, ...hosts].map((host) => `EXCLUDE ${host.replace(/[[\]]/g, "")}`);
   const rules = ["MAP * ~NOTFOUND", ...ours].join(", ");
   return chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", `--host-resolver-rules=${rules}`, ...args], ...options });
 }

@@ -1,6 +1,6 @@
 //! The list of all tests, and how they run or are reported as ignored where there can be no lab.
 
-use std::{env, process::ExitCode};
+use std::{env, path::Path, process::ExitCode};
 
 use libtest_mimic::{Arguments, Completion, Trial};
 
@@ -27,6 +27,8 @@ pub(crate) struct Test {
     run: Box<dyn FnOnce() + Send>,
     /// It takes minutes: only with `--ignored`.
     long: bool,
+    /// Why it cannot run here.
+    left_out: Option<String>,
 }
 
 impl Test {
@@ -35,7 +37,22 @@ impl Test {
             name: name.into(),
             run: Box::new(run),
             long: false,
+            left_out: None,
         }
+    }
+
+    /// A test with a tab: it needs Chromium, and the package for browsers.
+    pub(crate) fn of_a_tab(mut self) -> Self {
+        const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../www/pkg/web_bg.wasm");
+        let needed = [
+            ("/usr/bin/chromium", "apt-get install chromium"),
+            (PACKAGE, "cargo xtask web"),
+        ];
+        let missing = needed
+            .into_iter()
+            .find(|(file, _)| !Path::new(file).exists());
+        self.left_out = missing.map(|(file, how)| format!("there is no {file}: {how}"));
+        self
     }
 
     pub(crate) fn long(mut self) -> Self {
@@ -68,6 +85,7 @@ pub(crate) fn main() -> ExitCode {
 /// Makes a trial of a test. Where there can be no lab it is ignored with the reason; in CI it fails.
 fn trial(test: Test, left_out: Option<String>) -> Trial {
     let run = test.run;
+    let left_out = left_out.or(test.left_out);
     Trial::ignorable_test(test.name, move || match left_out {
         Some(why) if env::var_os("CI").is_some() => Err(why.into()),
         Some(why) => Ok(Completion::ignored_with(why)),

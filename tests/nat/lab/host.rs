@@ -70,6 +70,17 @@ impl Host {
         })
     }
 
+    /// Starts a tab that waits for its first line and then for a peer, as `tests/nat/tab.mjs` says.
+    pub(crate) fn tab(&self, name: &str, relay: &Relay) -> Proc {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/nat/tab.mjs");
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", "--", "node", script])
+            .args([relay.url(), relay.ws()]);
+        let name = name.to_owned();
+        self.inside(move || Proc::spawn(&name, command))
+    }
+
     fn prepared<S: AsRef<OsStr>>(
         &self,
         name: &str,
@@ -183,6 +194,12 @@ impl Relay {
     pub(crate) fn quic(&self) -> String {
         let (ip, id) = (self.ip.unwrap(), &self.peer_id);
         format!("/ip4/{ip}/udp/{RELAY_PORT}/quic-v1/p2p/{id}")
+    }
+
+    /// Its address over WebSocket.
+    pub(crate) fn ws(&self) -> String {
+        let (ip, port, id) = (self.ip(), RELAY_PORT + 1, &self.peer_id);
+        format!("/ip4/{ip}/tcp/{port}/ws/p2p/{id}")
     }
 
     /// Its address over TCP.

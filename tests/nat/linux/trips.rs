@@ -20,6 +20,8 @@ const ROUND_TRIP: Duration = Duration::from_millis(300);
 /// How the second peer is given its relay (for the second time, if that is remembered), and the most round trips until its first word is there: those that are
 /// needed, and one and a half for a busy machine.
 const WAYS: [(&str, f64); 3] = [("multiaddr", 8.7), ("url", 10.8), ("remembered_url", 8.7)];
+/// The most round trips until the first word of a tab is there.
+const TAB: f64 = 10.8;
 /// Behind what two are that meet again, and the most round trips until their path is direct.
 const WAYS_AGAIN: [(Nat, f64); 2] = [(Nat::Cone, 5.2), (Nat::Translated, 5.2)];
 /// The same, from the first word until the path is direct.
@@ -37,7 +39,8 @@ pub(super) fn tests() -> Vec<Test> {
             run,
         )
     });
-    tests.into_iter().chain(again).collect()
+    let tab = Test::new("trips::first_word_of_a_tab", first_word_of_a_tab).of_a_tab();
+    tests.into_iter().chain(again).chain([tab]).collect()
 }
 
 /// The second peer has something to say when it starts.
@@ -80,6 +83,29 @@ fn first_word(by: &str, most: f64) {
     );
     in_trips("the first word", (word, most), &a, &b);
     in_trips("the direct path", (direct - word, DIRECT), &a, &b);
+}
+
+/// The second peer is a tab, which has loaded its package.
+#[allow(clippy::print_stdout, reason = "a test says what it counted")]
+fn first_word_of_a_tab() {
+    let lab = Lab::new(Some(ONE_WAY));
+    let (_site, relay) = lab.relay(1);
+    let (home_a, home_b) = (lab.site("home-a", Nat::Cone), lab.site("home-b", Nat::Cone));
+    let (host_a, host_b) = (lab.host("a", &home_a), lab.host("b", &home_b));
+    let mut a = Peer::ready(&host_a, "a", &relay.quic());
+    let mut tab = host_b.tab("tab", &relay);
+    tab.wait_event("loaded");
+    let start = Instant::now();
+    tab.type_line("start");
+    let mut b = Peer::of(tab);
+    b.say("word", 1);
+    let trips = |since: Instant| since.elapsed().as_secs_f64() / ROUND_TRIP.as_secs_f64();
+    b.wait_discovered(&a);
+    let discovered = trips(start);
+    a.hear("word", 1);
+    let word = trips(start);
+    println!("a tab: discovered after {discovered:.1} round trips, first word {word:.1}");
+    in_trips("the first word", (word, TAB), &a, &b);
 }
 
 /// The second peer was there before, and both remember where the other was. Their NATs do not.
