@@ -82,7 +82,9 @@ fn start(relay: &Relay, number: usize, room: &str, events: mpsc::Sender<Said>) -
 
 #[allow(clippy::print_stdout, reason = "figures are what this is for")]
 async fn room(count: usize, over: &str) -> Result<()> {
-    let relay = Relay::start_with(over, ["--port=0"]).await?;
+    // All are behind one address here.
+    let options = ["--port=0", "--circuit-rate-per-ip=100000/1ms"];
+    let relay = Relay::start_with(over, options).await?;
     let (sender, mut events) = mpsc::channel(1024);
     let memory = resident(std::process::id())?;
     let used = cpu(std::process::id())?;

@@ -37,7 +37,7 @@
 mod crowded;
 pub(super) mod dialling;
 mod io;
-mod listings;
+pub(super) mod listings;
 pub(super) mod membership;
 pub(super) mod paths;
 pub(super) mod peer;

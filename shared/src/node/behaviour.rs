@@ -72,7 +72,12 @@ impl Behaviour {
                 libp2p::ping::Config::new()
                     .with_interval(PING_INTERVAL)
                     .with_timeout(PING_TIMEOUT),
-            ),
+            )
+            // msg asks by itself whether a connection works, but not for relays.
+            .sparing(ping::Spared {
+                speaking: MSG_PROTOCOL,
+                but_not: relay::HOP_PROTOCOL_NAME,
+            }),
             sockets: sockets::behaviour(me, config, budget),
             greet: greet::new(),
             msg: msg::behaviour::Behaviour::new(

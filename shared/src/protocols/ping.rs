@@ -23,13 +23,13 @@ use std::{
 
 use futures::{AsyncReadExt, AsyncWriteExt, FutureExt, future::BoxFuture};
 use libp2p::{
-    Multiaddr, PeerId, Stream,
+    Multiaddr, PeerId, Stream, StreamProtocol,
     core::{Endpoint, transport::PortUse},
     ping,
     swarm::{
         ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm,
         NetworkBehaviour, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
-        handler::{ConnectionEvent, FullyNegotiatedInbound},
+        handler::{ConnectionEvent, FullyNegotiatedInbound, ProtocolsChange},
     },
 };
 
@@ -38,13 +38,36 @@ use libp2p::{
 /// Driven like libp2p's, whose options it takes and whose events it emits. It answers one stream a connection: a
 /// later one takes the place of the former.
 #[derive(Default)]
-pub struct Behaviour(ping::Behaviour);
+pub struct Behaviour {
+    inner: ping::Behaviour,
+    spared: Option<Spared>,
+}
+
+/// Whose connections are watched by another protocol, so that pings would only cost something.
+#[derive(Debug, Clone)]
+pub(crate) struct Spared {
+    /// Those who speak this …
+    pub(crate) speaking: StreamProtocol,
+    /// … and not this.
+    pub(crate) but_not: StreamProtocol,
+}
 
 impl Behaviour {
     /// Makes the behaviour with libp2p's options.
     #[must_use]
     pub fn new(config: ping::Config) -> Self {
-        Self(ping::Behaviour::new(config))
+        Self {
+            inner: ping::Behaviour::new(config),
+            spared: None,
+        }
+    }
+
+    /// Leaves out these, and waits for identify to learn who is one.
+    pub(crate) fn sparing(self, spared: Spared) -> Self {
+        Self {
+            spared: Some(spared),
+            ..self
+        }
     }
 }
 
@@ -53,16 +76,73 @@ type Inner = THandler<ping::Behaviour>;
 /// The handler: libp2p's pings, our answers.
 pub struct Handler {
     inner: Inner,
+    pinging: Pinging,
     /// Answers the pings on the remote's last stream.
     answering: Option<BoxFuture<'static, io::Result<Infallible>>>,
 }
 
+/// Whether the remote is pinged.
+enum Pinging {
+    Always,
+    /// It depends on what the remote speaks, once that is known.
+    Depends {
+        spared: Spared,
+        speaks: bool,
+        excepted: bool,
+        known: bool,
+    },
+}
+
 impl Handler {
-    fn new(inner: Inner) -> Self {
+    fn new(inner: Inner, spared: Option<Spared>) -> Self {
+        let pinging = spared.map_or(Pinging::Always, |spared| Pinging::Depends {
+            spared,
+            speaks: false,
+            excepted: false,
+            known: false,
+        });
         Self {
             inner,
+            pinging,
             answering: None,
         }
+    }
+}
+
+impl Pinging {
+    const fn is_on(&self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Depends {
+                speaks,
+                excepted,
+                known,
+                ..
+            } => *known && (*excepted || !*speaks),
+        }
+    }
+
+    fn learn(&mut self, change: &ProtocolsChange<'_>) {
+        let Self::Depends {
+            spared,
+            speaks,
+            excepted,
+            known,
+        } = self
+        else {
+            return;
+        };
+        let (protocols, added): (Vec<_>, _) = match change {
+            ProtocolsChange::Added(added) => (added.clone().collect(), true),
+            ProtocolsChange::Removed(removed) => (removed.clone().collect(), false),
+        };
+        if protocols.contains(&&spared.speaking) {
+            *speaks = added;
+        }
+        if protocols.contains(&&spared.but_not) {
+            *excepted = added;
+        }
+        *known = true;
     }
 }
 
@@ -107,9 +187,9 @@ impl NetworkBehaviour for Behaviour {
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         let handler = self
-            .0
+            .inner
             .handle_established_inbound_connection(conn, peer, local, remote);
-        handler.map(Handler::new)
+        handler.map(|inner| Handler::new(inner, self.spared.clone()))
     }
 
     fn handle_established_outbound_connection(
@@ -121,13 +201,13 @@ impl NetworkBehaviour for Behaviour {
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         let handler = self
-            .0
+            .inner
             .handle_established_outbound_connection(conn, peer, address, role, port);
-        handler.map(Handler::new)
+        handler.map(|inner| Handler::new(inner, self.spared.clone()))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        self.0.on_swarm_event(event);
+        self.inner.on_swarm_event(event);
     }
 
     fn on_connection_handler_event(
@@ -136,14 +216,14 @@ impl NetworkBehaviour for Behaviour {
         conn: ConnectionId,
         event: THandlerOutEvent<Self>,
     ) {
-        self.0.on_connection_handler_event(peer, conn, event);
+        self.inner.on_connection_handler_event(peer, conn, event);
     }
 
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        self.0.poll(cx)
+        self.inner.poll(cx)
     }
 }
 
@@ -173,7 +253,10 @@ impl ConnectionHandler for Handler {
             tracing::debug!("pings end: {e}");
             self.answering = None;
         }
-        self.inner.poll(cx)
+        if self.pinging.is_on() {
+            return self.inner.poll(cx);
+        }
+        Poll::Pending
     }
 
     fn on_behaviour_event(&mut self, event: Self::FromBehaviour) {
@@ -193,7 +276,12 @@ impl ConnectionHandler for Handler {
                 stream.ignore_for_keep_alive();
                 self.answering = Some(answer(stream).boxed());
             }
-            event => self.inner.on_connection_event(event),
+            event => {
+                if let ConnectionEvent::RemoteProtocolsChange(change) = &event {
+                    self.pinging.learn(change);
+                }
+                self.inner.on_connection_event(event);
+            }
         }
     }
 }

@@ -75,6 +75,8 @@ const ATTEMPT_TIME: Duration = Duration::from_secs(2);
 /// QUIC to where the peer listens has this long before TCP is dialled, too; and the peer of the smaller id before the other
 /// dials it: of two that can reach each other one dial is enough.
 const HEAD_START: Duration = Duration::from_millis(500);
+/// Circuits that stand at the same time and cost no time.
+const CROWD: usize = 8;
 /// When both have made a circuit, the one that is not of the smaller peer id waits this long.
 const POLITE_WAIT: Duration = Duration::from_secs(3);
 
@@ -168,6 +170,7 @@ impl Behaviour {
 
     /// Takes in where a peer at the other end of a circuit listens, by its own word, and dials it there.
     pub(crate) fn listens(&mut self, conn: ConnectionId, claimed: &[Multiaddr]) {
+        let crowd = self.circuits.len() / CROWD;
         let Some(circuit) = self.circuits.get_mut(&conn) else {
             return;
         };
@@ -178,11 +181,13 @@ impl Behaviour {
         circuit.reached_for.clone_from(&addresses);
         let is_quic = |a: &Multiaddr| of_kind(a).is_some_and(Kind::is_quic);
         let (quic, tcp): (Vec<_>, Vec<_>) = addresses.into_iter().partition(is_quic);
+        // In a crowd all takes longer.
+        let head_start = HEAD_START * u32::try_from(1 + crowd).unwrap_or(1);
         let polite = u32::from(self.me > peer || circuit.early);
         let stages = [quic, tcp].into_iter().filter(|stage| !stage.is_empty());
         let stages = stages.zip(polite..);
         circuit.later = stages
-            .map(|(addresses, nth)| (Delay::new(nth * HEAD_START), addresses))
+            .map(|(addresses, nth)| (Delay::new(nth * head_start), addresses))
             .collect();
     }
 

@@ -1,11 +1,14 @@
 //! Peers that somebody lists: a rendezvous point of ours, or they themselves, by announcements on our own
 //! network. Each new word about a peer is reported, and the peer is dialled.
 
+use std::time::Duration;
+
 use libp2p::{Multiaddr, PeerId};
 use web_time::Instant;
 
 use super::{
     Peers,
+    dialling::MAX_RUNNING_DIALS,
     paths::POLITE_WAIT,
     peer::{Listing, Peer},
     shared::Shared,
@@ -16,6 +19,10 @@ use crate::{
     path::{Path, Transport},
 };
 
+/// In a crowd whoever is to dial takes this long for as many as it dials at a time.
+const ROUND: Duration = Duration::from_millis(500);
+/// Most who have just come have a dial on its way to us by now.
+pub(in crate::connector) const NEWS_WAIT: Duration = Duration::from_millis(250);
 /// Listings of one peer: by each relay that there may be, and by itself.
 const MAX_LISTINGS: usize = MAX_RELAYS + 1;
 
@@ -28,13 +35,19 @@ impl Peers {
         (id, claimed): (PeerId, Vec<Multiaddr>),
         is_news: bool,
     ) {
+        let waiting = self.peers.values().filter(|peer| !peer.is_connected());
+        let rounds = waiting.count() / MAX_RUNNING_DIALS;
         if let Some((peer, shared)) = self.admit_listed(cx, id) {
             let changed = peer.note_listing(cx, shared, point, claimed);
             // Who has just come dials whom it finds. Of two that came together, and hear of each other, one is enough.
-            let at = match is_news && cx.local > id {
-                true => cx.now + POLITE_WAIT,
-                false => cx.now,
+            // In a crowd that takes longer, as everybody dials only so many at a time.
+            let crowd = ROUND * u32::try_from(rounds).unwrap_or_default();
+            let wait = match is_news {
+                true if cx.local > id => POLITE_WAIT + crowd,
+                true => NEWS_WAIT + crowd,
+                false => Duration::ZERO,
             };
+            let at = cx.now + wait;
             peer.dial_listed(cx, at, is_news || changed);
             if changed {
                 peer.report_listing(shared);

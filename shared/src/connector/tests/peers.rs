@@ -5,6 +5,7 @@ use crate::connector::{
     known_relay::MAX_RELAYS,
     peers::{
         dialling::{MAX_ATTEMPTS, MAX_RUNNING_DIALS, SETTLE_TIMEOUT},
+        listings::NEWS_WAIT,
         paths::POLITE_WAIT,
         peer::MEMORY,
     },
@@ -183,7 +184,7 @@ fn a_peer_that_registers_again_is_dialled_at_once() {
 
 #[test]
 fn of_two_that_come_together_the_larger_waits_for_the_smaller() {
-    for (peer, wait) in [(id(LARGE), Duration::ZERO), (id(SMALL), POLITE_WAIT)] {
+    for (peer, wait) in [(id(LARGE), NEWS_WAIT), (id(SMALL), POLITE_WAIT)] {
         let (mut rig, _) = Rig::with_relay();
         rig.answering = false;
         rig.discovered_so_far(id(RELAY), Vec::new());
@@ -192,6 +193,28 @@ fn of_two_that_come_together_the_larger_waits_for_the_smaller() {
         rig.list(peer, &[]);
         assert_eq!(rig.wait_for(secs(2), is_dial), wait);
     }
+}
+
+#[test]
+fn in_a_crowd_those_who_have_just_come_have_more_time_to_dial() {
+    let (mut rig, _) = Rig::with_relay();
+    let crowd = 4 * MAX_RUNNING_DIALS;
+    let room = (0..crowd).map(|n| (id(201 + u8::try_from(n).unwrap()), Vec::new()));
+    rig.discovered_so_far(id(RELAY), room.collect());
+    for (dial, ..) in rig.dials() {
+        rig.fail(dial);
+    }
+    rig.input(Input::News {
+        point: id(RELAY),
+        peers: vec![(id(LARGE), Vec::new())],
+    });
+    rig.take();
+    let is_dialled =
+        |out: &Output| matches!(out, Output::Dial { peer, .. } if *peer == Some(id(LARGE)));
+    rig.advance(NEWS_WAIT + secs(1));
+    assert!(!rig.out.iter().any(is_dialled));
+    rig.advance(secs(2));
+    assert!(rig.out.iter().any(is_dialled));
 }
 
 #[test]

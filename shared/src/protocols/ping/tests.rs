@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::{
-    Swarm, SwarmBuilder,
+    Swarm, SwarmBuilder, identify,
+    identity::Keypair,
     swarm::{NetworkBehaviour, SwarmEvent},
 };
 
@@ -16,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn pings_on_one_stream_are_answered_over_quic() {
-    let mut answerer = swarm(Behaviour::default());
+    let mut answerer = swarm(|_| Behaviour::default());
     answerer
         .listen_on("/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap())
         .unwrap();
@@ -26,7 +27,7 @@ async fn pings_on_one_stream_are_answered_over_quic() {
         }
     };
     let to = *answerer.local_peer_id();
-    let mut pinger = swarm(libp2p_stream::Behaviour::new());
+    let mut pinger = swarm(|_| libp2p_stream::Behaviour::new());
     let mut control = pinger.behaviour().new_control();
     pinger.dial(address.with_p2p(to).unwrap()).unwrap();
     while !pinger.is_connected(&to) {
@@ -54,12 +55,85 @@ async fn pings_on_one_stream_are_answered_over_quic() {
         .expect("pings that were not answered");
 }
 
-fn swarm<B: NetworkBehaviour>(behaviour: B) -> Swarm<B> {
+fn swarm<B: NetworkBehaviour>(behaviour: impl FnOnce(&Keypair) -> B) -> Swarm<B> {
     SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_quic()
-        .with_behaviour(|_| behaviour)
+        .with_behaviour(behaviour)
         .unwrap()
         .with_swarm_config(|config| config.with_idle_connection_timeout(PATIENCE))
         .build()
+}
+
+const WATCHED: StreamProtocol = StreamProtocol::new("/watched/1");
+const RELAYS: StreamProtocol = StreamProtocol::new("/relays/1");
+
+#[derive(NetworkBehaviour)]
+struct Speaking {
+    ping: Behaviour,
+    identify: identify::Behaviour,
+    streams: libp2p_stream::Behaviour,
+}
+
+/// A peer that listens and speaks this, besides ping; it is driven until the test ends.
+async fn speaking(protocols: &[StreamProtocol]) -> (PeerId, Multiaddr) {
+    let mut swarm = swarm(Behaviour::default().and_identify());
+    let mut control = swarm.behaviour().streams.new_control();
+    let accepted: Vec<_> = protocols
+        .iter()
+        .map(|protocol| control.accept(protocol.clone()).unwrap())
+        .collect();
+    swarm
+        .listen_on("/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap())
+        .unwrap();
+    let address = loop {
+        if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+            break address;
+        }
+    };
+    let peer = *swarm.local_peer_id();
+    tokio::spawn(async move {
+        while swarm.next().await.is_some() {}
+        drop(accepted);
+    });
+    (peer, address)
+}
+
+impl Behaviour {
+    fn and_identify(self) -> impl FnOnce(&Keypair) -> Speaking {
+        |key| Speaking {
+            ping: self,
+            identify: identify::Behaviour::new(identify::Config::new("/x/1".into(), key.public())),
+            streams: libp2p_stream::Behaviour::new(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_watched_by_another_protocol_is_not_pinged() {
+    let config = ping::Config::new().with_interval(Duration::from_millis(1));
+    let pinging = Behaviour::new(config).sparing(Spared {
+        speaking: WATCHED,
+        but_not: RELAYS,
+    });
+    let mut pinger = swarm(pinging.and_identify());
+    let mut remotes = Vec::new();
+    for protocols in [&[][..], &[WATCHED], &[WATCHED, RELAYS]] {
+        let (peer, address) = speaking(protocols).await;
+        pinger.dial(address.with_p2p(peer).unwrap()).unwrap();
+        remotes.push(peer);
+    }
+    let mut pings = [0_usize; 3];
+    let pinged = async {
+        while pings[0] < 50 || pings[2] < 50 {
+            if let SwarmEvent::Behaviour(SpeakingEvent::Ping(event)) =
+                pinger.select_next_some().await
+            {
+                let remote = remotes.iter().position(|peer| *peer == event.peer);
+                pings[remote.unwrap()] += 1;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, pinged).await.expect("pings");
+    assert_eq!(pings[1], 0);
 }
