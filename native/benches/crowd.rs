@@ -8,6 +8,7 @@ mod common;
 
 use std::{
     collections::HashMap,
+    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -21,6 +22,7 @@ use punchline::{
     path::Path,
 };
 use tokio::{
+    io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
     sync::mpsc,
     task::JoinSet,
@@ -56,6 +58,7 @@ async fn main() -> Result<()> {
         "room" => room(count, over).await,
         "return" => come_back(count, over).await,
         "greedy" => greedy(count, over).await,
+        "alone" => alone(count, over).await,
         "others" => be_greedy(count, over).await,
         other => bail!("{other} is none of room, return and greedy"),
     }
@@ -66,7 +69,16 @@ type Said = (usize, Event);
 
 /// A node that runs in this process, and whose events go there.
 fn start(relay: &Relay, number: usize, room: &str, events: mpsc::Sender<Said>) -> Result<Node> {
-    let mut config = reserving_at(&relay.address)?;
+    start_at(&relay.address, number, room, events)
+}
+
+fn start_at(
+    relay: &Multiaddr,
+    number: usize,
+    room: &str,
+    events: mpsc::Sender<Said>,
+) -> Result<Node> {
+    let mut config = reserving_at(relay)?;
     config.namespace = room.into();
     config.hole_punch = true;
     let (node, mut said, event_loop) = node::new(config, Keypair::generate_ed25519())?;
@@ -86,7 +98,7 @@ async fn room(count: usize, over: &str) -> Result<()> {
     let options = ["--port=0", "--circuit-rate-per-ip=100000/1ms"];
     let relay = Relay::start_with(over, options).await?;
     let (sender, mut events) = mpsc::channel(1024);
-    let memory = resident(std::process::id())?;
+    let memory = memory_alone(count, &relay).await?;
     let used = cpu(std::process::id())?;
     let relay_used = cpu(relay.pid()?)?;
     let began = Instant::now();
@@ -126,9 +138,41 @@ async fn room(count: usize, over: &str) -> Result<()> {
     );
     let _ = timeout(SETTLED, async { while events.recv().await.is_some() {} }).await;
     println!(
-        "  {:.0} KiB of memory for each link of a peer",
-        (resident(std::process::id())? - memory) as f64 / 1024.0 / links as f64
+        "  {:.0} KiB of memory for each link of a peer, besides {:.0} KiB for each peer",
+        (resident(std::process::id())?.saturating_sub(memory)) as f64 / 1024.0 / links as f64,
+        memory as f64 / 1024.0 / count as f64
     );
+    drop(nodes);
+    Ok(())
+}
+
+/// Resident bytes of a process with so many peers, each alone in its room.
+async fn memory_alone(count: usize, relay: &Relay) -> Result<u64> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["alone", &count.to_string(), &relay.address.to_string()])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .context("the lonely ones do not start")?;
+    let mut said = String::new();
+    let stdout = child.stdout.take().context("its stdout")?;
+    BufReader::new(stdout).read_line(&mut said).await?;
+    said.trim().parse().context("the memory of the lonely ones")
+}
+
+#[allow(clippy::print_stdout, reason = "the other process reads it")]
+async fn alone(count: usize, relay: &str) -> Result<()> {
+    let (sender, mut events) = mpsc::channel(1024);
+    let relay = relay.parse()?;
+    let start = |number| start_at(&relay, number, &format!("alone {number}"), sender.clone());
+    let nodes: Vec<_> = (0..count).map(start).collect::<Result<_>>()?;
+    let mut ready = 0;
+    while ready < count {
+        let (_, event) = events.recv().await.context("an event")?;
+        ready += usize::from(event == Event::Ready {});
+    }
+    let _ = timeout(SETTLED, async { while events.recv().await.is_some() {} }).await;
+    println!("{}", resident(std::process::id())?);
     drop(nodes);
     Ok(())
 }
