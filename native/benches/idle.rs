@@ -6,7 +6,7 @@ mod common;
 use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use libp2p::identity::Keypair;
 use punchline::{
     event::Event,
@@ -20,19 +20,21 @@ use tokio::{
 use common::{PATIENCE, Relay, cpu, reserving_at, resident};
 
 /// Clients that reserve and then do nothing.
-const CLIENTS: u64 = 200;
+const CLIENTS: u64 = 1_000;
+/// Clients that come at the same time.
+const AT_ONCE: usize = 32;
 /// How long the idle peer is watched.
 const WATCHED: Duration = Duration::from_secs(10);
 
 /// What was measured.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Idle {
     /// Resident bytes of an idle peer that is reserved and registered.
     peer_bytes: u64,
     /// The part of a core that it takes.
     peer_core: f64,
-    /// Resident bytes of the relay for each reserved and registered client.
-    client_bytes: u64,
+    /// Resident bytes of the relay for each reserved and registered client, by transport.
+    client_bytes: Vec<(&'static str, u64)>,
 }
 
 #[tokio::main]
@@ -44,22 +46,21 @@ async fn main() -> Result<()> {
         idle.peer_bytes as f64 / 1e6,
         idle.peer_core * 100.0
     );
-    println!(
-        "relay, for each idle reserved client: {:.0} KiB resident",
-        idle.client_bytes as f64 / 1024.0
-    );
+    for (over, bytes) in idle.client_bytes {
+        println!(
+            "relay, for each idle reserved client over {over}: {:.0} KiB resident",
+            bytes as f64 / 1024.0
+        );
+    }
     Ok(())
 }
 
 async fn measure() -> Result<Idle> {
-    let relay = Relay::start().await?;
-    let warm = reserve(&relay, 1).await?;
-    let before = resident(relay.pid()?)?;
-    let clients = reserve(&relay, CLIENTS).await?;
-    let after = resident(relay.pid()?)?;
-    for node in warm.into_iter().chain(clients) {
-        node.shutdown().await;
+    let mut client_bytes = Vec::new();
+    for over in ["quic-v1", "tcp", "ws"] {
+        client_bytes.push((over, client(over).await?));
     }
+    let relay = Relay::start().await?;
     let peer = peer(&relay)?;
     let pid = peer.id().context("the peer stopped")?;
     tokio::time::sleep(WATCHED).await;
@@ -68,14 +69,26 @@ async fn measure() -> Result<Idle> {
     Ok(Idle {
         peer_bytes: resident(pid)?,
         peer_core: (cpu(pid)? - used) / WATCHED.as_secs_f64(),
-        client_bytes: after.saturating_sub(before) / CLIENTS,
+        client_bytes,
     })
+}
+
+/// Resident bytes of a relay for each of its clients.
+async fn client(over: &str) -> Result<u64> {
+    // All are behind one address here.
+    let options = ["--port=0", "--max-share-per-private-ip=100"];
+    let relay = Relay::start_with(over, options).await?;
+    let warm = reserve(&relay, 1).await?;
+    let before = resident(relay.pid()?)?;
+    let clients = reserve(&relay, CLIENTS).await?;
+    let after = resident(relay.pid()?)?;
+    drop((warm, clients));
+    Ok(after.saturating_sub(before) / CLIENTS)
 }
 
 /// Nodes in this process that are reserved and registered at the relay.
 async fn reserve(relay: &Relay, count: u64) -> Result<Vec<Node>> {
-    let mut nodes = Vec::new();
-    for client in 0..count {
+    let clients = (0..count).map(|client| async move {
         let mut config = reserving_at(&relay.address)?;
         // Each in a room of its own: they are to idle, not to meet.
         config.namespace = format!("idle-{count}-{client}");
@@ -90,9 +103,12 @@ async fn reserve(relay: &Relay, count: u64) -> Result<Vec<Node>> {
             }
         }
         tokio::spawn(async move { while events.next().await.is_some() {} });
-        nodes.push(node);
-    }
-    Ok(nodes)
+        Ok(node)
+    });
+    stream::iter(clients)
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await
 }
 
 /// A peer in a process of its own, to be watched.

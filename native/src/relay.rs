@@ -51,7 +51,7 @@ use anyhow::Context;
 use futures::{FutureExt, StreamExt};
 use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, multiaddr::Protocol};
 use punchline::{
-    config::Bootstrap, event::Event, name::PeerName,
+    config::Bootstrap, event::Event, name::PeerName, poll_on_wake::PollOnWake,
     protocols::rendezvous::server::Server as Rendezvous,
 };
 use tokio::{
@@ -103,7 +103,7 @@ pub(crate) async fn run(settings: Settings, mut stop: Stop) -> anyhow::Result<()
 }
 
 struct Relay {
-    swarm: Swarm<Behaviour>,
+    swarm: Swarm<PollOnWake<Behaviour>>,
     output: Output,
     /// Whether reports are NDJSON rather than text.
     json: bool,
@@ -309,8 +309,8 @@ impl Relay {
     fn counts(&self) -> Counts {
         Counts {
             registrations: self.rendezvous.registrations(),
-            reservations: self.swarm.behaviour().hop.reserved_peers(),
-            circuits: self.swarm.behaviour().hop.circuits(),
+            reservations: self.swarm.behaviour().0.hop.reserved_peers(),
+            circuits: self.swarm.behaviour().0.hop.circuits(),
         }
     }
 

@@ -78,6 +78,7 @@ pub mod networks;
 pub mod node;
 pub mod path;
 pub mod platform;
+pub mod poll_on_wake;
 pub mod protocols;
 mod queue;
 pub mod reason;

@@ -4,7 +4,6 @@ pub(crate) mod behaviour;
 mod event_loop;
 mod milliseconds;
 mod outputs;
-pub(crate) mod poll_on_wake;
 // A browser has no sockets of its own.
 #[cfg_attr(target_family = "wasm", path = "node/no_sockets.rs")]
 pub(crate) mod sockets;
@@ -28,9 +27,9 @@ use crate::{
     event::Scope,
     name::PeerName,
     node::behaviour::Behaviour,
-    node::poll_on_wake::PollOnWake,
     path::{Path, Transport},
     platform,
+    poll_on_wake::PollOnWake,
     protocols::msg::messenger::Messenger,
     queue,
     reason::Reason,

@@ -19,6 +19,7 @@ use libp2p::{
 use libp2p_webrtc::tokio::Certificate;
 use punchline::{
     config::{AGENT_VERSION, IDENTIFY_PROTOCOL, IDLE_CONNECTION_TIMEOUT},
+    poll_on_wake::PollOnWake,
     protocols::limits as connections,
     protocols::rendezvous::server as rendezvous,
 };
@@ -53,13 +54,13 @@ pub(crate) fn swarm(
     key: Keypair,
     certificate: Option<Certificate>,
     limits: &Limits,
-) -> anyhow::Result<Swarm<Behaviour>> {
+) -> anyhow::Result<Swarm<PollOnWake<Behaviour>>> {
     let gate = Gate::default();
     let transport = transport::build(&key, certificate, limits.max_streams(), &gate)?;
     let swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_other_transport(|_| transport)?
-        .with_behaviour(|key| Behaviour::new(key, limits, gate))?
+        .with_behaviour(|key| PollOnWake(Behaviour::new(key, limits, gate)))?
         .with_swarm_config(|config| {
             config
                 .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)

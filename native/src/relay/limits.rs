@@ -198,12 +198,12 @@ impl Limits {
         }
     }
 
-    /// Streams of one connection: as many circuits as a peer may have, and half as many more. QUIC keeps
-    /// a place for each, used or not.
+    /// Streams of one connection: as many circuits as a peer may have, and three tenths more. QUIC keeps a place for each, used or
+    /// not, in tables that are twice as large from 225 on, a few of our own streams included.
     pub(crate) fn max_streams(&self) -> u32 {
         let circuits = self.max_circuits_per_peer;
         circuits
-            .saturating_add(circuits / 2)
+            .saturating_add(circuits / 10 * 3)
             .clamp(MIN_STREAMS, MAX_STREAMS)
     }
 

@@ -16,6 +16,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use libp2p::{Multiaddr, Swarm, core::transport::ListenerId, multiaddr::Protocol};
+use punchline::poll_on_wake::PollOnWake;
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
 
@@ -86,7 +87,7 @@ fn bind_udp(families: &[IpAddr], mut port: u16) -> anyhow::Result<Vec<UdpSocket>
 
 /// Starts libp2p's listeners, and returns those on IPv4, which will report an address.
 pub(crate) fn start_listeners(
-    swarm: &mut Swarm<Behaviour>,
+    swarm: &mut Swarm<PollOnWake<Behaviour>>,
     base: u16,
     webrtc_direct: bool,
 ) -> anyhow::Result<Vec<ListenerId>> {
@@ -147,7 +148,11 @@ pub(crate) struct WebRtcOnIpv6 {
 
 impl WebRtcOnIpv6 {
     /// Handles a new address of any listener.
-    pub(crate) fn on_new_address(&mut self, swarm: &mut Swarm<Behaviour>, address: &Multiaddr) {
+    pub(crate) fn on_new_address(
+        &mut self,
+        swarm: &mut Swarm<PollOnWake<Behaviour>>,
+        address: &Multiaddr,
+    ) {
         let mut parts = address.iter();
         match (parts.next(), parts.next(), parts.next()) {
             (Some(Protocol::Ip4(_)), Some(Protocol::Udp(port)), Some(Protocol::WebRTCDirect)) => {
@@ -173,7 +178,11 @@ impl WebRtcOnIpv6 {
     }
 
     /// Handles an address of any listener that is gone.
-    pub(crate) fn on_expired_address(&mut self, swarm: &mut Swarm<Behaviour>, address: &Multiaddr) {
+    pub(crate) fn on_expired_address(
+        &mut self,
+        swarm: &mut Swarm<PollOnWake<Behaviour>>,
+        address: &Multiaddr,
+    ) {
         let mut parts = address.iter();
         if let (Some(Protocol::Ip6(ip)), _, Some(Protocol::QuicV1)) =
             (parts.next(), parts.next(), parts.next())

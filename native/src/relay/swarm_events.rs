@@ -141,7 +141,7 @@ impl Relay {
 
     fn on_rendezvous_question(&mut self, question: Question) {
         let now = Instant::now();
-        let network_limits = &self.swarm.behaviour().network_limits;
+        let network_limits = &self.swarm.behaviour().0.network_limits;
         let ip = network_limits.ip_of(question.connection());
         let Some(event) = self.rendezvous.on_question(now, question, ip) else {
             return;
@@ -169,7 +169,7 @@ impl Relay {
             self.report_registration(event);
         }
         while let Some(word) = self.rendezvous.news(Instant::now()) {
-            self.swarm.behaviour_mut().rendezvous.tell(word);
+            self.swarm.behaviour_mut().0.rendezvous.tell(word);
         }
     }
 

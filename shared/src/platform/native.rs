@@ -107,6 +107,7 @@ fn direct(
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let mut config = quic::Config::new(key);
     config.handshake_timeout = HANDSHAKE_TIMEOUT;
+    config.max_concurrent_stream_limit = MAX_QUIC_STREAMS;
     config.max_connection_data = PEER_CONNECTION_WINDOW;
     config.max_stream_data = PEER_STREAM_WINDOW;
     let quic = quic::tokio::Transport::new(config)
@@ -135,6 +136,9 @@ const HANDSHAKE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5)
 /// What may be under way on one QUIC connection before it is read: one stream that waits for the application with all of
 /// its window, and half of that for all others. libp2p's 15 MB are much, times all strangers.
 const PEER_CONNECTION_WINDOW: u32 = PEER_STREAM_WINDOW / 2 * 3;
+/// Streams that a remote may have open on one QUIC connection: more than a relay has circuits to us. quinn keeps a place for each,
+/// used or not, in tables that are twice as large from 225 on, a few of our own included.
+const MAX_QUIC_STREAMS: u32 = 208;
 /// What may be under way on one stream of QUIC: 2 MB a second with a round trip of 100 ms.
 const PEER_STREAM_WINDOW: u32 = 192 * 1024;
 

@@ -51,8 +51,23 @@ const ARROWS: &[(&str, &[&str])] = &[
 const GROUND: &str = "ground";
 /// The modules of the ground.
 const GROUND_MODULES: &[&str] = &[
-    "address", "budget", "command", "config", "counts", "error", "event", "foreign", "hash",
-    "name", "networks", "path", "queue", "reason", "remote", "table",
+    "address",
+    "budget",
+    "command",
+    "config",
+    "counts",
+    "error",
+    "event",
+    "foreign",
+    "hash",
+    "name",
+    "networks",
+    "path",
+    "poll_on_wake",
+    "queue",
+    "reason",
+    "remote",
+    "table",
 ];
 /// The root of the crate.
 const LIB: &str = "lib.rs";

@@ -9,8 +9,9 @@ use crate::{
     connector::Input,
     error::StartError,
     event::Event,
-    node::{behaviour::Behaviour, event_loop::EventLoop, poll_on_wake::PollOnWake, sockets},
+    node::{behaviour::Behaviour, event_loop::EventLoop, sockets},
     platform,
+    poll_on_wake::PollOnWake,
     reason::{Cause, Reason},
 };
 

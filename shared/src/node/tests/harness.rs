@@ -18,8 +18,8 @@ use crate::{
     config::NodeConfig,
     event::{DeliveryState, Event},
     node::behaviour::Behaviour,
-    node::poll_on_wake::PollOnWake,
     node::{Events, Node, Request, assemble, prepare},
+    poll_on_wake::PollOnWake,
 };
 
 /// A test that waits longer than this is stuck.

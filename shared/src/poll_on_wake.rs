@@ -33,11 +33,12 @@ use libp2p::{
 
 /// A behaviour whose handlers are polled only when there is something to do.
 #[derive(Debug)]
-pub(crate) struct PollOnWake<B>(pub(crate) B);
+pub struct PollOnWake<B>(pub B);
 
 /// Wraps the handlers of one connection.
-pub(crate) struct PollOnWakeHandler<H> {
-    handler: H,
+pub struct PollOnWakeHandler<H> {
+    /// In a box: libp2p keeps several places for it in the task of a connection.
+    handler: Box<H>,
     flag: Arc<WakeFlag>,
     /// Raises the flag.
     waker: Waker,
@@ -65,7 +66,7 @@ impl<H> PollOnWakeHandler<H> {
         });
         let waker = futures::task::waker(flag.clone());
         Self {
-            handler,
+            handler: Box::new(handler),
             flag,
             waker,
         }
