@@ -251,3 +251,26 @@ fn what_the_url_of_a_relay_said_is_tried_before_it_answers_again() {
     let _unanswered = asked();
     again.wait_event("reserved");
 }
+
+#[test]
+fn who_was_met_directly_is_found_again_when_the_relay_is_gone() {
+    let relay = Relay::start::<&str>(&[]);
+    let url = relay.url();
+    let (state_a, state_b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let start = |state: &tempfile::TempDir| {
+        let mut peer = keeping_peer(&url, state.path());
+        let id = text(&peer.wait_event("started"), "peer_id");
+        (peer, id)
+    };
+    let (mut a, id_a) = start(&state_a);
+    let (mut b, id_b) = start(&state_b);
+    wait_direct(&mut a, &id_b);
+    wait_direct(&mut b, &id_a);
+    b.signal(Signal::SIGINT);
+    assert_eq!(b.finish().code, Some(0));
+    drop(relay);
+    let (mut b, _) = start(&state_b);
+    wait_direct(&mut b, &id_a);
+    b.type_line("back again");
+    a.wait_for("a message", |event| event["body"] == "back again");
+}

@@ -21,6 +21,8 @@ use crate::{
 
 /// In a crowd whoever is to dial takes this long for as many as it dials at a time.
 const ROUND: Duration = Duration::from_millis(500);
+/// Nobody is waited for longer.
+const MAX_ROUNDS: usize = 16;
 /// Most who have just come have a dial on its way to us by now.
 pub(in crate::connector) const NEWS_WAIT: Duration = Duration::from_millis(250);
 /// Listings of one peer: by each relay that there may be, and by itself.
@@ -35,13 +37,16 @@ impl Peers {
         (id, claimed): (PeerId, Vec<Multiaddr>),
         is_news: bool,
     ) {
-        let waiting = self.peers.values().filter(|peer| !peer.is_connected());
+        let waiting = self
+            .peers
+            .values()
+            .filter(|peer| peer.has_just_come(cx.now));
         let rounds = waiting.count() / MAX_RUNNING_DIALS;
         if let Some((peer, shared)) = self.admit_listed(cx, id) {
             let changed = peer.note_listing(cx, shared, point, claimed);
             // Who has just come dials whom it finds. Of two that came together, and hear of each other, one is enough.
             // In a crowd that takes longer, as everybody dials only so many at a time.
-            let crowd = ROUND * u32::try_from(rounds).unwrap_or_default();
+            let crowd = ROUND * u32::try_from(rounds.min(MAX_ROUNDS)).unwrap_or_default();
             let wait = match is_news {
                 true if cx.local > id => POLITE_WAIT + crowd,
                 true => NEWS_WAIT + crowd,
@@ -149,6 +154,12 @@ impl Peer {
     fn listing_of(&self, by: PeerId) -> Vec<Multiaddr> {
         let listing = self.listings.get(&by);
         listing.map_or_else(Vec::new, |listing| listing.addresses.clone())
+    }
+
+    /// Whether it is given time to dial us, as it has just come.
+    fn has_just_come(&self, now: Instant) -> bool {
+        let waits = matches!(self.next, Next::Waiting(at) if at > now);
+        waits && self.backoff.is_fresh() && !self.is_connected()
     }
 
     pub(super) fn is_listed_by(&self, point: PeerId) -> bool {
