@@ -21,6 +21,8 @@ use crate::{
 
 /// In a crowd whoever is to dial takes this long for as many as it dials at a time.
 const ROUND: Duration = Duration::from_millis(500);
+/// Who came in this time belongs to the crowd.
+const CROWD_TIME: Duration = Duration::from_secs(10);
 /// Nobody is waited for longer.
 const MAX_ROUNDS: usize = 16;
 /// Most who have just come have a dial on its way to us by now.
@@ -156,10 +158,15 @@ impl Peer {
         listing.map_or_else(Vec::new, |listing| listing.addresses.clone())
     }
 
-    /// Whether it is given time to dial us, as it has just come.
+    /// Whether it has just come: it is given time to dial us, or did.
     fn has_just_come(&self, now: Instant) -> bool {
-        let waits = matches!(self.next, Next::Waiting(at) if at > now);
-        waits && self.backoff.is_fresh() && !self.is_connected()
+        match &self.active {
+            Some(active) => now.saturating_duration_since(active.connected_since) < CROWD_TIME,
+            None => {
+                let waits = matches!(self.next, Next::Waiting(at) if at > now);
+                waits && self.backoff.is_fresh()
+            }
+        }
     }
 
     pub(super) fn is_listed_by(&self, point: PeerId) -> bool {
