@@ -24,6 +24,7 @@
 //! - [`reservation`]: by the [circuit relay specification]; renewed by our own clock.
 //! - [`rendezvous`]: by the [rendezvous specification]; the circuit that a reservation will give is registered together with
 //!   the request for it, and withdrawn if there is none.
+//! - [`claim`]: a registration before there is a reservation.
 //! - [`doubt`]: one whose answer is late is dialled beside the connection that stands.
 //! - [`observation`]: a relay sees where we are over QUIC and over TCP, which hole punching needs.
 //! - [`status`] for who asks how relays are; [`readiness`] for [`Event::Ready`].
@@ -39,6 +40,7 @@
 //! [circuit relay specification]: https://github.com/libp2p/specs/blob/master/relay/circuit-v2.md
 //! [rendezvous specification]: https://github.com/libp2p/specs/blob/master/rendezvous/README.md
 
+mod claim;
 pub(super) mod dialling;
 pub(super) mod discovery;
 mod doubt;

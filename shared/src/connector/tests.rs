@@ -10,6 +10,7 @@ mod relay_retries;
 mod relays;
 mod remembered;
 mod rendezvous;
+mod reservations;
 pub(in crate::connector) mod rig;
 mod status;
 mod strangers;

@@ -17,10 +17,9 @@
 
 use std::time::Duration;
 
-use libp2p::Multiaddr;
 use web_time::Instant;
 
-use super::{Output, relay::Relay, shared::Shared};
+use super::{Output, claim::Claim, relay::Relay, shared::Shared};
 use crate::{
     connector::{backoff::Backoff, context::Context},
     event::Event,
@@ -42,7 +41,7 @@ pub(super) struct Rendezvous {
     register: Ask,
     register_backoff: Backoff,
     registered: bool,
-    claim: Claim,
+    pub(super) claim: Claim,
     refusal_reported: bool,
     pub(super) discover: Ask,
     pub(super) discover_backoff: Backoff,
@@ -64,15 +63,6 @@ pub(super) struct Rendezvous {
     silences: u32,
     /// Something else has fallen silent, too: one more silence is enough.
     suspected: bool,
-}
-
-/// A registration that was asked for together with the reservation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Claim {
-    No,
-    Asked,
-    /// It stands, for so many seconds.
-    Stands(u64),
 }
 
 /// A request that is made again and again.
@@ -247,33 +237,6 @@ impl Relay {
         }
     }
 
-    /// Registers the circuit that a reservation has just been asked for. Others may dial it once they have heard of it, and
-    /// by then there is a reservation.
-    pub(super) fn claim(&mut self, shared: &mut Shared, circuit: Multiaddr) {
-        if let Some(point) = self.peer {
-            self.rendezvous.claim = Claim::Asked;
-            let claim = Some(circuit);
-            shared.outputs.push(Output::Register { point, claim });
-        }
-    }
-
-    /// There is a reservation. A claim that has not been answered yet will be, as if it came now.
-    pub(super) fn register_or_keep_claim(&mut self, cx: &Context<'_>, shared: &mut Shared) {
-        match std::mem::replace(&mut self.rendezvous.claim, Claim::No) {
-            Claim::No => self.register(cx, shared),
-            Claim::Asked => self.await_registration(cx),
-            Claim::Stands(ttl) => self.registered(cx, shared, ttl),
-        }
-    }
-
-    /// There is no reservation, so that a claim is not true.
-    pub(super) fn withdraw_claim(&mut self, shared: &mut Shared) {
-        let claim = std::mem::replace(&mut self.rendezvous.claim, Claim::No);
-        if let Some(point) = self.peer.filter(|_| claim != Claim::No) {
-            shared.outputs.push(Output::Unregister { point });
-        }
-    }
-
     /// Registers for the first time, or anew because there is more to register.
     pub(super) fn register(&mut self, cx: &Context<'_>, shared: &mut Shared) {
         if let Some(point) = self.peer {
@@ -283,17 +246,14 @@ impl Relay {
         }
     }
 
-    fn await_registration(&mut self, cx: &Context<'_>) {
+    pub(super) fn await_registration(&mut self, cx: &Context<'_>) {
         let until = cx.now + ANSWER_TIMEOUT;
         self.rendezvous.register = Ask::Asked { until };
     }
 
     pub(super) fn registered(&mut self, cx: &Context<'_>, shared: &mut Shared, ttl: u64) {
         let (true, Some(relay)) = (self.is_standing(), self.peer) else {
-            if self.rendezvous.claim == Claim::Asked {
-                self.rendezvous.claim = Claim::Stands(ttl);
-            }
-            return;
+            return self.rendezvous.claim.accepted(ttl);
         };
         let ttl = ttl.clamp(MIN_TTL, MAX_TTL);
         let rendezvous = &mut self.rendezvous;
