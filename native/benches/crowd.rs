@@ -68,16 +68,7 @@ async fn main() -> Result<()> {
 type Said = (usize, Event);
 
 /// A node that runs in this process, and whose events go there.
-fn start(relay: &Relay, number: usize, room: &str, events: mpsc::Sender<Said>) -> Result<Node> {
-    start_at(&relay.address, number, room, events)
-}
-
-fn start_at(
-    relay: &Multiaddr,
-    number: usize,
-    room: &str,
-    events: mpsc::Sender<Said>,
-) -> Result<Node> {
+fn start(relay: &Multiaddr, number: usize, room: &str, events: mpsc::Sender<Said>) -> Result<Node> {
     let mut config = reserving_at(relay)?;
     config.namespace = room.into();
     config.hole_punch = true;
@@ -103,7 +94,7 @@ async fn room(count: usize, over: &str) -> Result<()> {
     let relay_used = cpu(relay.pid()?)?;
     let began = Instant::now();
     let nodes: Vec<_> = (0..count)
-        .map(|number| start(&relay, number, "crowd", sender.clone()))
+        .map(|number| start(&relay.address, number, "crowd", sender.clone()))
         .collect::<Result<_>>()?;
     let links = count * count.saturating_sub(1);
     let mut paths: HashMap<(usize, PeerId), Path> = HashMap::new();
@@ -164,8 +155,9 @@ async fn memory_alone(count: usize, relay: &Relay) -> Result<u64> {
 async fn alone(count: usize, relay: &str) -> Result<()> {
     let (sender, mut events) = mpsc::channel(1024);
     let relay = relay.parse()?;
-    let start = |number| start_at(&relay, number, &format!("alone {number}"), sender.clone());
-    let nodes: Vec<_> = (0..count).map(start).collect::<Result<_>>()?;
+    let nodes: Vec<_> = (0..count)
+        .map(|number| start(&relay, number, &format!("alone {number}"), sender.clone()))
+        .collect::<Result<_>>()?;
     let mut ready = 0;
     while ready < count {
         let (_, event) = events.recv().await.context("an event")?;
@@ -190,7 +182,14 @@ async fn come_back(count: usize, over: &str) -> Result<()> {
     let (sender, mut events) = mpsc::channel(1024);
     let began = Instant::now();
     let nodes: Vec<_> = (0..count)
-        .map(|number| start(&relay, number, &format!("crowd {number}"), sender.clone()))
+        .map(|number| {
+            start(
+                &relay.address,
+                number,
+                &format!("crowd {number}"),
+                sender.clone(),
+            )
+        })
         .collect::<Result<_>>()?;
     all_registered(count, &mut events).await?;
     println!(

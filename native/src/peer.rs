@@ -273,8 +273,8 @@ async fn report_all(mut events: Events, node: Node, watching: Watching, reporter
             return reporter.idle(true).await;
         };
         watching.tracker.on_event(&event);
-        watching.meetings.note(&event);
         if !matches!(event, Event::Message { .. } | Event::Delivery { .. }) {
+            watching.meetings.note(&event);
             // Before somebody reads of it: Tab may follow at once.
             reporter.offer(&event, &node.here());
         }

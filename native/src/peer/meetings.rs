@@ -8,7 +8,10 @@ use punchline::{address, config::NodeConfig, event::Event, path::Path};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{memory::MemoryFile, ports};
+use super::{
+    memory::{MemoryFile, trim},
+    ports,
+};
 
 /// The file in the state directory.
 const FILE: &str = "peers.json";
@@ -122,15 +125,6 @@ fn add(file: &MemoryFile<File>, local: &str, room: &str, mut news: Meetings) {
     file.write(&all);
 }
 
-/// Drops entries until there are no more than this, but never that of `kept`.
-fn trim<T>(entries: &mut BTreeMap<String, T>, kept: &str, most: usize) {
-    while entries.len() > most {
-        let other = entries.keys().find(|key| *key != kept).cloned();
-        let Some(other) = other else { break };
-        entries.remove(&other);
-    }
-}
-
 impl Meetings {
     /// Returns whether that is news.
     fn listens(&mut self, at: &Multiaddr, told: &[Multiaddr]) -> bool {
@@ -148,7 +142,7 @@ impl Meetings {
     }
 
     fn met(&mut self, room: &str, peer: PeerId, at: &Multiaddr) -> bool {
-        let place = address::with_peer(address::without_peer(at.clone()), peer);
+        let place = address::with_peer(at.clone(), peer);
         let places = self.rooms.entry(room.to_owned()).or_default();
         if places.last() == Some(&place) {
             return false;

@@ -2,7 +2,7 @@
 //!
 //! What they hold is a guess, never a truth: without them everything works, and takes longer.
 
-use std::{fs, io, marker::PhantomData, path::PathBuf};
+use std::{collections::BTreeMap, fs, io, marker::PhantomData, path::PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -57,6 +57,15 @@ impl<T: Default + Serialize + DeserializeOwned> MemoryFile<T> {
         {
             tracing::debug!("{} cannot be written: {e}", path.display());
         }
+    }
+}
+
+/// Drops entries until there are no more than this, but never that of `kept`.
+pub(super) fn trim<T>(entries: &mut BTreeMap<String, T>, kept: &str, most: usize) {
+    while entries.len() > most {
+        let other = entries.keys().find(|key| *key != kept).cloned();
+        let Some(other) = other else { break };
+        entries.remove(&other);
     }
 }
 

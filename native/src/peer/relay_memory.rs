@@ -8,7 +8,7 @@ use libp2p::{Multiaddr, PeerId};
 use punchline::config::RelayAddress;
 use serde::{Deserialize, Serialize};
 
-use super::memory::MemoryFile;
+use super::memory::{MemoryFile, trim};
 
 /// The file in the state directory.
 const FILE: &str = "relays.json";
@@ -47,19 +47,16 @@ impl RelayMemory {
         let Some(peer) = relay.peer.filter(|_| self.0.is_kept()) else {
             return;
         };
+        let url = url.to_string();
         let mut relays = self.0.read();
         let known = Known {
             peer,
             addresses: relay.addresses.clone(),
         };
-        if relays.insert(url.to_string(), known.clone()) == Some(known) {
+        if relays.insert(url.clone(), known.clone()) == Some(known) {
             return;
         }
-        while relays.len() > MAX_URLS {
-            let other = relays.keys().find(|known| **known != url.to_string());
-            let Some(other) = other.cloned() else { break };
-            relays.remove(&other);
-        }
+        trim(&mut relays, &url, MAX_URLS);
         self.0.write(&relays);
     }
 }

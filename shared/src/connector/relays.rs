@@ -285,7 +285,7 @@ impl Relays {
     }
 
     fn leave(&mut self) {
-        for relay in self.relays.values_mut() {
+        for relay in self.relays.values() {
             relay.leave(&mut self.shared);
         }
     }

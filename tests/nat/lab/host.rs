@@ -73,12 +73,9 @@ impl Host {
     /// Starts a tab that waits for its first line and then for a peer, as `tests/nat/tab.mjs` says.
     pub(crate) fn tab(&self, name: &str, relay: &Relay) -> Proc {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/nat/tab.mjs");
-        let mut command = Command::new("setpriv");
-        command
-            .args(["--pdeathsig", "KILL", "--", "node", script])
-            .args([relay.url(), relay.ws()]);
-        let name = name.to_owned();
-        self.inside(move || Proc::spawn(&name, command))
+        self.started(name, "node", |command| {
+            command.arg(script).args([relay.url(), relay.ws()]);
+        })
     }
 
     fn prepared<S: AsRef<OsStr>>(
@@ -87,13 +84,16 @@ impl Host {
         args: &[S],
         prepare: impl FnOnce(&mut Command),
     ) -> Proc {
+        self.started(name, env!("CARGO_BIN_EXE_punchline"), |command| {
+            command.args(args).arg("--json");
+            prepare(command);
+        })
+    }
+
+    fn started(&self, name: &str, program: &str, prepare: impl FnOnce(&mut Command)) -> Proc {
         // The process ends with the thread that started it. That thread ends with the lab, even when the test is killed.
         let mut command = Command::new("setpriv");
-        command
-            .args(["--pdeathsig", "KILL", "--"])
-            .arg(env!("CARGO_BIN_EXE_punchline"))
-            .args(args)
-            .arg("--json");
+        command.args(["--pdeathsig", "KILL", "--", program]);
         prepare(&mut command);
         let name = name.to_owned();
         self.inside(move || Proc::spawn(&name, command))

@@ -1,7 +1,11 @@
 //! A peer in the lab, and what tests wait for and check when two of them meet.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::{
@@ -40,6 +44,17 @@ impl Peer {
     /// Starts a peer with any arguments.
     pub(super) fn with(host: &Host, name: &str, args: &[&str]) -> Self {
         Self::of(host.punchline(name, args))
+    }
+
+    /// Starts a peer with a relay, and what it remembers in a directory.
+    pub(super) fn keeping(host: &Host, name: &str, relay: &str, state: &Path) -> Self {
+        Self::of(host.punchline_with_state(name, &["--relay", relay], state))
+    }
+
+    /// Stops it, and waits until it has ended.
+    pub(super) fn stop(mut self) {
+        self.proc.signal(Signal::SIGINT);
+        assert!(self.proc.wait_exit().success());
     }
 
     /// A peer that was started somehow.

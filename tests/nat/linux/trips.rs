@@ -5,8 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
-
 use super::{
     Test,
     peers::{Peer, in_trips},
@@ -43,6 +41,11 @@ pub(super) fn tests() -> Vec<Test> {
     tests.into_iter().chain(again).chain([tab]).collect()
 }
 
+/// Round trips since then.
+fn trips(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() / ROUND_TRIP.as_secs_f64()
+}
+
 /// The second peer has something to say when it starts.
 #[allow(clippy::print_stdout, reason = "a test says what it counted")]
 fn first_word(by: &str, most: f64) {
@@ -55,21 +58,16 @@ fn first_word(by: &str, most: f64) {
         _ => relay.url(),
     };
     let state = tempfile::tempdir().unwrap();
-    let start_b = || {
-        let args = ["--relay", &way];
-        Peer::of(host_b.punchline_with_state("b", &args, state.path()))
-    };
+    let start_b = || Peer::keeping(&host_b, "b", &way, state.path());
     if by == "remembered_url" {
         let mut before = start_b();
         before.proc.wait_event("ready");
-        before.proc.signal(Signal::SIGINT);
-        assert!(before.proc.wait_exit().success());
+        before.stop();
     }
     let mut a = Peer::ready(&host_a, "a", &way);
     let start = Instant::now();
     let mut b = start_b();
     b.say("word", 1);
-    let trips = |since: Instant| since.elapsed().as_secs_f64() / ROUND_TRIP.as_secs_f64();
     b.wait_discovered(&a);
     let discovered = trips(start);
     a.hear("word", 1);
@@ -99,7 +97,6 @@ fn first_word_of_a_tab() {
     tab.type_line("start");
     let mut b = Peer::of(tab);
     b.say("word", 1);
-    let trips = |since: Instant| since.elapsed().as_secs_f64() / ROUND_TRIP.as_secs_f64();
     b.wait_discovered(&a);
     let discovered = trips(start);
     a.hear("word", 1);
@@ -116,16 +113,12 @@ fn second_meeting(nat: Nat, most: f64) {
     let (home_a, home_b) = (lab.site("home-a", nat), lab.site("home-b", nat));
     let (host_a, host_b) = (lab.host("a", &home_a), lab.host("b", &home_b));
     let state = tempfile::tempdir().unwrap();
-    let start_b = || {
-        let args = ["--relay", &relay.quic()];
-        Peer::of(host_b.punchline_with_state("b", &args, state.path()))
-    };
+    let start_b = || Peer::keeping(&host_b, "b", &relay.quic(), state.path());
     let mut a = Peer::ready(&host_a, "a", &relay.quic());
     let mut b = start_b();
     a.wait_direct(&b, "quic");
     b.wait_direct(&a, "quic");
-    b.proc.signal(Signal::SIGINT);
-    assert!(b.proc.wait_exit().success());
+    b.stop();
     a.proc.wait_event("disconnected");
     a.proc.forget(|_| true);
     home_a.forget(home_b.outside());
@@ -133,7 +126,6 @@ fn second_meeting(nat: Nat, most: f64) {
     let start = Instant::now();
     let mut b = start_b();
     b.say("word", 1);
-    let trips = |since: Instant| since.elapsed().as_secs_f64() / ROUND_TRIP.as_secs_f64();
     b.wait_direct(&a, "quic");
     a.wait_direct(&b, "quic");
     let direct = trips(start);

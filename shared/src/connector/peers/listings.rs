@@ -39,23 +39,15 @@ impl Peers {
         (id, claimed): (PeerId, Vec<Multiaddr>),
         is_news: bool,
     ) {
-        let waiting = self
-            .peers
-            .values()
-            .filter(|peer| peer.has_just_come(cx.now));
-        let rounds = waiting.count() / MAX_RUNNING_DIALS;
+        // Who has just come dials whom it finds. Of two that came together, and hear of each other, one is enough.
+        let wait = match is_news {
+            true if cx.local > id => POLITE_WAIT + self.crowd(cx.now),
+            true => NEWS_WAIT + self.crowd(cx.now),
+            false => Duration::ZERO,
+        };
         if let Some((peer, shared)) = self.admit_listed(cx, id) {
             let changed = peer.note_listing(cx, shared, point, claimed);
-            // Who has just come dials whom it finds. Of two that came together, and hear of each other, one is enough.
-            // In a crowd that takes longer, as everybody dials only so many at a time.
-            let crowd = ROUND * u32::try_from(rounds.min(MAX_ROUNDS)).unwrap_or_default();
-            let wait = match is_news {
-                true if cx.local > id => POLITE_WAIT + crowd,
-                true => NEWS_WAIT + crowd,
-                false => Duration::ZERO,
-            };
-            let at = cx.now + wait;
-            peer.dial_listed(cx, at, is_news || changed);
+            peer.dial_listed(cx, cx.now + wait, is_news || changed);
             if changed {
                 peer.report_listing(shared);
             }
@@ -64,6 +56,14 @@ impl Peers {
                 shared.dial_remembered(cx, id);
             }
         }
+    }
+
+    /// How much longer all takes in a crowd, as everybody dials only so many at a time.
+    fn crowd(&self, now: Instant) -> Duration {
+        let peers = self.peers.values();
+        let came = peers.filter(|peer| peer.has_just_come(now)).count();
+        let rounds = (came / MAX_RUNNING_DIALS).min(MAX_ROUNDS);
+        ROUND * u32::try_from(rounds).unwrap_or_default()
     }
 
     /// A peer announces itself: that is a listing of its own, which stands under our id.

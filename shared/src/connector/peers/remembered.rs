@@ -29,7 +29,7 @@ pub(super) struct Remembered {
     started: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Place {
     address: Multiaddr,
     /// The larger, the later.
@@ -60,20 +60,25 @@ impl Remembered {
 
     fn insert(&mut self, peer: PeerId, address: Multiaddr) {
         self.count += 1;
+        let number = self.count;
+        if let Some(known) = self.places.get_mut(&peer) {
+            known.address = address;
+            known.number = number;
+            return;
+        }
+        if self.places.len() >= MAX_REMEMBERED {
+            let oldest = self.places.iter().min_by_key(|(_, place)| place.number);
+            if let Some(oldest) = oldest.map(|(peer, _)| *peer) {
+                self.places.remove(&oldest);
+            }
+        }
         let place = Place {
             address,
-            number: self.count,
+            number,
             dialled: None,
             is_dialling: false,
         };
-        let known = self.places.get_or_insert_with(peer, || place.clone());
-        known.address = place.address;
-        known.number = place.number;
-        if self.places.len() > MAX_REMEMBERED {
-            let oldest = self.places.iter().min_by_key(|(_, place)| place.number);
-            let oldest = oldest.map(|(peer, _)| *peer);
-            self.places.retain(|peer, _| Some(*peer) != oldest);
-        }
+        self.places.insert(peer, place);
     }
 
     fn newest(&self) -> impl Iterator<Item = PeerId> + use<> {

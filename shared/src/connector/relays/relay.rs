@@ -155,10 +155,7 @@ impl Relay {
 
     /// Whether there is a listener for its circuits, or one has been asked for.
     const fn is_listening(&self) -> bool {
-        matches!(
-            self.progress,
-            Progress::Standing { .. } | Progress::Reserving { .. } | Progress::Identifying { .. }
-        )
+        self.conn().is_some()
     }
 
     /// Whether reservation and registration stand.
@@ -343,11 +340,10 @@ impl Relay {
         }
     }
 
-    pub(super) fn leave(&mut self, shared: &mut Shared) {
+    pub(super) fn leave(&self, shared: &mut Shared) {
         if !self.is_listening() {
             return;
         }
-        self.withdraw_claim(shared);
         if let Some(point) = self.peer.filter(|_| self.rendezvous.may_be_registered()) {
             shared.outputs.push(Output::Unregister { point });
         }

@@ -136,7 +136,8 @@ impl Rendezvous {
 
     /// Whether the other side may hold a registration of ours.
     pub(super) const fn may_be_registered(&self) -> bool {
-        self.registered || matches!(self.register, Ask::Asked { .. })
+        let claimed = !matches!(self.claim, Claim::No);
+        claimed || self.registered || matches!(self.register, Ask::Asked { .. })
     }
 
     /// The reservation is gone, and with it the addresses that were registered. What was refused may be allowed next

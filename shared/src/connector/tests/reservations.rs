@@ -2,6 +2,16 @@
 
 use super::{relays::reserve, *};
 
+/// A connection to a relay that was asked for a reservation and for the registration of what that gives.
+fn asked_for_both() -> (Rig, ConnId) {
+    let mut rig = Rig::new(&config(&[QUIC]));
+    rig.input(Input::ListenersReady);
+    let dial = rig.last_dial();
+    let conn = rig.connect(id(RELAY), QUIC, Some(dial));
+    rig.take();
+    (rig, conn)
+}
+
 #[test]
 fn what_became_of_the_reservation_counts_once_it_is_known_to_be_a_relay() {
     let outcomes = [
@@ -15,11 +25,7 @@ fn what_became_of_the_reservation_counts_once_it_is_known_to_be_a_relay() {
         },
     ];
     for outcome in outcomes {
-        let mut rig = Rig::new(&config(&[QUIC]));
-        rig.input(Input::ListenersReady);
-        let dial = rig.last_dial();
-        let conn = rig.connect(id(RELAY), QUIC, Some(dial));
-        rig.take();
+        let (mut rig, conn) = asked_for_both();
         rig.input(outcome.clone());
         assert_eq!(rig.take(), []);
         rig.identify_relay(conn);
@@ -34,16 +40,6 @@ fn what_became_of_the_reservation_counts_once_it_is_known_to_be_a_relay() {
             ),
         }
     }
-}
-
-/// A connection to a relay that was asked for a reservation and for the registration of what that gives.
-fn asked_for_both() -> (Rig, ConnId) {
-    let mut rig = Rig::new(&config(&[QUIC]));
-    rig.input(Input::ListenersReady);
-    let dial = rig.last_dial();
-    let conn = rig.connect(id(RELAY), QUIC, Some(dial));
-    rig.take();
-    (rig, conn)
 }
 
 #[test]
@@ -118,11 +114,7 @@ fn who_stops_early_withdraws_what_was_asked_for() {
 
 #[test]
 fn a_reservation_of_what_is_no_relay_is_taken_back() {
-    let mut rig = Rig::new(&config(&[QUIC]));
-    rig.input(Input::ListenersReady);
-    let dial = rig.last_dial();
-    let conn = rig.connect(id(RELAY), QUIC, Some(dial));
-    rig.take();
+    let (mut rig, conn) = asked_for_both();
     rig.identify(id(RELAY), conn, true);
     let relay = RelayId(0);
     assert!(rig.take().contains(&Output::Unreserve { relay }));

@@ -18,15 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[tokio::test]
 async fn pings_on_one_stream_are_answered_over_quic() {
     let mut answerer = swarm(|_| Behaviour::default());
-    answerer
-        .listen_on("/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap())
-        .unwrap();
-    let address = loop {
-        if let SwarmEvent::NewListenAddr { address, .. } = answerer.select_next_some().await {
-            break address;
-        }
-    };
-    let to = *answerer.local_peer_id();
+    let (to, address) = listening(&mut answerer).await;
     let mut pinger = swarm(|_| libp2p_stream::Behaviour::new());
     let mut control = pinger.behaviour().new_control();
     pinger.dial(address.with_p2p(to).unwrap()).unwrap();
@@ -65,6 +57,18 @@ fn swarm<B: NetworkBehaviour>(behaviour: impl FnOnce(&Keypair) -> B) -> Swarm<B>
         .build()
 }
 
+/// Has a swarm listen, and returns who is to be dialled where.
+async fn listening<B: NetworkBehaviour>(swarm: &mut Swarm<B>) -> (PeerId, Multiaddr) {
+    swarm
+        .listen_on("/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap())
+        .unwrap();
+    loop {
+        if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+            return (*swarm.local_peer_id(), address);
+        }
+    }
+}
+
 const WATCHED: StreamProtocol = StreamProtocol::new("/watched/1");
 const RELAYS: StreamProtocol = StreamProtocol::new("/relays/1");
 
@@ -83,20 +87,12 @@ async fn speaking(protocols: &[StreamProtocol]) -> (PeerId, Multiaddr) {
         .iter()
         .map(|protocol| control.accept(protocol.clone()).unwrap())
         .collect();
-    swarm
-        .listen_on("/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap())
-        .unwrap();
-    let address = loop {
-        if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
-            break address;
-        }
-    };
-    let peer = *swarm.local_peer_id();
+    let there = listening(&mut swarm).await;
     tokio::spawn(async move {
         while swarm.next().await.is_some() {}
         drop(accepted);
     });
-    (peer, address)
+    there
 }
 
 impl Behaviour {

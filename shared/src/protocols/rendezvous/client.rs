@@ -254,9 +254,7 @@ impl Behaviour {
             _ => None,
         }
     }
-}
 
-impl Behaviour {
     fn look_for_strangers(&mut self, point: PeerId, packet: &Packet) {
         let listed = packet.discover_response.as_ref();
         let listed = listed.map_or(&[][..], |listed| &listed.registrations);

@@ -24,7 +24,7 @@ pub(super) const RENDEZVOUS_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/rendezvous/1.0.0");
 
 /// The most records, and bytes of them, that come with a word of news; who is not told more asks.
-pub(super) const MAX_NEWS: u64 = 8;
+pub(super) const MAX_NEWS: usize = 8;
 pub(super) const MAX_NEWS_BYTES: usize = 8 * 1024;
 
 /// What a rendezvous point tells its clients by: who has come, or that it is worth to ask again. docs/protocol.md has it.

@@ -157,10 +157,10 @@ impl Server {
     pub fn news(&mut self, now: Instant) -> Option<Word> {
         let registry = &self.registry;
         let (namespace, first) = self.news.told(now, |namespace| registry.size(namespace))?;
-        let (came, seen) = registry.since(&namespace, Some(first - 1), Some(MAX_NEWS));
+        let one_more = MAX_NEWS as u64 + 1;
+        let (came, _) = registry.since(&namespace, Some(first - 1), Some(one_more));
         let bytes = came.iter().map(|registration| registration.record.len());
-        let is_all = registry.since(&namespace, Some(seen), Some(1)).0.is_empty();
-        let packet = match is_all && bytes.sum::<usize>() <= MAX_NEWS_BYTES {
+        let packet = match came.len() <= MAX_NEWS && bytes.sum::<usize>() <= MAX_NEWS_BYTES {
             true => discovered(Ok(DiscoverResponse {
                 registrations: came.into_iter().map(|r| entry(r, now)).collect(),
                 cookie: None,
