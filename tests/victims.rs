@@ -103,12 +103,12 @@ fn tcp_address(relay: &Relay) -> Multiaddr {
 
 /// The seed of a key whose peer id is smaller than almost all: of two peers the one with the smaller id dials where the other
 /// listens, and the members' ids are made by chance.
-const SMALL_ID: &str = "14";
+const SMALL_ID: u8 = 14;
 
 fn peer(name: &str, relay: &str) -> Proc {
-    let listen = ["--json", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1"];
-    let chosen = ["--relay", relay, "--secret-key-seed", SMALL_ID];
-    Proc::start(name, &[&listen[..], &chosen].concat())
+    let listen = "--listen=/ip4/127.0.0.1/udp/0/quic-v1";
+    let seed = format!("--secret-key-seed={SMALL_ID}");
+    Proc::start(name, &["--json", listen, "--relay", relay, &seed])
 }
 
 /// They are there, answer by the relay, and say there that they listen where the victim is.
