@@ -147,7 +147,7 @@ export function createApp(window, loadWeb) {
     const fault = roomFault(app.room);
     if (fault) throw new Error(fault);
     const name = loadName(window);
-    const { peer, note, notice } = await startPeer(web.Peer, { relays: found.relays, namespace: app.room, ...(name && { name }) }, { temporary, indexedDB: storage() });
+    const { peer, note, notice } = await startPeer(web.Peer, { relays: found.relays, ice_servers: found.ice, namespace: app.room, ...(name && { name }) }, { temporary, indexedDB: storage() });
     app.identityNote = note;
     // A notice that was closed does not come back with each change of room.
     if (notice !== noticed) view.notice(notice);

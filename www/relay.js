@@ -16,17 +16,18 @@ const SLASH = /\//;
  * Finds the relay's addresses.
  * @param {string | undefined} typed a multiaddr, a URL or a host; if nothing, the relay that served the page
  * @param {URL} page where the page is from
- * @returns {Promise<{relays: string[], room: string, all: string[]}>}
+ * @returns {Promise<{relays: string[], room: string, all: string[], ice: RTCIceServer[]}>} `ice`: the relay itself, which tells a
+ *   peer where others can reach it over WebRTC
  */
 export async function locate(typed, page, fetch = globalThis.fetch) {
   const text = typed?.trim();
   const secure = page.protocol === "https:";
   if (text?.startsWith("/")) {
-    return { relays: dialable([text], secure), room: DEFAULT_ROOM, all: [text] };
+    return { relays: dialable([text], secure), room: DEFAULT_ROOM, all: [text], ice: [] };
   }
   const url = bootstrapUrl(text, page);
-  const { addresses, namespace } = await bootstrap(url, fetch);
-  return { relays: near(dialable(addresses, secure), url.hostname), room: namespace || DEFAULT_ROOM, all: addresses };
+  const { addresses, namespace, stun } = await bootstrap(url, fetch);
+  return { relays: near(dialable(addresses, secure), url.hostname), room: namespace || DEFAULT_ROOM, all: addresses, ice: stun.map((port) => ({ urls: `stun:${url.hostname}:${port}` })) };
 }
 
 function bootstrapUrl(text, page) {
@@ -67,12 +68,18 @@ async function bootstrap(url, fetch) {
 
 function read(text) {
   try {
-    const { addresses, namespace } = JSON.parse(text);
+    const { addresses, namespace, stun_ports: ports } = JSON.parse(text);
     const usable = addresses.filter((address) => typeof address === "string" && address.startsWith("/"));
-    return { addresses: usable.slice(0, MAX_ADDRESSES), namespace: typeof namespace === "string" ? namespace : "" };
+    return { addresses: usable.slice(0, MAX_ADDRESSES), namespace: typeof namespace === "string" ? namespace : "", stun: stunPorts(ports) };
   } catch {
     return undefined;
   }
+}
+
+/** One port says where a browser can be reached. The others are for whoever wants to know what kind of NAT it is behind. */
+function stunPorts(ports) {
+  const isPort = (port) => Number.isInteger(port) && port > 0 && port < 65_536;
+  return Array.isArray(ports) ? ports.filter(isPort).slice(0, 1) : [];
 }
 
 /** The addresses that a browser can dial. Throws an Error that says why there are none. */

@@ -111,7 +111,8 @@ function running(app, model, now) {
   }
   const soonest = waiting.reduce((a, b) => ((b.retry_in_ms ?? 0) < (a.retry_in_ms ?? 0) ? b : a));
   return {
-    tone: "bad",
+    // Whoever has a direct path needs no relay.
+    tone: here ? "wait" : "bad",
     text: app.wasOnline ? "Relay lost: retrying" : "Cannot reach the relay: retrying",
     countdown: countdown(at + (soonest.retry_in_ms ?? 0) - now),
     detail: whatToDo(soonest, stillHere(here)),
@@ -125,7 +126,7 @@ function whatToDo({ reason, code }, todo = advice(code)) {
 }
 
 function stillHere(here) {
-  return here ? `You can still talk with ${plural(here, "peer")}.` : undefined;
+  return here ? `You can still talk with ${plural(here, "peer")}. Nobody new can join until the relay is back.` : undefined;
 }
 
 function sentence(text) {

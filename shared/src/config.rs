@@ -7,6 +7,8 @@ use std::time::Duration;
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
+pub use punchline_webrtc::IceServer;
+
 use crate::name::PeerName;
 
 /// What identify calls us. Nothing is ever decided by it.
@@ -100,6 +102,8 @@ pub struct NodeConfig {
     pub message_timeout: Duration,
     /// Bytes a second that are taken of one peer's messages, after the first eight seconds' worth; 0: as fast as they come.
     pub rate_of_peer: u64,
+    /// Who is asked where WebRTC can reach us, and who carries it where nothing else does. Only in a browser, so far.
+    pub ice_servers: Vec<IceServer>,
     /// Whether to try for a direct path when there is only a circuit. Not in a browser.
     pub hole_punch: bool,
     /// Whether to announce ourselves on our own network, and to dial who else does, by mDNS. Not in a browser.
@@ -121,6 +125,7 @@ impl Default for NodeConfig {
             greet_interval: Some(DEFAULT_GREET_INTERVAL),
             message_timeout: DEFAULT_MESSAGE_TIMEOUT,
             rate_of_peer: DEFAULT_RATE_OF_PEER,
+            ice_servers: Vec::new(),
             hole_punch: true,
             mdns: false,
             port_mapping: false,

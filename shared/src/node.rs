@@ -5,7 +5,7 @@ mod event_loop;
 mod milliseconds;
 mod outputs;
 // A browser has no sockets of its own.
-#[cfg_attr(target_family = "wasm", path = "node/no_sockets.rs")]
+#[cfg_attr(target_family = "wasm", path = "node/tab.rs")]
 pub(crate) mod sockets;
 mod swarm_events;
 #[cfg(test)]
@@ -119,9 +119,10 @@ pub fn new(mut config: NodeConfig, key: Keypair) -> Result<(Node, Events, EventL
     config.namespace = platform::room_name(&config.namespace);
     let (messenger, events) = prepare(&config, key.public().to_peer_id())?;
     let budget = Budget::default();
-    let swarm = platform::build_swarm(key.clone(), |relay| {
+    let swarm = platform::build_swarm(key.clone(), &config.ice_servers, |relay, webrtc| {
         let (messenger, budget) = (messenger.clone(), budget.clone());
-        PollOnWake(Behaviour::new(&config, &key, relay, messenger, budget))
+        let clients = (relay, webrtc);
+        PollOnWake(Behaviour::new(&config, &key, clients, messenger, budget))
     })?;
     assemble(&config, swarm, messenger, budget, events)
 }

@@ -11,8 +11,8 @@ mod wasm;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use native::HAS_INTERFACES;
 #[cfg(not(target_family = "wasm"))]
-pub use native::{HOLE_PUNCH, build_swarm, can_dial, default_listen, reason_of, room_name};
+pub use native::{HOLE_PUNCH, WebRtc, build_swarm, can_dial, default_listen, reason_of, room_name};
 #[cfg(target_family = "wasm")]
-pub(crate) use wasm::HAS_INTERFACES;
+pub(crate) use wasm::{HAS_INTERFACES, has_webrtc};
 #[cfg(target_family = "wasm")]
-pub use wasm::{HOLE_PUNCH, build_swarm, can_dial, default_listen, reason_of, room_name};
+pub use wasm::{HOLE_PUNCH, WebRtc, build_swarm, can_dial, default_listen, reason_of, room_name};

@@ -8,6 +8,8 @@ pub mod limits;
 pub mod msg;
 pub mod ping;
 pub mod rendezvous;
+#[cfg(target_family = "wasm")]
+pub(crate) mod webrtc;
 pub mod wire;
 
 // A browser has no sockets of its own to do these with.

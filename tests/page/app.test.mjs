@@ -74,7 +74,7 @@ function choose(id) {
 
 test("it starts in the room of the URL, at the relay that served it", async () => {
   await open("http://127.0.0.1:45680/#room=garden");
-  assert.deepEqual(peer().config, { relays: [BOOTSTRAP.addresses[1]], namespace: "garden" });
+  assert.deepEqual(peer().config, { relays: [BOOTSTRAP.addresses[1]], ice_servers: [], namespace: "garden" });
   await until(() => /Online in room “garden” · 0 peers/.test(status()));
   assert.match(text("empty"), /Nobody else is here yet/);
   assert.equal(byId("empty").querySelector("input").value, "http://127.0.0.1:45680/#room=garden");

@@ -13,7 +13,7 @@ test("without anything typed the page's own relay is asked", async () => {
     asked = url;
     return served({ peer_id: "R", addresses: ["/ip4/192.0.2.7/tcp/45678", WS, 7], namespace: "den", version: "1" })();
   };
-  assert.deepEqual(await locate(undefined, PAGE, fetch), { relays: [WS], room: "den", all: ["/ip4/192.0.2.7/tcp/45678", WS] });
+  assert.deepEqual(await locate(undefined, PAGE, fetch), { relays: [WS], room: "den", all: ["/ip4/192.0.2.7/tcp/45678", WS], ice: [] });
   assert.equal(asked, "http://127.0.0.1:45680/bootstrap.json");
   await locate("192.0.2.7:45680", PAGE, fetch);
   assert.equal(asked, "http://192.0.2.7:45680/bootstrap.json");
@@ -21,6 +21,13 @@ test("without anything typed the page's own relay is asked", async () => {
     await locate(url, PAGE, fetch);
     assert.equal(asked, "https://relay.example/base/bootstrap.json");
   }
+});
+
+test("a relay that answers STUN is asked where others can reach this page, at the host that served it", async () => {
+  const ice = async (stun_ports, page = PAGE) => (await locate(undefined, page, served({ addresses: [WS], stun_ports }))).ice;
+  assert.deepEqual(await ice([45680, 45681]), [{ urls: "stun:127.0.0.1:45680" }]);
+  assert.deepEqual(await ice([45680], new URL("http://[2001:db8::1]:80/")), [{ urls: "stun:[2001:db8::1]:45680" }]);
+  for (const none of [[], undefined, "45680", [0], [65536], [1.5], ["1"]]) assert.deepEqual(await ice(none), [], String(none));
 });
 
 /** Generous: the fault that this finds takes minutes. */

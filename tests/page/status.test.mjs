@@ -19,7 +19,8 @@ test("the status line says how it is", () => {
   assert.deepEqual(status({}, [{ addresses: [], state: "online" }], here), { tone: "good", text: "Online in room “garden” · 1 peer" });
   const lost = status({ wasOnline: true }, waiting, here);
   assert.equal(lost.text + lost.countdown, "Relay lost: retrying in 4 s");
-  assert.match(lost.detail, /still talk with 1 peer/);
+  assert.match(lost.detail, /still talk with 1 peer\. Nobody new can join until the relay is back\.$/);
+  assert.equal(lost.tone, "wait");
   const never = status({}, waiting);
   assert.match(never.text, /Cannot reach the relay: retrying/);
   assert.match(never.detail, /Another peer answers there.*Copy the relay's address again/);

@@ -7,7 +7,7 @@ use std::{fmt::Display, time::Duration};
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use libp2p::{Multiaddr, identity::Keypair};
 use punchline::{
-    config::{NodeConfig, RelayAddress},
+    config::{IceServer, NodeConfig, RelayAddress},
     name::PeerName,
 };
 use tsify::Tsify;
@@ -17,6 +17,9 @@ use crate::error::{BAD_ARGUMENT, Failure};
 
 /// Longer times are mistakes, and far longer ones overflow a clock.
 const MAX_SECONDS: u32 = 365 * 24 * 60 * 60;
+
+/// More would delay each connection, for browsers ask them all.
+const MAX_ICE_SERVERS: usize = 8;
 
 /// Declares `PeerConfig` for TypeScript, and how each setting is read from JavaScript: one list for both.
 macro_rules! peer_config {
@@ -52,6 +55,9 @@ peer_config! {
     dial: Vec<Multiaddr> as "Multiaddr[]", read by addresses;
     /// Seconds between greetings; 0: none; 10 if absent.
     greet_interval: Duration as "number", read by seconds;
+    /// STUN servers, asked where WebRTC can reach us, and TURN servers, which carry it where nothing else does; none is asked
+    /// if absent. A relay of ours is one: `stun:` with its host and the ports in its `/bootstrap.json`.
+    ice_servers: Vec<IceServer> as "RTCIceServer[]", read by ice_servers;
     /// Seconds until an unacked message fails; 600 if absent.
     message_timeout: Duration as "number", read by seconds;
 }
@@ -71,6 +77,7 @@ pub(crate) fn read(config: &JsValue) -> Result<(NodeConfig, Keypair), Failure> {
         dial: given.dial.unwrap_or_default(),
         greet_interval: given.greet_interval.or(default.greet_interval),
         message_timeout: given.message_timeout.unwrap_or(default.message_timeout),
+        ice_servers: given.ice_servers.unwrap_or_default(),
         ..default
     };
     Ok((
@@ -110,14 +117,23 @@ fn relay(address: Multiaddr) -> RelayAddress {
 }
 
 fn addresses(name: &str, value: &JsValue) -> Result<Vec<Multiaddr>, Failure> {
+    list(name, value)?
+        .map(|(name, value)| address(&name, &text(&name, &value)?))
+        .collect()
+}
+
+/// The elements of an array, each with what it is called in an error.
+fn list(name: &str, value: &JsValue) -> Result<impl Iterator<Item = (String, JsValue)>, Failure> {
     let Some(list) = value.dyn_ref::<Array>() else {
         return Err(bad(name, "not an array"));
     };
-    let read = |(i, value): (usize, JsValue)| {
-        let name = format!("{name}[{i}]");
-        address(&name, &text(&name, &value)?)
-    };
-    list.iter().enumerate().map(read).collect()
+    let named = |(i, value)| (format!("{name}[{i}]"), value);
+    Ok(list
+        .iter()
+        .enumerate()
+        .map(named)
+        .collect::<Vec<_>>()
+        .into_iter())
 }
 
 /// Reads a multiaddr; `name` is the word for it in an error.
@@ -153,6 +169,39 @@ fn identity(name: &str, value: &JsValue) -> Result<Keypair, Failure> {
     bytes
         .and_then(|bytes| Keypair::from_protobuf_encoding(&bytes).ok())
         .ok_or_else(|| bad(name, "not the bytes that identity() gave"))
+}
+
+/// Reads what `RTCPeerConnection` takes, with one entry for each URL.
+fn ice_servers(name: &str, value: &JsValue) -> Result<Vec<IceServer>, Failure> {
+    let mut servers = Vec::new();
+    for (name, server) in list(name, value)? {
+        let property = |key: &str| {
+            let value = Reflect::get(&server, &key.into()).unwrap_or_default();
+            (format!("{name}.{key}"), value)
+        };
+        let optional = |key: &str| {
+            let (name, value) = property(key);
+            let given = (!is_absent(&value)).then(|| text(&name, &value));
+            given.transpose()
+        };
+        let (username, credential) = (optional("username")?, optional("credential")?);
+        let (name, urls) = property("urls");
+        let urls = match urls.is_string() {
+            true => vec![text(&name, &urls)?],
+            false => list(&name, &urls)?
+                .map(|(name, url)| text(&name, &url))
+                .collect::<Result<_, _>>()?,
+        };
+        servers.extend(urls.into_iter().map(|url| IceServer {
+            url,
+            username: username.clone(),
+            credential: credential.clone(),
+        }));
+    }
+    match servers.len() <= MAX_ICE_SERVERS {
+        true => Ok(servers),
+        false => Err(bad(name, format!("more than {MAX_ICE_SERVERS}"))),
+    }
 }
 
 fn seconds(name: &str, value: &JsValue) -> Result<Duration, Failure> {

@@ -12,6 +12,7 @@ use crate::{
         AGENT_VERSION, IDENTIFY_PROTOCOL, MAX_CONNECTIONS, MAX_INCOMING_CONNECTIONS, NodeConfig,
         PING_INTERVAL,
     },
+    platform,
     protocols::{
         greet, limits,
         msg::{self, MSG_PROTOCOL, ONESHOT_PROTOCOL, messenger::Messenger},
@@ -54,7 +55,7 @@ impl Behaviour {
     pub(crate) fn new(
         config: &NodeConfig,
         key: &Keypair,
-        relay: relay::client::Behaviour,
+        (relay, webrtc): (relay::client::Behaviour, platform::WebRtc),
         messenger: Arc<Messenger>,
         budget: Budget,
     ) -> Self {
@@ -78,7 +79,7 @@ impl Behaviour {
                 speaking: MSG_PROTOCOL,
                 but_not: relay::HOP_PROTOCOL_NAME,
             }),
-            sockets: sockets::behaviour(me, config, budget),
+            sockets: sockets::behaviour(me, config, budget, webrtc),
             greet: greet::new(),
             msg: msg::behaviour::Behaviour::new(
                 messenger,

@@ -11,7 +11,7 @@ use libp2p::{
 use tokio::sync::{mpsc, oneshot};
 use web_time::Instant;
 
-use super::{PeerInfo, Request, swarm_events::listen, timer::Timer};
+use super::{PeerInfo, Request, sockets, swarm_events::listen, timer::Timer};
 use crate::{
     budget::Budget,
     config::{BYE_TIMEOUT, CLOSE_TIMEOUT, FAREWELL_TIME, NodeConfig, SHUTDOWN_TIMEOUT},
@@ -242,7 +242,10 @@ impl EventLoop {
                 self.input(Input::RelayFound { place, relay });
             }
             Request::DropRelay(relay) => self.input(Input::DropRelay(relay)),
-            Request::Wake => self.input(Input::Wake),
+            Request::Wake => {
+                sockets::hurry(&mut self.swarm.behaviour_mut().0.sockets);
+                self.input(Input::Wake);
+            }
             Request::Block(peer) => {
                 self.swarm.behaviour_mut().0.limits.block(peer);
                 self.messenger.block(&peer);

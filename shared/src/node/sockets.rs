@@ -1,7 +1,7 @@
 //! What a peer with sockets of its own does with them: punches holes, finds others on its network, and has the
 //! gateway map its ports.
 //!
-//! `no_sockets` stands in for this file in a browser, which has no sockets: neither the three protocols nor their
+//! `tab` stands in for this file in a browser, which has no sockets: neither the three protocols nor their
 //! code come along in the wasm.
 
 use libp2p::{
@@ -14,6 +14,7 @@ use crate::{
     budget::Budget,
     config::NodeConfig,
     connector::{Connector, Input, NetworkInput},
+    platform,
     protocols::{lan, port_mapping, punch},
     reason::{Cause, Reason},
 };
@@ -27,7 +28,12 @@ pub(crate) struct Behaviour {
 }
 
 /// Makes the behaviour of the peer with this id, which is ours.
-pub(super) fn behaviour(me: PeerId, config: &NodeConfig, budget: Budget) -> Behaviour {
+pub(super) fn behaviour(
+    me: PeerId,
+    config: &NodeConfig,
+    budget: Budget,
+    _: platform::WebRtc,
+) -> Behaviour {
     let punch = config.hole_punch.then(|| punch::Behaviour::new(me, budget));
     let lan = config
         .mdns
@@ -66,6 +72,9 @@ pub(super) fn pass_on(event: BehaviourEvent, connector: &mut Connector) {
 pub(super) fn network_changed(lost: bool, connector: &mut Connector) {
     connector.handle_network(Instant::now(), NetworkInput::Changed { lost });
 }
+
+/// Tries at once what waits: the connector does, which has the timers here.
+pub(super) const fn hurry(_: &mut Behaviour) {}
 
 /// Passes on what identify says that helps a hole punch: where one of our relays sees us, and where a peer at the
 /// other end of a circuit listens.

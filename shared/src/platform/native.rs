@@ -11,10 +11,11 @@ use libp2p::{
     identity::Keypair,
     multiaddr::Protocol,
     noise, quic, relay,
-    swarm::NetworkBehaviour,
+    swarm::{NetworkBehaviour, dummy},
     tcp, websocket,
 };
 
+use punchline_webrtc::IceServer;
 use unicode_normalization::UnicodeNormalization;
 
 use self::names::{NameError, Names};
@@ -70,10 +71,14 @@ pub fn reason_of(error: &(dyn Error + 'static)) -> Option<Reason> {
     error.is::<NameError>().then_some(Reason::NameNotFound)
 }
 
+/// WebRTC by circuits: not here yet.
+pub type WebRtc = dummy::Behaviour;
+
 /// Makes a swarm with every transport that a terminal has.
 pub fn build_swarm<B: NetworkBehaviour>(
     key: Keypair,
-    behaviour: impl FnOnce(relay::client::Behaviour) -> B,
+    _: &[IceServer],
+    behaviour: impl FnOnce(relay::client::Behaviour, WebRtc) -> B,
 ) -> Result<Swarm<B>, StartError> {
     let muxing = muxer::Config::default();
     let direct = direct(&key, &muxing).map_err(|e| failed("Noise", &e))?;
@@ -83,7 +88,7 @@ pub fn build_swarm<B: NetworkBehaviour>(
         .map_err(|never| match never {})?
         .with_relay_client(noise::Config::new, || muxing.clone())
         .map_err(|e| failed("the relay client", &e))?
-        .with_behaviour(|_, relay| behaviour(relay))
+        .with_behaviour(|_, relay| behaviour(relay, dummy::Behaviour))
         .map_err(|e| failed("the behaviour", &e))?
         .with_swarm_config(|config| {
             config

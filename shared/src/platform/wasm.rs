@@ -4,20 +4,18 @@ mod websocket;
 
 use std::{error::Error, time::Duration};
 
-use js_sys::{JsString, Reflect};
+use js_sys::JsString;
 use libp2p::{
     Multiaddr, PeerId, Swarm, Transport as _,
-    core::{
-        muxing::StreamMuxerBox,
-        transport::{OptionalTransport, timeout::TransportTimeout},
-        upgrade::Version,
-    },
+    core::{muxing::StreamMuxerBox, transport::timeout::TransportTimeout, upgrade::Version},
     identity::Keypair,
     multiaddr::Protocol,
     noise, relay,
     swarm::{Config, NetworkBehaviour},
-    webrtc_websys, websocket_websys, yamux,
+    websocket_websys, yamux,
 };
+
+use punchline_webrtc::{IceServer, backend::Backend as _, direct, platform::browser::Browser};
 
 use self::websocket::Socket;
 use crate::{
@@ -57,8 +55,8 @@ pub fn can_dial(address: &Multiaddr) -> bool {
 }
 
 /// Some browsers have no WebRTC, or a policy has taken it away: Tor Browser, for example.
-fn has_webrtc() -> bool {
-    Reflect::has(&js_sys::global(), &"RTCPeerConnection".into()).unwrap_or(false)
+pub(crate) fn has_webrtc() -> bool {
+    Browser::new(&[]).is_available()
 }
 
 /// A browser does not say why it could not connect.
@@ -67,41 +65,50 @@ pub fn reason_of(_: &(dyn Error + 'static)) -> Option<Reason> {
     None
 }
 
+/// WebRTC by circuits.
+pub type WebRtc = punchline_webrtc::Behaviour<Browser>;
+
 /// Makes a swarm with every transport of a browser tab.
 pub fn build_swarm<B: NetworkBehaviour>(
     key: Keypair,
-    behaviour: impl FnOnce(relay::client::Behaviour) -> B,
+    ice_servers: &[IceServer],
+    behaviour: impl FnOnce(relay::client::Behaviour, WebRtc) -> B,
 ) -> Result<Swarm<B>, StartError> {
     let noise = noise::Config::new(&key).map_err(|e| failed("Noise", &e))?;
-    let webrtc = || {
-        webrtc_websys::Transport::new(webrtc_websys::Config::new(&key))
-            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
-    };
-    // Where there is none its first dial would panic.
-    let webrtc = match has_webrtc() {
-        true => OptionalTransport::some(webrtc()),
-        false => OptionalTransport::none(),
-    };
-    let websocket = websocket_websys::Transport::default().map(|socket, _| Socket::new(socket));
     let local = PeerId::from(key.public());
+    let browser = Browser::new(ice_servers);
+    let direct = direct::Transport::new(&key, browser.clone());
+    let (by_relay, webrtc) = punchline_webrtc::new(local, browser);
+    let by_webrtc = by_relay.or_transport(direct).map(|either, _| {
+        let (peer, connection) = either.into_inner();
+        (peer, StreamMuxerBox::new(connection))
+    });
+    let websocket = websocket_websys::Transport::default().map(|socket, _| Socket::new(socket));
     let (circuits, relay) = relay::client::new(local);
     // Circuits come first, as a circuit's address contains the WebSocket address of its relay. Both are upgraded as one
     // type: two types would compile Noise, Yamux and the negotiation into the wasm twice.
-    let transport = circuits
+    let upgraded = circuits
         .or_transport(websocket)
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(yamux::Config::default())
-        .boxed()
-        .or_transport(webrtc)
+        .boxed();
+    let upgraded = TransportTimeout::new(upgraded, CONNECT_TIMEOUT);
+    // WebRTC has timeouts of its own, and comes first, as its addresses may look like those of circuits.
+    let transport = by_webrtc
+        .or_transport(upgraded)
         .map(|either, _| either.into_inner())
         .boxed();
-    let transport = TransportTimeout::new(transport, CONNECT_TIMEOUT).boxed();
     let config = Config::with_wasm_executor()
         .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
         .with_max_negotiating_inbound_streams(MAX_INBOUND_STREAMS)
         .with_substream_upgrade_protocol_override(Version::V1Lazy);
-    Ok(Swarm::new(transport, behaviour(relay), local, config))
+    Ok(Swarm::new(
+        transport,
+        behaviour(relay, webrtc),
+        local,
+        config,
+    ))
 }
 
 /// How long a connection may take to be made and secured.

@@ -129,7 +129,9 @@ impl Peer {
             peer: self.id,
             conn: path.conn,
             relayed: path.kind == Path::Relayed,
-            via: addresses::relay_of(&path.address),
+            via: (path.kind == Path::Relayed)
+                .then(|| addresses::relay_of(&path.address))
+                .flatten(),
         });
         self.review_later(cx.now);
     }

@@ -8,7 +8,7 @@ use libp2p::{
     core::{transport::MemoryTransport, upgrade::Version},
     identity::Keypair,
     noise, relay,
-    swarm::{Config, NetworkBehaviour},
+    swarm::{Config, NetworkBehaviour, dummy},
     yamux,
 };
 use tokio::{sync::oneshot, task::AbortHandle};
@@ -59,7 +59,13 @@ impl TestNode {
         let budget = Budget::default();
         let swarm = memory_swarm(&key, |relay| {
             let (messenger, budget) = (messenger.clone(), budget.clone());
-            PollOnWake(Behaviour::new(&config, &key, relay, messenger, budget))
+            PollOnWake(Behaviour::new(
+                &config,
+                &key,
+                (relay, dummy::Behaviour),
+                messenger,
+                budget,
+            ))
         });
         let (node, events, event_loop) =
             assemble(&config, swarm, messenger, budget, events).unwrap();

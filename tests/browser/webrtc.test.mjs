@@ -1,0 +1,109 @@
+// Two pages and no relay between them: WebRTC, set up by the relay, needs it no more.
+
+import assert from "node:assert/strict";
+import { after, before } from "node:test";
+
+import { NO_ANSWER, company, delivered, launch, open, peers, say, sees, skip, status, test, visit } from "./harness.mjs";
+import { startRelay } from "./processes.mjs";
+
+let browser;
+let other;
+before(async () => {
+  if (!skip) [browser, other] = await Promise.all([launch(), launch()]);
+});
+after(() => Promise.all([browser?.close(), other?.close()]));
+
+const direct = (page) => peers(page).getByText("direct · webrtc").waitFor();
+
+async function exchange(one, two, when) {
+  await say(one, `one, ${when}`);
+  await sees(two, `one, ${when}`);
+  await delivered(one, `one, ${when}`);
+  await say(two, `two, ${when}`);
+  await sees(one, `two, ${when}`);
+  await delivered(two, `two, ${when}`);
+}
+
+test("two pages in two browsers get a direct path, and talk on when the relay is killed", async (t) => {
+  const relay = await startRelay(t);
+  const [one, two] = await Promise.all([browser, other].map((each) => visit(t, each, relay.url, { allow: NO_ANSWER })));
+  await Promise.all([company(one, 1), company(two, 1)]);
+  await Promise.all([direct(one), direct(two)]);
+  await exchange(one, two, "with the relay");
+  await relay.kill();
+  await Promise.all([one, two].map((page) => status(page, "Relay lost")));
+  await exchange(one, two, "without it");
+  await Promise.all([one, two].map((page) => status(page, "Nobody new can join until the relay is back.")));
+  await Promise.all([direct(one), direct(two)]);
+});
+
+/** Runs in a page: starts a peer, and returns its id. */
+async function start({ relay, ice_servers }) {
+  const { default: init, Peer } = await import("/pkg/web.js");
+  await init();
+  const peer = await Peer.start({ greet_interval: 0, relays: [relay], ice_servers });
+  const here = { peer, got: [], acked: 0, failed: [], direct: Promise.withResolvers(), changed: () => {} };
+  globalThis.here = here;
+  (async () => {
+    for (const reader = peer.events().getReader(); ; ) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      if (value.transport === "webrtc") here.direct.resolve(value.peer);
+      if (value.event === "message") here.got.push(Number.parseInt(value.body, 10));
+      if (value.event === "delivery") {
+        if (value.state === "acked") here.acked += 1;
+        if (value.state === "failed") here.failed.push(value.reason);
+      }
+      here.changed();
+    }
+  })();
+  return peer.peerId;
+}
+
+/** Runs in a page: waits for the direct path. */
+const meet = () => globalThis.here.direct.promise;
+
+/** Runs in a page: sends numbered messages, and returns what has come of all of them. */
+async function flood({ to, count, bytes }) {
+  const { here } = globalThis;
+  const change = () => new Promise((resolve) => (here.changed = resolve));
+  for (let n = 0; n < count && !here.failed.length; n += 1) {
+    // As many as an outbox takes.
+    while (n - here.acked >= 1_000) await change();
+    await here.peer.send(to, `${n} `.padEnd(bytes, "x"));
+  }
+  while (here.acked < count && !here.failed.length) await change();
+  while (here.got.length < count) await change();
+  const inOrder = here.got.every((n, at) => n === at);
+  return { acked: here.acked, failed: here.failed, got: here.got.length, inOrder };
+}
+
+/** Runs in a page: waits until so much has come. */
+async function until(count) {
+  const { here } = globalThis;
+  while (here.got.length < count) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+/** Beside a relay that is gone: that page has no icon. */
+const NOTHING_THERE = new RegExp(`${NO_ANSWER.source}|status of 404`);
+const COUNT = 20_000;
+const BYTES = 1_024;
+
+test("20,000 messages each way at once, the relay killed in the middle: in order, each once, none lost", async (t) => {
+  const relay = await startRelay(t);
+  const { stun_ports: [port] } = await (await fetch(new URL("bootstrap.json", relay.url))).json();
+  const ice_servers = [{ urls: `stun:127.0.0.1:${port}` }];
+  const pages = await Promise.all([browser, other].map(async (each) => {
+    const context = await each.newContext();
+    t.after(() => context.close());
+    return open(t, context, new URL("/healthz", relay.url).href, { allow: NOTHING_THERE });
+  }));
+  const run = (script, argument) => Promise.all(pages.map((page) => page.evaluate(script, argument)));
+  const ids = await run(start, { relay: relay.address("ws"), ice_servers });
+  assert.deepEqual((await run(meet)).toReversed(), ids);
+  const flooded = Promise.all(pages.map((page, at) => page.evaluate(flood, { to: ids[1 - at], count: COUNT, bytes: BYTES })));
+  await run(until, COUNT / 10);
+  await relay.kill();
+  const whole = { acked: COUNT, failed: [], got: COUNT, inOrder: true };
+  assert.deepEqual(await flooded, [whole, whole]);
+});

@@ -1,0 +1,124 @@
+//! What a platform does for WebRTC: one trait for a connection, driven by commands and events.
+//!
+//! Everything that the protocol decides stands outside of it, in `signalling` and `channel`. A backend
+//! makes descriptions and candidates, runs ICE, DTLS and SCTP, and moves messages of data channels, each of them whole,
+//! reliable and in order.
+
+pub mod mock;
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::Error;
+
+/// The label of the channel that an offer needs to have data channels at all. Its user closes it once connected, and never
+/// takes it for a stream.
+pub const INIT_LABEL: &str = "init";
+
+/// A data channel, as the backend numbers them, from 1 on. No number is used twice on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChannelId(pub u32);
+
+/// The channel of [`Command::OfferDirect`], which is there without being announced: its stream id is 0 on both sides.
+pub const HANDSHAKE: ChannelId = ChannelId(0);
+
+/// Who describes itself first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The side that dialled.
+    Offerer,
+    /// The other one.
+    Answerer,
+}
+
+/// Makes connections.
+pub trait Backend: Clone + Send + 'static {
+    /// What it makes.
+    type Connection: BackendConnection;
+
+    /// Whether there is any: without it, nobody is told that we have it.
+    fn is_available(&self) -> bool {
+        true
+    }
+
+    /// Makes one that does nothing until it is told to.
+    ///
+    /// # Errors
+    ///
+    /// The platform has no WebRTC, or no room for one more.
+    fn open(&self) -> Result<Self::Connection, Error>;
+}
+
+/// One `RTCPeerConnection`, or what is like it. Dropped, it is closed.
+pub trait BackendConnection: Send + Unpin + 'static {
+    /// Begins to do this. [`Event`]s say what comes of it.
+    fn execute(&mut self, command: Command);
+
+    /// Opens a channel for a stream. It takes messages from [`Event::ChannelReady`] on.
+    ///
+    /// # Errors
+    ///
+    /// The connection is closed, or has no room for one more.
+    fn open_channel(&mut self) -> Result<ChannelId, Error>;
+
+    /// Sends a message on a channel that is ready, or was opened by the remote.
+    ///
+    /// # Errors
+    ///
+    /// The channel is not open.
+    fn send(&mut self, channel: ChannelId, message: Bytes) -> Result<(), Error>;
+
+    /// Bytes that were given to [`Self::send`] and have not left yet. When they are few again, there is [`Event::Drained`].
+    fn buffered(&self, channel: ChannelId) -> usize;
+
+    /// What has happened.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event>;
+}
+
+/// What a backend is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Make an offer, with a channel [`INIT_LABEL`] in it.
+    Offer,
+    /// Make an offer with the channel [`HANDSHAKE`] in it, and with this user and password of ICE.
+    OfferDirect {
+        /// Both of them.
+        ufrag: String,
+    },
+    /// Take this offer, and answer it.
+    Answer(String),
+    /// Take the answer to the offer.
+    TakeAnswer(String),
+    /// Take a candidate of the remote, in JSON. What cannot be read is ignored.
+    AddCandidate(String),
+    /// Close the channel [`INIT_LABEL`].
+    CloseInit,
+    /// Close a channel once all is sent that was given to it.
+    CloseChannel(ChannelId),
+    /// Close the connection.
+    Close,
+}
+
+/// What a backend reports.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Its own description, which the remote needs: the offer or the answer.
+    Described(String),
+    /// A candidate of its own, in JSON.
+    Candidate(String),
+    /// ICE and DTLS are through.
+    Connected,
+    /// There is no connection, or not any more.
+    Closed(Error),
+    /// The remote has opened a channel.
+    ChannelOpened(ChannelId),
+    /// A channel that [`BackendConnection::open_channel`] opened takes messages.
+    ChannelReady(ChannelId),
+    /// A message came.
+    Message(ChannelId, Bytes),
+    /// The channel takes more again.
+    Drained(ChannelId),
+    /// The channel is closed.
+    ChannelClosed(ChannelId),
+}
