@@ -104,6 +104,9 @@ pub(crate) async fn run(args: PeerArgs, mut stop: Stop) -> anyhow::Result<()> {
     helpers.spawn(meetings.keep());
     let watching = Watching { tracker, meetings };
     let reporting = tokio::spawn(report_all(events, node.clone(), watching, reporter.clone()));
+    for server in args.ice_servers {
+        helpers.spawn(relays::ask_too(server, node.clone(), reporter.clone()));
+    }
     let memory = RelayMemory::new(identity.is_kept);
     for (place, url) in urls.into_iter().enumerate() {
         let (node, reservations, reporter) = (node.clone(), reservations.clone(), reporter.clone());

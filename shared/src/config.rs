@@ -102,7 +102,7 @@ pub struct NodeConfig {
     pub message_timeout: Duration,
     /// Bytes a second that are taken of one peer's messages, after the first eight seconds' worth; 0: as fast as they come.
     pub rate_of_peer: u64,
-    /// Who is asked where WebRTC can reach us, and who carries it where nothing else does. Only in a browser, so far.
+    /// Who is asked where WebRTC can reach us, and in a browser who carries it where nothing else does.
     pub ice_servers: Vec<IceServer>,
     /// Whether to try for a direct path when there is only a circuit. Not in a browser.
     pub hole_punch: bool,

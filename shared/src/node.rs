@@ -52,6 +52,7 @@ pub struct Node {
     peer_id: PeerId,
     messenger: Arc<Messenger>,
     requests: mpsc::Sender<Request>,
+    rtc: platform::Rtc,
 }
 
 /// A peer to talk to, for `/peers`.
@@ -119,12 +120,13 @@ pub fn new(mut config: NodeConfig, key: Keypair) -> Result<(Node, Events, EventL
     config.namespace = platform::room_name(&config.namespace);
     let (messenger, events) = prepare(&config, key.public().to_peer_id())?;
     let budget = Budget::default();
-    let swarm = platform::build_swarm(key.clone(), &config.ice_servers, |relay, webrtc| {
+    let rtc = platform::rtc(&config.ice_servers, budget.clone());
+    let swarm = platform::build_swarm(key.clone(), &rtc, |relay, webrtc| {
         let (messenger, budget) = (messenger.clone(), budget.clone());
         let clients = (relay, webrtc);
         PollOnWake(Behaviour::new(&config, &key, clients, messenger, budget))
     })?;
-    assemble(&config, swarm, messenger, budget, events)
+    assemble(&config, swarm, rtc, messenger, budget, events)
 }
 
 fn prepare(config: &NodeConfig, local: PeerId) -> Result<(Arc<Messenger>, Events), StartError> {
@@ -139,6 +141,7 @@ fn prepare(config: &NodeConfig, local: PeerId) -> Result<(Arc<Messenger>, Events
 fn assemble(
     config: &NodeConfig,
     swarm: Swarm<PollOnWake<Behaviour>>,
+    rtc: platform::Rtc,
     messenger: Arc<Messenger>,
     budget: Budget,
     events: Events,
@@ -148,6 +151,7 @@ fn assemble(
         peer_id: *swarm.local_peer_id(),
         messenger: messenger.clone(),
         requests,
+        rtc,
     };
     let event_loop = EventLoop::new(swarm, config, messenger, budget, receiver)?;
     Ok((node, events, event_loop))
@@ -234,6 +238,12 @@ impl Node {
             }
             left.await;
         }
+    }
+
+    /// What makes WebRTC connections: a native one learns of STUN servers after the start.
+    #[must_use]
+    pub const fn rtc(&self) -> &platform::Rtc {
+        &self.rtc
     }
 
     /// Dials a peer, and greets it when greetings are on. How it went comes as an event.

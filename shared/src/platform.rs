@@ -9,10 +9,14 @@ mod native;
 mod wasm;
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use native::HAS_INTERFACES;
+pub(crate) use native::{HAS_INTERFACES, rtc};
 #[cfg(not(target_family = "wasm"))]
-pub use native::{HOLE_PUNCH, WebRtc, build_swarm, can_dial, default_listen, reason_of, room_name};
+pub use native::{
+    HOLE_PUNCH, Rtc, WebRtc, build_swarm, can_dial, default_listen, reason_of, room_name,
+};
 #[cfg(target_family = "wasm")]
-pub(crate) use wasm::{HAS_INTERFACES, has_webrtc};
+pub(crate) use wasm::{HAS_INTERFACES, has_webrtc, rtc};
 #[cfg(target_family = "wasm")]
-pub use wasm::{HOLE_PUNCH, WebRtc, build_swarm, can_dial, default_listen, reason_of, room_name};
+pub use wasm::{
+    HOLE_PUNCH, Rtc, WebRtc, build_swarm, can_dial, default_listen, reason_of, room_name,
+};

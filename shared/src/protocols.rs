@@ -8,7 +8,6 @@ pub mod limits;
 pub mod msg;
 pub mod ping;
 pub mod rendezvous;
-#[cfg(target_family = "wasm")]
 pub(crate) mod webrtc;
 pub mod wire;
 

@@ -73,7 +73,7 @@ export function launch({ args = [], hosts = [], ...options } = {}) {
 export async function open(t, context, url, { allow = /^$/, prepare = () => {} } = {}) {
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT_MS);
-  prepare(page);
+  await prepare(page);
   watch(t, page, allow);
   await page.goto(url);
   return page;

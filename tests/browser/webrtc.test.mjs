@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 
-import { NO_ANSWER, company, delivered, launch, open, peers, say, sees, skip, status, test, visit } from "./harness.mjs";
-import { startRelay } from "./processes.mjs";
+import { NO_ANSWER, company, delivered, heard, launch, open, peerId, peers, say, sees, skip, status, test, visit } from "./harness.mjs";
+import { startPeer, startRelay } from "./processes.mjs";
 
 let browser;
 let other;
@@ -35,6 +35,52 @@ test("two pages in two browsers get a direct path, and talk on when the relay is
   await exchange(one, two, "without it");
   await Promise.all([one, two].map((page) => status(page, "Nobody new can join until the relay is back.")));
   await Promise.all([direct(one), direct(two)]);
+});
+
+test("a page and a peer in a terminal get a direct path, and talk on when the relay is killed", async (t) => {
+  const relay = await startRelay(t);
+  const native = await startPeer(t, "--relay", relay.url);
+  const page = await visit(t, browser, relay.url, { allow: NO_ANSWER });
+  await company(page, 1);
+  await Promise.all([direct(page), native.waitFor(({ event, transport }) => event === "path_changed" && transport === "webrtc")]);
+  const id = await peerId(page);
+  const said = async (text) => {
+    await say(page, text);
+    await native.waitFor(({ event, from, body }) => event === "message" && from === id && body === text);
+    await delivered(page, text);
+    native.say(`you said: ${text}`);
+    await sees(page, `you said: ${text}`);
+  };
+  await said("with the relay");
+  await relay.kill();
+  await status(page, "Relay lost");
+  await said("without it");
+  await direct(page);
+});
+
+test("four pages at once: each gets a direct path to each, and everybody hears what is said after the relay was killed", async (t) => {
+  const relay = await startRelay(t);
+  const pages = await Promise.all([browser, other, browser, other].map((each) => visit(t, each, relay.url, { allow: NO_ANSWER })));
+  const others = pages.length - 1;
+  await Promise.all(pages.map((page) => company(page, others)));
+  await Promise.all(pages.map((page) => peers(page).getByText("direct · webrtc").nth(others - 1).waitFor()));
+  await relay.kill();
+  await Promise.all(pages.map((page, at) => say(page, `page ${at}`)));
+  await Promise.all(pages.map((page, at) => Promise.all([
+    delivered(page, `page ${at}`, `delivered ${others}/${others}`),
+    ...pages.filter((one) => one !== page).map((one) => sees(one, `page ${at}`)),
+  ])));
+  for (const page of pages) assert.equal((await heard(page)).length, others);
+});
+
+test("a page that is closed is noticed by whom it had a direct path to, without a relay", async (t) => {
+  const relay = await startRelay(t);
+  const [one, two] = await Promise.all([browser, other].map((each) => visit(t, each, relay.url, { allow: NO_ANSWER })));
+  await Promise.all([direct(one), direct(two)]);
+  await relay.kill();
+  await Promise.all([one, two].map((page) => status(page, "Relay lost")));
+  await one.close();
+  await peers(two).getByText("direct · webrtc").waitFor({ state: "hidden" });
 });
 
 /** Runs in a page: starts a peer, and returns its id. */

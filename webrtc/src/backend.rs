@@ -70,7 +70,7 @@ pub trait BackendConnection: Send + Unpin + 'static {
     fn send(&mut self, channel: ChannelId, message: Bytes) -> Result<(), Error>;
 
     /// Bytes that were given to [`Self::send`] and have not left yet. When they are few again, there is [`Event::Drained`].
-    fn buffered(&self, channel: ChannelId) -> usize;
+    fn buffered(&mut self, channel: ChannelId) -> usize;
 
     /// What has happened.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event>;

@@ -259,7 +259,8 @@ impl<C: BackendConnection> Core<C> {
             }
         }
         let time = self.closing.get_or_insert_with(|| Delay::new(CLOSE_TIME));
-        let is_empty = |(id, _): &(ChannelId, Entry)| self.backend.buffered(*id) == 0;
+        let backend = &mut self.backend;
+        let is_empty = |(id, _): &(ChannelId, Entry)| backend.buffered(*id) == 0;
         let done = self.ended.is_some() || self.channels.iter().all(is_empty);
         if !done && time.poll_unpin(cx).is_pending() {
             return Poll::Pending;

@@ -5,6 +5,7 @@ use std::{
     fmt,
     future::poll_fn,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures::{
@@ -21,6 +22,8 @@ use libp2p::{
     },
 };
 
+use web_time::Instant;
+
 use crate::{
     Error, SIGNALLING_PROTOCOL,
     backend::{Backend, Role},
@@ -29,6 +32,9 @@ use crate::{
     negotiation::{deadline, negotiate},
     transport::Incoming,
 };
+
+/// Attempts of a remote that follow one another faster are refused: each makes sockets, and sends packets.
+pub const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where the result of a dial goes.
 pub(crate) type Reply<B> = oneshot::Sender<Result<Connection<<B as Backend>::Connection>, Error>>;
@@ -52,6 +58,8 @@ pub struct Handler<B: Backend> {
     dial: Option<Dial<B>>,
     /// The stream for it has been asked for.
     opening: bool,
+    /// When the last attempt of the remote came.
+    answered: Option<Instant>,
     inbound: Option<BoxFuture<'static, ()>>,
     outbound: Option<BoxFuture<'static, ()>>,
 }
@@ -78,6 +86,7 @@ impl<B: Backend> Handler<B> {
             incoming,
             dial: None,
             opening: false,
+            answered: None,
             inbound: None,
             outbound: None,
         }
@@ -85,6 +94,11 @@ impl<B: Backend> Handler<B> {
 
     /// Answers an offer that is about to come. An earlier one is worth nothing any more: the remote has begun anew.
     fn answer(&mut self, stream: Stream) {
+        let now = Instant::now();
+        let before = self.answered.replace(now);
+        if before.is_some_and(|before| now.duration_since(before) < PAUSE) {
+            return tracing::debug!(peer = %self.remote, "its attempt is refused: it comes too soon");
+        }
         self.inbound = None;
         let Some(attempt) = self.glare.answer(self.remote) else {
             // The stream is reset: the remote sees its attempt fail.

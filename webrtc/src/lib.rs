@@ -26,7 +26,7 @@ pub use crate::{
     connection::{CLOSE_TIME, LINGER, MAX_BUFFERED, MAX_CHANNELS, MAX_UNREAD},
     direct::DIRECT_TIMEOUT,
     error::Error,
-    handler::{Dial, Handler},
+    handler::{Dial, Handler, PAUSE},
     ice_server::IceServer,
     muxer::{Connection, Stream},
     negotiation::NEGOTIATION_TIMEOUT,

@@ -2,3 +2,5 @@
 
 #[cfg(target_family = "wasm")]
 pub mod browser;
+#[cfg(not(target_family = "wasm"))]
+pub mod native;

@@ -13,24 +13,28 @@ use libp2p::{
     yamux,
 };
 use libp2p_stream as stream;
-use punchline_webrtc::{Behaviour, backend::mock::Mock};
+use punchline_webrtc::{
+    Behaviour,
+    backend::{Backend, mock::Mock},
+    platform::native::Native,
+};
 
 const ECHO: StreamProtocol = StreamProtocol::new("/echo");
 /// Longer than anything here takes, the timeouts of connections included.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(NetworkBehaviour)]
-struct Peer {
+struct Peer<B: Backend> {
     relay: relay::client::Behaviour,
-    webrtc: Behaviour<Mock>,
+    webrtc: Behaviour<B>,
     stream: stream::Behaviour,
 }
 
-fn peer(mock: &Mock) -> Swarm<Peer> {
+fn peer<B: Backend>(backend: &B) -> Swarm<Peer<B>> {
     let key = Keypair::generate_ed25519();
     let me = PeerId::from(key.public());
     let (circuits, relay) = relay::client::new(me);
-    let (direct, webrtc) = punchline_webrtc::new(me, mock.clone());
+    let (direct, webrtc) = punchline_webrtc::new(me, backend.clone());
     let upgraded = circuits
         .or_transport(MemoryTransport::default())
         .upgrade(Version::V1Lazy)
@@ -76,7 +80,7 @@ async fn start_relay() -> Multiaddr {
 }
 
 /// Has a peer reserve at the relay, and returns the circuit to it.
-async fn reserve(peer: &mut Swarm<Peer>, relay: &Multiaddr) -> Multiaddr {
+async fn reserve<B: Backend>(peer: &mut Swarm<Peer<B>>, relay: &Multiaddr) -> Multiaddr {
     let circuit = relay.clone().with(Protocol::P2pCircuit);
     peer.listen_on(circuit).expect("a circuit");
     loop {
@@ -101,7 +105,7 @@ fn is_webrtc(endpoint: &ConnectedPoint) -> bool {
 }
 
 /// Runs a swarm until it has a connection over WebRTC, and returns to whom, and by which circuit it came.
-async fn until_direct(swarm: &mut Swarm<Peer>) -> (PeerId, ConnectionId) {
+async fn until_direct<B: Backend>(swarm: &mut Swarm<Peer<B>>) -> (PeerId, ConnectionId) {
     let mut circuit = None;
     loop {
         let event = swarm.select_next_some().await;
@@ -121,7 +125,7 @@ async fn until_direct(swarm: &mut Swarm<Peer>) -> (PeerId, ConnectionId) {
 }
 
 /// Closes a connection.
-async fn close(swarm: &mut Swarm<Peer>, conn: ConnectionId) {
+async fn close<B: Backend>(swarm: &mut Swarm<Peer<B>>, conn: ConnectionId) {
     swarm.close_connection(conn);
     loop {
         if let SwarmEvent::ConnectionClosed { connection_id, .. } = swarm.select_next_some().await
@@ -132,7 +136,7 @@ async fn close(swarm: &mut Swarm<Peer>, conn: ConnectionId) {
     }
 }
 
-fn keep_running(mut swarm: Swarm<Peer>) {
+fn keep_running<B: Backend>(mut swarm: Swarm<Peer<B>>) {
     tokio::spawn(async move { while swarm.next().await.is_some() {} });
 }
 
@@ -157,10 +161,18 @@ async fn in_time<T>(future: impl Future<Output = T>) -> T {
 
 #[tokio::test]
 async fn a_dial_makes_the_circuit_that_it_needs_and_streams_need_no_relay() {
+    dials_and_talks(&Mock::default()).await;
+}
+
+#[tokio::test]
+async fn the_same_between_native_programs() {
+    dials_and_talks(&Native::new()).await;
+}
+
+async fn dials_and_talks<B: Backend>(backend: &B) {
     in_time(async {
-        let mock = Mock::default();
         let relay = start_relay().await;
-        let (mut alice, mut bob) = (peer(&mock), peer(&mock));
+        let (mut alice, mut bob) = (peer(backend), peer(backend));
         let circuit = reserve(&mut bob, &relay).await;
         echo(&mut bob.behaviour().stream.new_control());
         alice
@@ -259,7 +271,7 @@ async fn who_has_no_webrtc_is_told_from_who_cannot_be_reached() {
 }
 
 /// Dials, and returns why that failed.
-async fn fails(swarm: &mut Swarm<Peer>, address: Multiaddr) -> String {
+async fn fails<B: Backend>(swarm: &mut Swarm<Peer<B>>, address: Multiaddr) -> String {
     let opts: DialOpts = address.into();
     let dial = opts.connection_id();
     swarm.dial(opts).expect("an address for WebRTC");

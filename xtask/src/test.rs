@@ -111,7 +111,7 @@ impl Step {
 fn wasm(ci: bool) -> Result<()> {
     let conf = run::workspace_root().join("xtask/clippy-wasm");
     cargo(
-        "clippy --package shared --package web --target wasm32-unknown-unknown",
+        "clippy --package shared --package punchline-webrtc --package web --target wasm32-unknown-unknown",
         ci,
     )
     .args(["--", "-D", "warnings"])

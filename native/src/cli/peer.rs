@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use libp2p::Multiaddr;
-use punchline::{config::DEFAULT_NAMESPACE, name::PeerName};
+use punchline::{
+    config::{DEFAULT_NAMESPACE, IceServer},
+    name::PeerName,
+};
 
 use super::values::{self, Link, RelaySpec};
 use crate::common::{Period, UsageError};
@@ -43,6 +46,11 @@ pub(super) struct PeerOptions {
     /// Ask this network's gateway (UPnP, else PCP or NAT-PMP) to let others reach us from outside.
     #[arg(long)]
     port_mapping: bool,
+
+    /// A STUN server that WebRTC asks where browsers can reach us, such as stun:192.0.2.7:3478. May be given more than once.
+    /// Default: the relays that are given by URL, and nobody else.
+    #[arg(long, value_name = "URL", value_parser = values::ice_server)]
+    ice_server: Vec<IceServer>,
 
     /// How often a dialled peer is greeted, such as 500ms, 10s or 1m; 0 = never.
     #[arg(long, value_name = "DURATION", default_value = "10s")]
@@ -101,6 +109,8 @@ pub(crate) struct PeerArgs {
     pub(crate) mdns: Option<bool>,
     /// Whether to ask the gateway for ports.
     pub(crate) port_mapping: bool,
+    /// Who is asked where browsers can reach us, beside relays.
+    pub(crate) ice_servers: Vec<IceServer>,
     /// How often a dialled peer is greeted.
     pub(crate) greet_interval: Period,
     /// Where the key is kept, if that was said.
@@ -138,6 +148,7 @@ impl PeerOptions {
             listen: self.listen,
             mdns: self.mdns,
             port_mapping: self.port_mapping,
+            ice_servers: self.ice_server,
             greet_interval: self.greet_interval,
             identity: self.identity,
             ephemeral: self.ephemeral,

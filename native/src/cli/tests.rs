@@ -131,6 +131,36 @@ fn a_room_has_one_spelling() {
 }
 
 #[test]
+fn servers_of_stun_are_named_by_url() {
+    let args = peer(&[
+        "--ice-server",
+        "stun:192.0.2.7:3478",
+        "--ice-server=stun:[2001:db8::7]:1",
+    ]);
+    let urls: Vec<_> = args
+        .ice_servers
+        .iter()
+        .map(|server| server.url.as_str())
+        .collect();
+    assert_eq!(urls, ["stun:192.0.2.7:3478", "stun:[2001:db8::7]:1"]);
+    for bad in [
+        "192.0.2.7:3478",
+        "stun:",
+        "stun:a",
+        "stun::1",
+        "stun:a:0",
+        "stun:a:b",
+        "stun:a:65536",
+    ] {
+        assert!(
+            complaint(&["--ice-server", bad]).contains("looks like stun:"),
+            "{bad}"
+        );
+    }
+    assert!(complaint(&["--ice-server", "turn:a:1"]).contains("browsers only"));
+}
+
+#[test]
 fn mdns_can_be_switched_either_way() {
     let mdns = |words: &[&str]| peer(words).mdns;
     assert_eq!(mdns(&[]), None);

@@ -5,7 +5,11 @@ use std::fmt;
 use axum::http::Uri;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use percent_encoding::percent_decode_str;
-use punchline::{address::has_circuit, config::MAX_NAMESPACE_BYTES, platform};
+use punchline::{
+    address::has_circuit,
+    config::{IceServer, MAX_NAMESPACE_BYTES},
+    platform,
+};
 
 use super::peer::Destination;
 
@@ -35,6 +39,22 @@ impl fmt::Display for RelaySpec {
 pub(crate) struct Link {
     pub(crate) relay: RelaySpec,
     pub(crate) room: Option<String>,
+}
+
+/// A STUN server's URL ([RFC 7064](https://www.rfc-editor.org/rfc/rfc7064)).
+pub(crate) fn ice_server(text: &str) -> Result<IceServer, String> {
+    let place = text
+        .strip_prefix("stun:")
+        .and_then(|place| place.rsplit_once(':'));
+    match place {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0) => {
+            Ok(IceServer::new(text))
+        }
+        _ if text.starts_with("turn") => {
+            Err("TURN is spoken in browsers only; give stun:HOST:PORT".into())
+        }
+        _ => Err("no STUN server; one looks like stun:192.0.2.7:3478".into()),
+    }
 }
 
 /// A multiaddr of any shape.

@@ -12,7 +12,7 @@ use punchline::{
 /// The largest answer that is read. A relay's has some 2 KiB.
 const MAX_BYTES: u64 = 64 * 1024;
 /// How long a request may take as a whole.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 /// How many redirects are followed: another server in front of the relay's may redirect to https, for example.
 const MAX_REDIRECTS: u32 = 5;
 const PATH: &str = "/bootstrap.json";

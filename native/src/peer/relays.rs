@@ -1,11 +1,22 @@
 //! Relays that were given by URL: their addresses are fetched until there is a reservation, and again after it is
 //! lost.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{SocketAddr, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::http::Uri;
 use libp2p::PeerId;
-use punchline::{config::RelayAddress, error::Stopped, event::Event, node::Node, reason::Reason};
+use punchline::{
+    config::{IceServer, RelayAddress},
+    error::Stopped,
+    event::Event,
+    node::Node,
+    reason::Reason,
+};
 use tokio::{task, time};
 
 use super::{connectivity::Reservations, relay_memory::RelayMemory, reporter::Reporter};
@@ -43,10 +54,14 @@ pub(crate) async fn keep_up(
         return;
     }
     let mut reported = false;
+    let mut asked = false;
     loop {
         let mut pause = FIRST_PAUSE;
-        while !contains(&reservations.borrow(), known.as_ref()) {
-            match fetch(url.clone()).await {
+        // Once in any case: it says where STUN is answered, too.
+        while !asked || !contains(&reservations.borrow(), known.as_ref()) {
+            let answer = fetch(url.clone()).await;
+            asked = true;
+            match answer.map(|found| learn_stun(&node, found)) {
                 Ok(found) if known.as_ref() != Some(&found) => {
                     if replace(&node, place, known.as_ref(), &found).await.is_err() {
                         return;
@@ -90,10 +105,44 @@ async fn replace(
     node.relay_found(place, found.clone()).await
 }
 
-async fn fetch(url: Uri) -> Result<RelayAddress, String> {
-    task::spawn_blocking(move || bootstrap::fetch_relay(&url))
+/// What a URL says.
+struct Answer {
+    relay: RelayAddress,
+    /// Where it answers STUN.
+    stun: Vec<SocketAddr>,
+}
+
+async fn fetch(url: Uri) -> Result<Answer, String> {
+    task::spawn_blocking(move || fetch_and_resolve(&url))
         .await
         .unwrap_or_else(|e| Err(e.to_string()))
+}
+
+fn fetch_and_resolve(url: &Uri) -> Result<Answer, String> {
+    let answer = bootstrap::fetch(url, bootstrap::TIMEOUT)?;
+    // One port is enough to learn where we are seen.
+    let place = url.host().zip(answer.stun_ports.first().copied());
+    let place = place.map(|(host, port)| (host.trim_matches(['[', ']']), port));
+    let stun = place.and_then(|place| place.to_socket_addrs().ok());
+    Ok(Answer {
+        relay: answer.relay,
+        stun: stun.into_iter().flatten().collect(),
+    })
+}
+
+/// Has WebRTC ask a server that the user has named. Its host has to be looked up first.
+pub(crate) async fn ask_too(server: IceServer, node: Node, reporter: Arc<Reporter>) {
+    let added = task::spawn_blocking(move || node.rtc().add_ice_server(&server)).await;
+    if let Ok(Err(error)) = added {
+        let note = format!("browsers may not reach us directly: {error}");
+        reporter.note(&note).await;
+    }
+}
+
+/// Has WebRTC ask the relay where others can reach us.
+fn learn_stun(node: &Node, answer: Answer) -> RelayAddress {
+    node.rtc().add_stun_servers(answer.stun);
+    answer.relay
 }
 
 /// Waits for a reservation, or until the pause is over. Returns whether the node still runs.

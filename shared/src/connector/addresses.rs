@@ -3,7 +3,12 @@
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 pub(super) use crate::address::{has_circuit, peer_of};
-use crate::{address, config::MAX_ADDRESSES_PER_PEER, foreign, path::Transport};
+use crate::{
+    address,
+    config::MAX_ADDRESSES_PER_PEER,
+    foreign,
+    path::{ActivePath, Path, Transport},
+};
 
 /// Longer than any address in use, a circuit to a WebRTC peer with two certificate hashes included.
 const MAX_ADDRESS_BYTES: usize = 512;
@@ -41,6 +46,14 @@ pub(super) fn relay_of(address: &Multiaddr) -> Option<PeerId> {
         }
     }
     None
+}
+
+/// The relay that carries a path, which is not one that only carried the signalling for it.
+pub(super) fn carrier_of(path: &ActivePath) -> Option<PeerId> {
+    match path.kind {
+        Path::Relayed => relay_of(&path.address),
+        Path::Direct => None,
+    }
 }
 
 /// The address without the peer at its end.

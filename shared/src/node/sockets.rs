@@ -15,16 +15,19 @@ use crate::{
     config::NodeConfig,
     connector::{Connector, Input, NetworkInput},
     platform,
-    protocols::{lan, port_mapping, punch},
+    protocols::{lan, port_mapping, punch, webrtc},
     reason::{Cause, Reason},
 };
 
-/// The three protocols, each of which may be switched off.
+/// The protocols, each of which may be switched off.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     punch: Toggle<punch::Behaviour>,
     lan: Toggle<lan::Behaviour>,
     port_mapping: Toggle<port_mapping::Behaviour>,
+    /// To browsers, WebRTC takes the place of holes punched.
+    direct: Toggle<platform::WebRtc>,
+    upgrade: Toggle<webrtc::Behaviour>,
 }
 
 /// Makes the behaviour of the peer with this id, which is ours.
@@ -32,14 +35,17 @@ pub(super) fn behaviour(
     me: PeerId,
     config: &NodeConfig,
     budget: Budget,
-    _: platform::WebRtc,
+    direct: platform::WebRtc,
 ) -> Behaviour {
     let punch = config.hole_punch.then(|| punch::Behaviour::new(me, budget));
     let lan = config
         .mdns
         .then(|| lan::Behaviour::new(me, &config.namespace));
     let port_mapping = config.port_mapping.then(port_mapping::Behaviour::new);
+    let upgrade = config.hole_punch.then(webrtc::Behaviour::default);
     Behaviour {
+        direct: config.hole_punch.then_some(direct).into(),
+        upgrade: upgrade.into(),
         punch: punch.into(),
         lan: lan.into(),
         port_mapping: port_mapping.into(),
@@ -53,6 +59,11 @@ pub(super) fn pass_on(event: BehaviourEvent, connector: &mut Connector) {
         BehaviourEvent::Punch(punch::Event { peer, reason }) => {
             let cause = Cause::of_error(Reason::HolePunchFailed, &reason);
             return connector.handle(now, Input::UpgradeFailed { peer, cause });
+        }
+        BehaviourEvent::Direct(never) => match never {},
+        // The hole punch, which does not work with a browser either, says so.
+        BehaviourEvent::Upgrade(webrtc::Event { peer, reason }) => {
+            return tracing::debug!(%peer, reason, "no direct path over WebRTC");
         }
         BehaviourEvent::Lan(lan::Event::Announced { peer, addresses }) => {
             NetworkInput::Announced { peer, addresses }
@@ -73,8 +84,12 @@ pub(super) fn network_changed(lost: bool, connector: &mut Connector) {
     connector.handle_network(Instant::now(), NetworkInput::Changed { lost });
 }
 
-/// Tries at once what waits: the connector does, which has the timers here.
-pub(super) const fn hurry(_: &mut Behaviour) {}
+/// Tries at once what waits. Holes are punched again when the connector says so, which has the timers.
+pub(super) fn hurry(behaviour: &mut Behaviour) {
+    if let Some(upgrade) = behaviour.upgrade.as_mut() {
+        upgrade.hurry();
+    }
+}
 
 /// Passes on what identify says that helps a hole punch: where one of our relays sees us, and where a peer at the
 /// other end of a circuit listens.
@@ -84,6 +99,11 @@ pub(super) fn identified(
     conn: ConnectionId,
     info: &identify::Info,
 ) {
+    if let Some(upgrade) = behaviour.upgrade.as_mut()
+        && webrtc::is_wanted(&info.protocols, platform::HOLE_PUNCH)
+    {
+        upgrade.speaks(conn);
+    }
     let Some(punch) = behaviour.punch.as_mut() else {
         return;
     };

@@ -52,10 +52,7 @@ pub(super) fn identified(
     conn: ConnectionId,
     info: &identify::Info,
 ) {
-    let speaks = info
-        .protocols
-        .contains(&punchline_webrtc::SIGNALLING_PROTOCOL);
-    if speaks && platform::has_webrtc() {
+    if webrtc::is_wanted(&info.protocols, platform::HOLE_PUNCH) && platform::has_webrtc() {
         behaviour.upgrade.speaks(conn);
     }
 }

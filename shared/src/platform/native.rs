@@ -6,21 +6,26 @@ mod names;
 use std::error::Error;
 
 use libp2p::{
-    Multiaddr, PeerId, Swarm, SwarmBuilder, Transport as _,
-    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
+    Multiaddr, PeerId, Swarm, Transport as _,
+    core::{
+        muxing::StreamMuxerBox,
+        transport::{Boxed, timeout::TransportTimeout},
+        upgrade::Version,
+    },
     identity::Keypair,
     multiaddr::Protocol,
     noise, quic, relay,
-    swarm::{NetworkBehaviour, dummy},
+    swarm::{Config, NetworkBehaviour},
     tcp, websocket,
 };
 
-use punchline_webrtc::IceServer;
+use punchline_webrtc::{IceServer, platform::native::Native};
 use unicode_normalization::UnicodeNormalization;
 
 use self::names::{NameError, Names};
 
 use crate::{
+    budget::{Budget, DIAL_PACKETS},
     config::{IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS, MAX_WEBSOCKET_FRAME},
     error::StartError,
     reason::Reason,
@@ -71,34 +76,68 @@ pub fn reason_of(error: &(dyn Error + 'static)) -> Option<Reason> {
     error.is::<NameError>().then_some(Reason::NameNotFound)
 }
 
-/// WebRTC by circuits: not here yet.
-pub type WebRtc = dummy::Behaviour;
+/// What makes WebRTC connections.
+pub type Rtc = Native;
+/// WebRTC by circuits, which browsers can be reached over.
+pub type WebRtc = punchline_webrtc::Behaviour<Native>;
+
+/// Makes what makes WebRTC connections, and sends where strangers say that they are no more than the budget has. A server whose URL is not fit, or whose host is unknown, is left out.
+#[must_use]
+pub(crate) fn rtc(ice_servers: &[IceServer], budget: Budget) -> Rtc {
+    let rtc = Native::new().guarded(move |candidate| {
+        let address = Multiaddr::from(candidate.ip()).with(Protocol::Udp(candidate.port()));
+        budget.spend(web_time::Instant::now(), &address, DIAL_PACKETS)
+    });
+    for server in ice_servers {
+        if let Err(error) = rtc.add_ice_server(server) {
+            tracing::warn!("a server for WebRTC is not used: {error}");
+        }
+    }
+    rtc
+}
 
 /// Makes a swarm with every transport that a terminal has.
 pub fn build_swarm<B: NetworkBehaviour>(
     key: Keypair,
-    _: &[IceServer],
+    rtc: &Rtc,
     behaviour: impl FnOnce(relay::client::Behaviour, WebRtc) -> B,
 ) -> Result<Swarm<B>, StartError> {
+    let noise = || noise::Config::new(&key).map_err(|e| failed("Noise", &e));
+    let local = PeerId::from(key.public());
     let muxing = muxer::Config::default();
     let direct = direct(&key, &muxing).map_err(|e| failed("Noise", &e))?;
-    let swarm = SwarmBuilder::with_existing_identity(key)
-        .with_tokio()
-        .with_other_transport(|_| Names::new(direct))
-        .map_err(|never| match never {})?
-        .with_relay_client(noise::Config::new, || muxing.clone())
-        .map_err(|e| failed("the relay client", &e))?
-        .with_behaviour(|_, relay| behaviour(relay, dummy::Behaviour))
-        .map_err(|e| failed("the behaviour", &e))?
-        .with_swarm_config(|config| {
-            config
-                .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
-                .with_max_negotiating_inbound_streams(MAX_INBOUND_STREAMS)
-                .with_substream_upgrade_protocol_override(Version::V1Lazy)
-        })
-        .build();
-    Ok(swarm)
+    let (by_relay, webrtc) = punchline_webrtc::new(local, rtc.clone());
+    let (circuits, relay) = relay::client::new(local);
+    let circuits = circuits
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise()?)
+        .multiplex(muxing)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let others = circuits
+        .or_transport(Names::new(direct))
+        .map(|either, _| either.into_inner());
+    // As libp2p's builder does it for all.
+    let others = TransportTimeout::new(others, CONNECT_TIMEOUT);
+    // WebRTC has a timeout of its own, and comes first, as its addresses look like circuits.
+    let transport = by_relay
+        .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
+        .or_transport(others)
+        .map(|either, _| either.into_inner())
+        .boxed();
+    let config = Config::with_tokio_executor()
+        .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
+        .with_max_negotiating_inbound_streams(MAX_INBOUND_STREAMS)
+        .with_substream_upgrade_protocol_override(Version::V1Lazy);
+    Ok(Swarm::new(
+        transport,
+        behaviour(relay, webrtc),
+        local,
+        config,
+    ))
 }
+
+/// How long a connection may take to be made and secured.
+const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Everything that leads to a machine without a relay.
 fn direct(

@@ -19,6 +19,7 @@ use punchline_webrtc::{IceServer, backend::Backend as _, direct, platform::brows
 
 use self::websocket::Socket;
 use crate::{
+    budget::Budget,
     config::{IDLE_CONNECTION_TIMEOUT, MAX_INBOUND_STREAMS},
     error::StartError,
     reason::Reason,
@@ -65,20 +66,27 @@ pub fn reason_of(_: &(dyn Error + 'static)) -> Option<Reason> {
     None
 }
 
+/// What makes WebRTC connections.
+pub type Rtc = Browser;
 /// WebRTC by circuits.
 pub type WebRtc = punchline_webrtc::Behaviour<Browser>;
+
+/// Makes what makes WebRTC connections. What those send to strangers, the browser limits itself.
+#[must_use]
+pub(crate) fn rtc(ice_servers: &[IceServer], _: Budget) -> Rtc {
+    Browser::new(ice_servers)
+}
 
 /// Makes a swarm with every transport of a browser tab.
 pub fn build_swarm<B: NetworkBehaviour>(
     key: Keypair,
-    ice_servers: &[IceServer],
+    rtc: &Rtc,
     behaviour: impl FnOnce(relay::client::Behaviour, WebRtc) -> B,
 ) -> Result<Swarm<B>, StartError> {
     let noise = noise::Config::new(&key).map_err(|e| failed("Noise", &e))?;
     let local = PeerId::from(key.public());
-    let browser = Browser::new(ice_servers);
-    let direct = direct::Transport::new(&key, browser.clone());
-    let (by_relay, webrtc) = punchline_webrtc::new(local, browser);
+    let direct = direct::Transport::new(&key, rtc.clone());
+    let (by_relay, webrtc) = punchline_webrtc::new(local, rtc.clone());
     let by_webrtc = by_relay.or_transport(direct).map(|either, _| {
         let (peer, connection) = either.into_inner();
         (peer, StreamMuxerBox::new(connection))

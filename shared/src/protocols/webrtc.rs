@@ -1,4 +1,4 @@
-//! From a circuit to WebRTC, which is the only direct path between two browsers.
+//! From a circuit to WebRTC, which is the only direct path to most browsers.
 //!
 //! `punchline_webrtc` makes a connection when it is told to; this decides when:
 //!
@@ -22,7 +22,7 @@ use std::{
 use futures::FutureExt;
 use futures_timer::Delay;
 use libp2p::{
-    Multiaddr, PeerId,
+    Multiaddr, PeerId, StreamProtocol,
     core::{ConnectedPoint, Endpoint, transport::PortUse},
     multiaddr::Protocol,
     swarm::{
@@ -33,6 +33,7 @@ use libp2p::{
         dummy,
     },
 };
+use punchline_webrtc::SIGNALLING_PROTOCOL;
 use rand::RngExt;
 
 use crate::{
@@ -49,6 +50,14 @@ const RETRY_MIN: Duration = Duration::from_secs(2);
 const RETRY_MAX: Duration = Duration::from_secs(300);
 /// Tries in vain after which it is said that there is none. They go on.
 const ATTEMPTS: u32 = 2;
+
+/// Whether to make WebRTC connections to a peer that speaks these protocols. Two that both punch holes have better ways.
+pub(crate) fn is_wanted(theirs: &[StreamProtocol], we_punch: bool) -> bool {
+    theirs.contains(&SIGNALLING_PROTOCOL) && !(we_punch && theirs.contains(&DCUTR))
+}
+
+/// The protocol of hole punches.
+const DCUTR: StreamProtocol = StreamProtocol::new("/libp2p/dcutr");
 
 /// There is no direct path to a peer, so far.
 #[derive(Debug)]
@@ -246,3 +255,6 @@ impl NetworkBehaviour for Behaviour {
         self.events.pop_front().map_or(Poll::Pending, Poll::Ready)
     }
 }
+
+#[cfg(test)]
+mod tests;

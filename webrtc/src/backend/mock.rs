@@ -205,7 +205,7 @@ impl BackendConnection for Connection {
         Ok(())
     }
 
-    fn buffered(&self, channel: ChannelId) -> usize {
+    fn buffered(&mut self, channel: ChannelId) -> usize {
         let network = self.network.lock();
         let end = network.ends.get(&self.end);
         end.and_then(|end| end.buffered.get(&channel).copied())

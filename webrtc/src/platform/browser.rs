@@ -338,7 +338,7 @@ impl BackendConnection for Connection {
         channel.send(&message).map_err(|error| failed(&error))
     }
 
-    fn buffered(&self, channel: ChannelId) -> usize {
+    fn buffered(&mut self, channel: ChannelId) -> usize {
         let mut channels = self.0.shared.channels.borrow_mut();
         channels.get_mut(&channel).map_or(0, |c| c.buffered())
     }

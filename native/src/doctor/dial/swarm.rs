@@ -48,7 +48,7 @@ pub(super) fn new() -> anyhow::Result<Swarm<Behaviour>> {
     let config = client::Config::default()
         .with_max_candidates(MAX_CANDIDATES)
         .with_probe_interval(ASK_INTERVAL);
-    platform::build_swarm(key, &[], |circuits, _| Behaviour {
+    platform::build_swarm(key, &platform::Rtc::default(), |circuits, _| Behaviour {
         limits: limits::Behaviour::new(LIMITS),
         identify: identify::Behaviour::new(identify),
         candidates: candidates::Behaviour::default(),

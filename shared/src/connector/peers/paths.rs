@@ -129,9 +129,7 @@ impl Peer {
             peer: self.id,
             conn: path.conn,
             relayed: path.kind == Path::Relayed,
-            via: (path.kind == Path::Relayed)
-                .then(|| addresses::relay_of(&path.address))
-                .flatten(),
+            via: addresses::carrier_of(&path),
         });
         self.review_later(cx.now);
     }
@@ -229,10 +227,7 @@ impl Peer {
         let Some(path) = self.path().filter(|path| path.conn == conn) else {
             return;
         };
-        let through = match path.kind {
-            Path::Relayed => addresses::relay_of(&path.address),
-            Path::Direct => None,
-        };
+        let through = addresses::carrier_of(path);
         let mut ways = self.circuits(shared);
         ways.retain(|way| addresses::relay_of(way) != through);
         if self.next == Next::Idle && !ways.is_empty() {

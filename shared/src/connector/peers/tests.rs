@@ -229,7 +229,7 @@ impl Peers {
         let target_leads_there = self.targets.want(id);
         Facts {
             is_ordered: peer.is_some_and(Peer::is_ordered) || target_leads_there,
-            path: path.map(|path| (path.conn, addresses::relay_of(&path.address))),
+            path: path.map(|path| (path.conn, addresses::carrier_of(path))),
             is_targeted: peer.map_or(target_leads_there, |peer| peer.is_targeted),
             target_leads_there,
         }

@@ -46,7 +46,8 @@ impl EventLoop {
         );
         let dial = self.dials.remove(&conn);
         let transport = Transport::of(&address);
-        if transport != Transport::Circuit {
+        // Not the relay, which is in the address, even if it has only carried the signalling.
+        if !address::has_circuit(&address) {
             self.budget.answered(Instant::now(), &address);
         }
         self.input(Input::Connected {

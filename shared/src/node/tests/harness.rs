@@ -8,7 +8,7 @@ use libp2p::{
     core::{transport::MemoryTransport, upgrade::Version},
     identity::Keypair,
     noise, relay,
-    swarm::{Config, NetworkBehaviour, dummy},
+    swarm::{Config, NetworkBehaviour},
     yamux,
 };
 use tokio::{sync::oneshot, task::AbortHandle};
@@ -19,6 +19,7 @@ use crate::{
     event::{DeliveryState, Event},
     node::behaviour::Behaviour,
     node::{Events, Node, Request, assemble, prepare},
+    platform,
     poll_on_wake::PollOnWake,
 };
 
@@ -57,18 +58,21 @@ impl TestNode {
         let key = Keypair::generate_ed25519();
         let (messenger, events) = prepare(&config, key.public().to_peer_id()).unwrap();
         let budget = Budget::default();
+        let rtc = platform::rtc(&[], budget.clone());
+        // It dials nobody, for its transport is missing.
+        let (_, webrtc) = punchline_webrtc::new(key.public().to_peer_id(), rtc.clone());
         let swarm = memory_swarm(&key, |relay| {
             let (messenger, budget) = (messenger.clone(), budget.clone());
             PollOnWake(Behaviour::new(
                 &config,
                 &key,
-                (relay, dummy::Behaviour),
+                (relay, webrtc),
                 messenger,
                 budget,
             ))
         });
         let (node, events, event_loop) =
-            assemble(&config, swarm, messenger, budget, events).unwrap();
+            assemble(&config, swarm, rtc, messenger, budget, events).unwrap();
         let task = tokio::spawn(event_loop.run()).abort_handle();
         let mut this = Self {
             task,
