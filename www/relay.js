@@ -11,6 +11,8 @@ const MAX_BOOTSTRAP_CHARS = 64 * 1024;
 const MAX_ADDRESSES = 32;
 
 const SLASH = /\//;
+/** Leads to this machine, or means another one on each link. */
+const LOCAL_IP = /^(127\.|169\.254\.|0\.0\.0\.0$|::1?$|fe[89ab])/;
 
 /**
  * Finds the relay's addresses.
@@ -27,7 +29,7 @@ export async function locate(typed, page, fetch = globalThis.fetch) {
   }
   const url = bootstrapUrl(text, page);
   const { addresses, namespace, stun } = await bootstrap(url, fetch);
-  return { relays: near(dialable(addresses, secure), url.hostname), room: namespace || DEFAULT_ROOM, all: addresses, ice: stun.map((port) => ({ urls: `stun:${url.hostname}:${port}` })) };
+  return { relays: near(dialable(addresses, secure), url.hostname), room: namespace || DEFAULT_ROOM, all: addresses, ice: iceServers(url.hostname, addresses, stun) };
 }
 
 function bootstrapUrl(text, page) {
@@ -74,6 +76,16 @@ function read(text) {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * The relay's STUN servers: at the host that has just answered, and at one address of each family that it lists. A page that
+ * was opened at localhost, or over IPv4, learns of its other addresses only there.
+ */
+function iceServers(hostname, addresses, ports) {
+  const ip = (pattern, write) => addresses.map((address) => address.match(pattern)?.[1]).filter((found) => found && !LOCAL_IP.test(found)).slice(0, 1).map(write);
+  const hosts = new Set([hostname, ...ip(/^\/ip4\/([0-9.]+)\//, (found) => found), ...ip(/^\/ip6\/([0-9a-f:.]+)\//, (found) => `[${found}]`)]);
+  return ports.flatMap((port) => [...hosts].map((host) => ({ urls: `stun:${host}:${port}` })));
 }
 
 /** One port says where a browser can be reached. The others are for whoever wants to know what kind of NAT it is behind. */

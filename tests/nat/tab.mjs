@@ -3,7 +3,8 @@
 //
 //   node tests/nat/tab.mjs ORIGIN RELAY
 //
-// loads the package from a relay's page, at ORIGIN, and starts a peer with the multiaddr RELAY.
+// loads the package from a relay's page, at ORIGIN, and starts a peer with the multiaddr RELAY, and with that relay's STUN servers, as
+// the page does.
 
 import { createInterface } from "node:readline";
 
@@ -16,7 +17,9 @@ const [origin, relay] = process.argv.slice(2);
 
 /** Runs in the tab: starts a peer, and reports what happens to it. */
 async function start(relays) {
-  const peer = await globalThis.Peer.start({ relays });
+  const { locate } = await import("/relay.js");
+  const { ice } = await locate(undefined, new URL("/", location.href));
+  const peer = await globalThis.Peer.start({ relays, ice_servers: ice });
   globalThis.peer = peer;
   await globalThis.report({ event: "started", peer_id: peer.peerId, name: peer.name });
   (async () => {

@@ -25,8 +25,11 @@ test("without anything typed the page's own relay is asked", async () => {
 
 test("a relay that answers STUN is asked where others can reach this page, at the host that served it", async () => {
   const ice = async (stun_ports, page = PAGE) => (await locate(undefined, page, served({ addresses: [WS], stun_ports }))).ice;
-  assert.deepEqual(await ice([45680, 45681]), [{ urls: "stun:127.0.0.1:45680" }]);
-  assert.deepEqual(await ice([45680], new URL("http://[2001:db8::1]:80/")), [{ urls: "stun:[2001:db8::1]:45680" }]);
+  assert.deepEqual(await ice([45680, 45681]), [{ urls: "stun:127.0.0.1:45680" }, { urls: "stun:192.0.2.7:45680" }]);
+  assert.deepEqual(await ice([45680], new URL("http://[2001:db8::1]:80/")), [{ urls: "stun:[2001:db8::1]:45680" }, { urls: "stun:192.0.2.7:45680" }]);
+  const listed = ["/ip4/127.0.0.1/tcp/1", "/ip4/198.51.100.7/tcp/1", "/ip4/198.51.100.8/tcp/1", "/ip6/fe80::1/tcp/1", "/ip6/2001:db8::7/udp/1/quic-v1", WS];
+  const { ice: all } = await locate(undefined, PAGE, served({ addresses: listed, stun_ports: [45680] }));
+  assert.deepEqual(all.map(({ urls }) => urls), ["stun:127.0.0.1:45680", "stun:198.51.100.7:45680", "stun:[2001:db8::7]:45680"]);
   for (const none of [[], undefined, "45680", [0], [65536], [1.5], ["1"]]) assert.deepEqual(await ice(none), [], String(none));
 });
 

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeSet,
-    net::{SocketAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     sync::Arc,
     time::Duration,
 };
@@ -11,6 +11,7 @@ use std::{
 use axum::http::Uri;
 use libp2p::PeerId;
 use punchline::{
+    address::{ip_of, leads_beyond},
     config::{IceServer, RelayAddress},
     error::Stopped,
     event::Event,
@@ -121,13 +122,28 @@ async fn fetch(url: Uri) -> Result<Answer, String> {
 fn fetch_and_resolve(url: &Uri) -> Result<Answer, String> {
     let answer = bootstrap::fetch(url, bootstrap::TIMEOUT)?;
     // One port is enough to learn where we are seen.
-    let place = url.host().zip(answer.stun_ports.first().copied());
-    let place = place.map(|(host, port)| (host.trim_matches(['[', ']']), port));
-    let stun = place.and_then(|place| place.to_socket_addrs().ok());
+    let port = answer.stun_ports.first().copied();
+    let stun = port.map(|port| stun_servers(url, &answer.relay, port));
     Ok(Answer {
         relay: answer.relay,
-        stun: stun.into_iter().flatten().collect(),
+        stun: stun.unwrap_or_default(),
     })
+}
+
+/// Where the relay answers STUN: at the host of its URL, and at one address of each family that it lists, for over IPv4
+/// nobody learns of his address of IPv6.
+fn stun_servers(url: &Uri, relay: &RelayAddress, port: u16) -> Vec<SocketAddr> {
+    let host = url.host().map(|host| host.trim_matches(['[', ']']));
+    let by_url = host.and_then(|host| (host, port).to_socket_addrs().ok());
+    let mut servers: Vec<_> = by_url.into_iter().flatten().collect();
+    let listed = relay.addresses.iter().filter(|a| leads_beyond(a));
+    let listed: Vec<_> = listed.filter_map(ip_of).collect();
+    for family in [IpAddr::is_ipv4, IpAddr::is_ipv6] {
+        if let Some(ip) = listed.iter().find(|ip| family(ip)) {
+            servers.push(SocketAddr::new(*ip, port));
+        }
+    }
+    servers
 }
 
 /// Has WebRTC ask a server that the user has named. Its host has to be looked up first.

@@ -78,8 +78,8 @@ fn wants_nothing(behaviour: &mut Behaviour) -> bool {
     poll_fn(|cx| behaviour.poll(cx)).now_or_never().is_none()
 }
 
-/// It is polled until its timers have run, and still wants nothing.
-async fn stays_quiet(behaviour: &mut Behaviour) {
+/// Nothing is due, now or later.
+fn stays_quiet(behaviour: &mut Behaviour) {
     for circuit in behaviour.circuits.values_mut() {
         assert!(circuit.next.is_none(), "something is due");
     }
@@ -98,14 +98,14 @@ fn fail(behaviour: &mut Behaviour, dial: ConnectionId) {
 async fn who_dialled_the_circuit_dials_beside_it() {
     let (mut behaviour, peer) = (Behaviour::default(), PeerId::random());
     let conn = dialled(&mut behaviour, peer, circuit(peer));
-    stays_quiet(&mut behaviour).await;
+    stays_quiet(&mut behaviour);
     behaviour.speaks(conn);
     let opts = next_dial(&mut behaviour).await;
     assert_eq!(opts.get_peer_id(), Some(peer));
     assert!(leads_to(&opts, &by_webrtc(peer)), "{opts:?}");
     // Identify may say it again.
     behaviour.speaks(conn);
-    stays_quiet(&mut behaviour).await;
+    stays_quiet(&mut behaviour);
 }
 
 #[tokio::test]
@@ -186,7 +186,7 @@ async fn another_network_ends_the_pause() {
     }
     close(&mut behaviour, peer, conn);
     behaviour.hurry();
-    stays_quiet(&mut behaviour).await;
+    stays_quiet(&mut behaviour);
 }
 
 #[test]

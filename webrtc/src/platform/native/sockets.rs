@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use socket2::SockRef;
 use tokio::{io::ReadBuf, net::UdpSocket};
 
 /// Addresses of this machine that are used.
@@ -60,7 +61,8 @@ impl Sockets {
     pub(super) fn send(&self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         let socket = self.all.iter().find(|(address, _)| *address == from);
         if let Some((_, socket)) = socket
-            && let Err(error) = socket.try_send_to(bytes, to)
+            // Not by tokio, which takes a socket for blocked until it has been waited for: the first packet would be lost.
+            && let Err(error) = SockRef::from(socket).send_to(bytes, &to.into())
         {
             tracing::trace!(%from, %to, %error, "a packet is lost");
         }
