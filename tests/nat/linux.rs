@@ -16,6 +16,7 @@ mod lan;
 mod mapping;
 mod matrix;
 mod peers;
+mod tabs;
 mod trips;
 
 /// Labs at a time, unless `--test-threads` says another number. Tests mostly wait for the network.
@@ -67,6 +68,8 @@ pub(crate) fn main() -> ExitCode {
     // First of all, while there is only one thread.
     let left_out = if args.list { None } else { lab::enter().err() };
     let tests = [
+        // First: browsers slow down what runs beside them, and later tests count round trips.
+        tabs::tests(),
         lab_tests::tests(),
         lan::tests(),
         mapping::tests(),

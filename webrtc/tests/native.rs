@@ -220,6 +220,51 @@ async fn ten_thousand_forged_packets_change_nothing() {
     .await;
 }
 
+/// A description without its candidates, and those as signals.
+fn split(description: &str) -> (String, Vec<String>) {
+    let is_candidate = |line: &&str| line.starts_with("a=candidate:");
+    let (candidates, rest): (Vec<_>, Vec<_>) = description.lines().partition(is_candidate);
+    let json = candidates
+        .iter()
+        .map(|line| format!(r#"{{"candidate":"{}"}}"#, &line[2..]));
+    (rest.join("\r\n") + "\r\n", json.collect())
+}
+
+#[tokio::test]
+async fn one_candidate_long_after_the_descriptions_is_enough() {
+    in_time(async {
+        let native = Native::new();
+        let mut ends = [0, 1].map(|_| native.open().expect("sockets"));
+        ends[0].execute(Command::Offer);
+        let mut of_offerer = Vec::new();
+        loop {
+            match next_of(&mut ends).await {
+                (0, Event::Described(text)) => {
+                    let (offer, candidates) = split(&text);
+                    of_offerer = candidates;
+                    ends[1].execute(Command::Answer(offer));
+                }
+                (_, Event::Described(text)) => {
+                    ends[0].execute(Command::TakeAnswer(split(&text).0));
+                    break;
+                }
+                (end, event) => panic!("{end}: {event:?}"),
+            }
+        }
+        // Nothing is known of each other: nothing happens.
+        let quiet = tokio::time::timeout(Duration::from_secs(1), next_of(&mut ends)).await;
+        assert!(quiet.is_err(), "{quiet:?}");
+        // The answerer alone knows where the other is.
+        let candidate = of_offerer.swap_remove(0);
+        ends[1].execute(Command::AddCandidate(candidate));
+        let mut connected = 0;
+        while connected < 2 {
+            connected += usize::from(matches!(next_of(&mut ends).await.1, Event::Connected));
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn nothing_is_sent_to_where_the_guard_does_not_allow_it() {
     in_time(async {

@@ -28,7 +28,7 @@ const OVER_THE_CIRCUIT_IN_SHORT: usize = 2_000;
 
 /// Where a peer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Open,
     Cone,
     Translated,
@@ -266,7 +266,7 @@ fn report(cell: &str, transport: &str, talked: Duration, direct: Option<Duration
 }
 
 impl Place {
-    fn name(self) -> String {
+    pub(super) fn name(self) -> String {
         snake(self)
     }
 
@@ -284,7 +284,7 @@ impl Place {
     }
 
     /// Makes a host there, and returns it with its routers, which it needs.
-    fn host(self, lab: &Lab, name: &str) -> (Vec<Router>, Host) {
+    pub(super) fn host(self, lab: &Lab, name: &str) -> (Vec<Router>, Host) {
         let site = |suffix| format!("{name}-{suffix}");
         let mut routers = Vec::new();
         if self == Self::Double {
@@ -304,7 +304,7 @@ impl Place {
 }
 
 /// The relay as a person behind that NAT has to give it to `--relay`.
-fn way_to(relay: &Relay, nat: Nat) -> String {
+pub(super) fn way_to(relay: &Relay, nat: Nat) -> String {
     match nat {
         Nat::OnlyTcp443 => relay.tcp(),
         Nat::V6Firewall => relay.url6(),

@@ -349,6 +349,7 @@ impl Connection {
             line: Some(0),
         };
         self.drain();
+        self.input(Input::Timeout);
         if let Ok(json) = serde_json::to_string(&json) {
             self.push(Event::Candidate(json));
         }
@@ -415,6 +416,8 @@ impl BackendConnection for Connection {
             self.fail(failed(&error));
         }
         self.drain();
+        // It looks at new candidates when it is told the time, and may not ask for that itself.
+        self.input(Input::Timeout);
     }
 
     fn open_channel(&mut self) -> Result<ChannelId, Error> {
