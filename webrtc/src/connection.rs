@@ -167,8 +167,10 @@ impl<C: BackendConnection> Core<C> {
     fn abandon(&mut self, id: ChannelId) {
         if let Some(entry) = self.channels.get_mut(&id) {
             let (flags, discarded) = entry.channel.abandon();
+            let ready = entry.ready;
             self.unread -= discarded;
-            self.send_flags(id, flags);
+            // Before that the remote knows of no stream.
+            self.send_flags(id, flags.into_iter().filter(|_| ready));
         }
     }
 

@@ -122,6 +122,18 @@ async fn a_stream_dropped_while_open_is_reset_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn a_stream_given_up_before_it_was_ready_leaves_nothing_behind() {
+    let (mut one, mut other) = pair().await;
+    let stream = poll_fn(|cx| Pin::new(&mut one).poll_outbound(cx)).await;
+    drop(stream.expect("a connection"));
+    drive(&mut one).expect("a connection");
+    let mut other_end = accept(&mut other).expect("it was opened");
+    assert!(other_end.read(&mut [0; 8]).await.is_err());
+    drop(other_end);
+    assert_eq!((channels(&one), channels(&other)), (0, 0));
+}
+
+#[tokio::test]
 async fn channels_beyond_the_limit_wait_or_are_refused() {
     let (mut one, mut other) = pair().await;
     let mut streams: Vec<_> = (0..MAX_CHANNELS).map(|_| open(&mut one)).collect();

@@ -176,12 +176,20 @@ impl Connection {
             self.backlog.pop_front();
             return true;
         };
-        let written = match self.rtc.channel(entry.id) {
-            Some(mut channel) => channel.write(true, message),
-            None => Ok(true),
-        };
-        if !matches!(written, Ok(true)) {
-            return false;
+        let written = self
+            .rtc
+            .channel(entry.id)
+            .map(|mut channel| channel.write(true, message));
+        match written {
+            Some(Ok(false)) => return false,
+            // Without a channel nobody is there to be told: it was given up before it was open.
+            Some(Ok(true)) | None => {}
+            // Whoever waits for what is behind it must not wait for it.
+            Some(Err(_)) => {
+                self.channels.remove(&channel);
+                self.push(Event::ChannelClosed(channel));
+                return true;
+            }
         }
         entry.waiting -= len;
         let drained = entry.waiting == 0;
