@@ -17,9 +17,7 @@ const [origin, relay] = process.argv.slice(2);
 
 /** Runs in the tab: starts a peer, and reports what happens to it. */
 async function start(relays) {
-  const { locate } = await import("/relay.js");
-  const { ice } = await locate(undefined, new URL("/", location.href));
-  const peer = await globalThis.Peer.start({ relays, ice_servers: ice });
+  const peer = await globalThis.Peer.start({ relays, ice_servers: globalThis.ice });
   globalThis.peer = peer;
   await globalThis.report({ event: "started", peer_id: peer.peerId, name: peer.name });
   (async () => {
@@ -44,6 +42,8 @@ await page.evaluate(async () => {
   const { default: init, Peer } = await import("/pkg/web.js");
   await init();
   globalThis.Peer = Peer;
+  const { locate } = await import("/relay.js");
+  ({ ice: globalThis.ice } = await locate(undefined, new URL("/", location.href)));
 });
 process.stdout.write('{"event":"loaded"}\n');
 let runs = false;

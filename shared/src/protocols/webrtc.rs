@@ -53,11 +53,16 @@ const ATTEMPTS: u32 = 2;
 
 /// Whether to make WebRTC connections to a peer that speaks these protocols. Two that both punch holes have better ways.
 pub(crate) fn is_wanted(theirs: &[StreamProtocol], we_punch: bool) -> bool {
-    theirs.contains(&SIGNALLING_PROTOCOL) && !(we_punch && theirs.contains(&DCUTR))
+    let they_punch = PUNCHING.iter().any(|protocol| theirs.contains(protocol));
+    theirs.contains(&SIGNALLING_PROTOCOL) && !(we_punch && they_punch)
 }
 
-/// The protocol of hole punches.
-const DCUTR: StreamProtocol = StreamProtocol::new("/libp2p/dcutr");
+/// The protocols of hole punches. On a circuit a peer lists that which its side answers: the one if it has dialled it, the
+/// other if it was dialled.
+const PUNCHING: [StreamProtocol; 2] = [
+    StreamProtocol::new("/libp2p/dcutr"),
+    StreamProtocol::new("/punchline/punch/1.0.0"),
+];
 
 /// There is no direct path to a peer, so far.
 #[derive(Debug)]

@@ -191,10 +191,12 @@ async fn another_network_ends_the_pause() {
 
 #[test]
 fn two_that_punch_holes_do_without() {
-    let protocols = [SIGNALLING_PROTOCOL, DCUTR];
-    assert!(!is_wanted(&protocols, true));
-    assert!(is_wanted(&protocols, false), "we are a browser");
-    assert!(is_wanted(&protocols[..1], true), "it is a browser");
-    assert!(!is_wanted(&protocols[1..], false));
+    for punching in PUNCHING {
+        let protocols = [SIGNALLING_PROTOCOL, punching];
+        assert!(!is_wanted(&protocols, true));
+        assert!(is_wanted(&protocols, false), "we are a browser");
+        assert!(is_wanted(&protocols[..1], true), "it is a browser");
+        assert!(!is_wanted(&protocols[1..], false));
+    }
     assert!(!is_wanted(&[], true));
 }
