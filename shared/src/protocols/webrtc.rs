@@ -53,8 +53,8 @@ const ATTEMPTS: u32 = 2;
 
 /// Whether to make WebRTC connections to a peer that speaks these protocols. Two that both punch holes have better ways.
 pub(crate) fn is_wanted(theirs: &[StreamProtocol], we_punch: bool) -> bool {
-    let they_punch = PUNCHING.iter().any(|protocol| theirs.contains(protocol));
-    theirs.contains(&SIGNALLING_PROTOCOL) && !(we_punch && they_punch)
+    let they_punch = || PUNCHING.iter().any(|protocol| theirs.contains(protocol));
+    theirs.contains(&SIGNALLING_PROTOCOL) && !(we_punch && they_punch())
 }
 
 /// The protocols of hole punches. On a circuit a peer lists that which its side answers: the one if it has dialled it, the
