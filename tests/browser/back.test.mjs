@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 
-import { NO_ANSWER, company, delivered, field, heard, launch, online, peerId, say, sees, skip, status, test, visit } from "./harness.mjs";
+import { NO_ANSWER, company, delivered, field, heard, launch, online, peerId, say, sees, skip, status, test, visit, withoutWebrtc } from "./harness.mjs";
 import { SLOWED_WHEN_HIDDEN, openTab } from "./hidden.mjs";
 import { startRelayBehindLink } from "./link.mjs";
 import { startPeer, startRelay } from "./processes.mjs";
@@ -161,7 +161,8 @@ test("a page whose process is stopped comes back", async (t) => {
 test("after a sleep without network the page comes back, and what was typed meanwhile arrives", async (t) => {
   const { relay, link } = await startRelayBehindLink(t);
   const { native, heardFrom, gone } = await companion(t, relay);
-  const page = await visit(t, browser, relay.url, { allow: NO_ANSWER });
+  // The browser's switch leaves WebRTC alone.
+  const page = await visit(t, browser, relay.url, { allow: NO_ANSWER, prepare: withoutWebrtc });
   await company(page, 1);
   await mark(page);
   const id = await peerId(page);

@@ -134,6 +134,9 @@ export const delivered = (page, text, state = "delivered") =>
 /** The messages of others that the page shows, in order. */
 export const heard = (page) => page.locator(".entry.in .body").allTextContents();
 
+/** Some browsers have no WebRTC: paths stay as they are. */
+export const withoutWebrtc = (page) => page.addInitScript("delete globalThis.RTCPeerConnection");
+
 /** The page's peer id. */
 export const peerId = (page) => page.locator("#identity-id").evaluate((element) => element.textContent);
 

@@ -36,7 +36,7 @@ async function converse(t, options) {
   const [page, other] = await Promise.all([visit(t, browser, url, { context: options }), visit(t, browser, url)]);
   await Promise.all([company(page, 2), company(other, 2)]);
   await say(page, `/dial ${native.events.find(({ event }) => event === "listening").address}`);
-  await peers(page).getByText("direct · ws").waitFor();
+  await peers(page).getByText(/direct · (ws|webrtc)/).first().waitFor();
   await say(other, "Morning! I am in the train, on my phone.");
   await sees(page, "Morning! I am in the train, on my phone.");
   native.say("And I am a terminal. The build is green here.");
