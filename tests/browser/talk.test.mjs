@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 
-import { NO_ANSWER, at, company, delivered, heard, launch, online, open, peerId, peers, say, sees, skip, status, test, visit } from "./harness.mjs";
+import { NO_ANSWER, at, company, delivered, heard, launch, online, open, peerId, peers, say, sees, skip, status, test, visit, withoutWebrtc } from "./harness.mjs";
 import { startPeer, startRelay } from "./processes.mjs";
 
 /** The agreed time to the first message in a warm browser, and how much slower a busy machine may be. */
@@ -11,9 +11,6 @@ const FIRST_MESSAGE_MS = 1500;
 const SLOWER = 10;
 /** What a relay does only when told. */
 const WEBRTC = { args: ["--webrtc-direct"] };
-
-/** Some browsers have none: the path stays as it is. */
-const WITHOUT_WEBRTC = (page) => page.addInitScript("delete globalThis.RTCPeerConnection");
 
 let browser;
 before(async () => {
@@ -46,7 +43,7 @@ async function pagesTalk(one, two) {
 test("a page without WebRTC and a native peer, through the relay, by WebSocket", async (t) => {
   const relay = await startRelay(t);
   const native = await startPeer(t, "--relay", relay.url);
-  const page = await visit(t, browser, relay.url, { prepare: WITHOUT_WEBRTC });
+  const page = await visit(t, browser, relay.url, { prepare: withoutWebrtc });
   await company(page, 1);
   await peers(page).getByText("via relay").waitFor();
   await bothWays(page, native);

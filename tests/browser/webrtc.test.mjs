@@ -88,7 +88,8 @@ async function start({ relay, ice_servers }) {
   const { default: init, Peer } = await import("/pkg/web.js");
   await init();
   const peer = await Peer.start({ greet_interval: 0, relays: [relay], ice_servers });
-  const here = { peer, got: [], acked: 0, failed: [], direct: Promise.withResolvers(), changed: () => {} };
+  const here = { peer, got: [], acked: 0, failed: [], direct: Promise.withResolvers(), waiting: [] };
+  here.change = () => new Promise((resolve) => here.waiting.push(resolve));
   globalThis.here = here;
   (async () => {
     for (const reader = peer.events().getReader(); ; ) {
@@ -100,7 +101,7 @@ async function start({ relay, ice_servers }) {
         if (value.state === "acked") here.acked += 1;
         if (value.state === "failed") here.failed.push(value.reason);
       }
-      here.changed();
+      here.waiting.splice(0).forEach((resolve) => resolve());
     }
   })();
   return peer.peerId;
@@ -112,14 +113,13 @@ const meet = () => globalThis.here.direct.promise;
 /** Runs in a page: sends numbered messages, and returns what has come of all of them. */
 async function flood({ to, count, bytes }) {
   const { here } = globalThis;
-  const change = () => new Promise((resolve) => (here.changed = resolve));
   for (let n = 0; n < count && !here.failed.length; n += 1) {
     // As many as an outbox takes.
-    while (n - here.acked >= 1_000) await change();
+    while (n - here.acked >= 1_000) await here.change();
     await here.peer.send(to, `${n} `.padEnd(bytes, "x"));
   }
-  while (here.acked < count && !here.failed.length) await change();
-  while (here.got.length < count) await change();
+  while (here.acked < count && !here.failed.length) await here.change();
+  while (here.got.length < count) await here.change();
   const inOrder = here.got.every((n, at) => n === at);
   return { acked: here.acked, failed: here.failed, got: here.got.length, inOrder };
 }
@@ -127,7 +127,7 @@ async function flood({ to, count, bytes }) {
 /** Runs in a page: waits until so much has come. */
 async function until(count) {
   const { here } = globalThis;
-  while (here.got.length < count) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (here.got.length < count) await here.change();
 }
 
 /** Beside a relay that is gone: that page has no icon. */

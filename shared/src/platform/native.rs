@@ -81,7 +81,8 @@ pub type Rtc = Native;
 /// WebRTC by circuits, which browsers can be reached over.
 pub type WebRtc = punchline_webrtc::Behaviour<Native>;
 
-/// Makes what makes WebRTC connections, and sends where strangers say that they are no more than the budget has. A server whose URL is not fit, or whose host is unknown, is left out.
+/// Makes what makes WebRTC connections, and sends where strangers say that they are no more than the budget has. A server
+/// whose URL is not fit, or whose host is unknown, is left out.
 #[must_use]
 pub(crate) fn rtc(ice_servers: &[IceServer], budget: Budget) -> Rtc {
     let rtc = Native::new().guarded(move |candidate| {

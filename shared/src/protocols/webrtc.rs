@@ -36,11 +36,7 @@ use libp2p::{
 use punchline_webrtc::SIGNALLING_PROTOCOL;
 use rand::RngExt;
 
-use crate::{
-    address::{self, of_listener},
-    path::Transport,
-    table::Table,
-};
+use crate::{address, path::Transport, table::Table};
 
 /// The side that was dialled waits this long for the other to dial.
 const POLITE_WAIT: Duration = Duration::from_secs(3);
@@ -120,13 +116,7 @@ impl Behaviour {
 
     fn on_connected(&mut self, conn: ConnectionId, peer: PeerId, endpoint: &ConnectedPoint) {
         self.dials.remove(&conn);
-        let address = match endpoint {
-            ConnectedPoint::Dialer { address, .. } => address.clone(),
-            ConnectedPoint::Listener {
-                local_addr,
-                send_back_addr,
-            } => of_listener(local_addr, send_back_addr),
-        };
+        let address = address::of_remote(endpoint);
         if Transport::of(&address) != Transport::Circuit {
             self.direct.insert(conn, peer);
             return;

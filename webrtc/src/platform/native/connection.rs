@@ -7,7 +7,7 @@ use std::{
     collections::VecDeque,
     net::SocketAddr,
     pin::Pin,
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -86,16 +86,19 @@ struct Json {
     line: Option<u16>,
 }
 
-fn crypto() -> &'static CryptoProvider {
-    static CRYPTO: OnceLock<CryptoProvider> = OnceLock::new();
-    CRYPTO.get_or_init(from_feature_flags)
+/// One for all connections.
+fn crypto() -> Arc<CryptoProvider> {
+    static CRYPTO: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    CRYPTO
+        .get_or_init(|| Arc::new(from_feature_flags()))
+        .clone()
 }
 
 impl Connection {
     pub(super) fn new(sockets: Sockets, servers: Vec<SocketAddr>, guard: Guard) -> Self {
         let now = Instant::now();
         let mut rtc = RtcConfig::new()
-            .set_crypto_provider(std::sync::Arc::new(crypto().clone()))
+            .set_crypto_provider(crypto())
             .set_sctp_max_buffered_amount(MAX_IN_FLIGHT)
             .build(now);
         for address in sockets.addresses() {
@@ -356,11 +359,16 @@ impl Connection {
             sdp_mid: Some(self.mid.clone()),
             line: Some(0),
         };
-        self.drain();
-        self.input(Input::Timeout);
+        self.advance();
         if let Ok(json) = serde_json::to_string(&json) {
             self.push(Event::Candidate(json));
         }
+    }
+
+    /// Has it look at new candidates: it does so when it is told the time, and may not ask for that itself.
+    fn advance(&mut self) {
+        self.drain();
+        self.input(Input::Timeout);
     }
 
     fn input<'a>(&mut self, input: impl FnOnce(Instant) -> Input<'a>) {
@@ -423,9 +431,7 @@ impl BackendConnection for Connection {
         if let Err(error) = done {
             self.fail(failed(&error));
         }
-        self.drain();
-        // It looks at new candidates when it is told the time, and may not ask for that itself.
-        self.input(Input::Timeout);
+        self.advance();
     }
 
     fn open_channel(&mut self) -> Result<ChannelId, Error> {
