@@ -17,8 +17,8 @@ use libp2p::{
     tcp, yamux,
 };
 use libp2p_rendezvous as rendezvous;
-use libp2p_webrtc::tokio::{Certificate, Transport as WebRtc};
 use nix::sys::signal::Signal;
+use punchline_webrtc::{direct, platform::native::Native};
 use tokio::time;
 
 use common::{DEADLINE, Proc, Relay, text};
@@ -42,9 +42,8 @@ async fn client() -> Swarm<Client> {
     client_with(Keypair::generate_ed25519()).await
 }
 
-/// Makes a client. It listens for WebRTC, as libp2p-webrtc dials from a listener's socket only.
 async fn client_with(key: Keypair) -> Swarm<Client> {
-    let mut swarm = SwarmBuilder::with_existing_identity(key)
+    SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_tcp(
             tcp::Config::default().nodelay(true),
@@ -53,10 +52,7 @@ async fn client_with(key: Keypair) -> Swarm<Client> {
         )
         .unwrap()
         .with_quic()
-        .with_other_transport(|key| {
-            let certificate = Certificate::generate(&mut rand::rng()).unwrap();
-            WebRtc::new(key.clone(), certificate)
-        })
+        .with_other_transport(|key| direct::Transport::new(key, Native::new()))
         .unwrap()
         .with_dns()
         .unwrap()
@@ -72,11 +68,7 @@ async fn client_with(key: Keypair) -> Swarm<Client> {
             ping: ping::Behaviour::default(),
         })
         .unwrap()
-        .build();
-    swarm
-        .listen_on("/ip4/127.0.0.1/udp/0/webrtc-direct".parse().unwrap())
-        .unwrap();
-    swarm
+        .build()
 }
 
 /// Runs a swarm until `wanted` returns something, and returns that.
@@ -155,7 +147,7 @@ async fn discover(swarm: &mut Swarm<Client>, relay: PeerId) -> Vec<(PeerId, Vec<
 
 /// Runs through the life of a peer at the relay over one transport, up to an orderly leave.
 async fn life_of_a_peer(start: &str, contains: &str) {
-    let mut relay = Relay::start(&["--webrtc-direct"]);
+    let mut relay = Relay::start(NO_ARGS);
     let address: Multiaddr = relay.local_address(start, contains).parse().unwrap();
     let relay_id: PeerId = relay.peer_id.parse().unwrap();
 
@@ -423,7 +415,6 @@ async fn over_websocket() {
 
 #[tokio::test]
 async fn over_webrtc_direct() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     life_of_a_peer("udp", "/webrtc-direct/").await;
 }
 

@@ -30,11 +30,11 @@ const DEFAULT_LOG: &str = "warn";
 
 /// What is logged of libraries unless `RUST_LOG` names them.
 ///
-/// Remote IP addresses belong at debug level, and no remote may fill the log. But libp2p-webrtc writes addresses
-/// into its errors, and quinn-udp warns of each address without a route, by name. libp2p-identify warns of each
+/// Remote IP addresses belong at debug level, and no remote may fill the log. But str0m and its parts write addresses into
+/// their warnings, and quinn-udp warns of each address without a route, by name. libp2p-identify warns of each
 /// push that a newer one overtakes, libp2p-autonat of each request that a remote breaks off, libp2p-relay and
 /// libp2p-request-response of each stream beyond their limits.
-const QUIET: &str = "libp2p_webrtc=off,libp2p_identify=error,libp2p_autonat=error,\
+const QUIET: &str = "str0m=off,is=off,dimpl=off,sctp_proto=off,libp2p_identify=error,libp2p_autonat=error,\
     libp2p_relay=error,libp2p_request_response=error,quinn_udp=error";
 
 fn main() -> ExitCode {
@@ -89,8 +89,7 @@ async fn run(invocation: Invocation) -> anyhow::Result<ExitCode> {
 
 /// Does what has to happen once in a process, before any connection.
 fn prepare() {
-    // libp2p-webrtc 0.10 panics at its first handshake without a default provider. This fails only if there is one
-    // already.
+    // What fetches URLs wants a default provider. This fails only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // QUIC's first random bytes take some 20 ms where this was built without what .cargo/config.toml says; drawn here, no
     // connection waits for them.
@@ -126,11 +125,11 @@ mod tests {
         let filter = |wanted: &str| log_filter(Some(wanted.into())).to_string();
         for wanted in ["info", "debug", "punchline=debug"] {
             let filter = filter(wanted);
-            assert!(filter.contains("libp2p_webrtc=off"), "{filter}");
+            assert!(filter.contains("str0m=off"), "{filter}");
             assert!(filter.contains(wanted), "{filter}");
         }
-        let asked_for = filter("libp2p_webrtc=debug");
-        assert!(!asked_for.contains("libp2p_webrtc=off"), "{asked_for}");
+        let asked_for = filter("str0m=debug");
+        assert!(!asked_for.contains("str0m=off"), "{asked_for}");
         for nothing in [None, Some(" ".into()), Some("no=such=thing".into())] {
             assert!(log_filter(nothing).to_string().ends_with("warn"));
         }

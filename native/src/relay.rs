@@ -64,7 +64,7 @@ use tokio::{
 use self::{
     behaviour::Behaviour,
     credentials::Credentials,
-    listen::{Sockets, WebRtcOnIpv6},
+    listen::Sockets,
     registration_rates::RegistrationRates,
     report::{Counts, RelayEvent, Report},
     settings::Settings,
@@ -120,7 +120,6 @@ struct Relay {
     announced: Vec<Multiaddr>,
     listening: Vec<Multiaddr>,
     advertised: Vec<Multiaddr>,
-    webrtc_on_ipv6: Option<WebRtcOnIpv6>,
     /// Listeners that have not reported an address; `None` once the relay is ready.
     listeners_without_address: Option<HashSet<ListenerId>>,
     rendezvous: Rendezvous,
@@ -141,7 +140,7 @@ impl Relay {
         let announced = announce::resolve(
             &settings.announce,
             peer_id,
-            &credentials.certificate.fingerprint(),
+            credentials.certificate.fingerprint(),
         )?;
         let certificate = settings
             .webrtc_direct
@@ -168,7 +167,6 @@ impl Relay {
             announced,
             listening: Vec::new(),
             advertised: Vec::new(),
-            webrtc_on_ipv6: settings.webrtc_direct.then(WebRtcOnIpv6::default),
             listeners_without_address: Some(listeners.into_iter().collect()),
             rendezvous: Rendezvous::new(limits.rendezvous()),
             registration_rates: RegistrationRates::default(),

@@ -120,7 +120,7 @@ pub fn new(mut config: NodeConfig, key: Keypair) -> Result<(Node, Events, EventL
     config.namespace = platform::room_name(&config.namespace);
     let (messenger, events) = prepare(&config, key.public().to_peer_id())?;
     let budget = Budget::default();
-    let rtc = platform::rtc(&config.ice_servers, budget.clone());
+    let rtc = platform::rtc(&key, &config.ice_servers, budget.clone());
     let swarm = platform::build_swarm(key.clone(), &rtc, |relay, webrtc| {
         let (messenger, budget) = (messenger.clone(), budget.clone());
         let clients = (relay, webrtc);

@@ -6,11 +6,14 @@
 
 pub mod mock;
 
-use std::task::{Context, Poll};
+use std::{
+    net::SocketAddr,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 
-use crate::Error;
+use crate::{Error, direct::Fingerprint};
 
 /// The label of the channel that an offer needs to have data channels at all. Its user closes it once connected, and never
 /// takes it for a stream.
@@ -76,15 +79,62 @@ pub trait BackendConnection: Send + Unpin + 'static {
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event>;
 }
 
+/// A backend that strangers can come to.
+pub trait Listen: Backend {
+    /// A socket that it listens on.
+    type Listener: BackendListener<Connection = Self::Connection>;
+
+    /// Listens there for webrtc-direct.
+    ///
+    /// # Errors
+    ///
+    /// The address is not ours, or somebody else's, or there is no certificate.
+    fn listen(&self, at: SocketAddr) -> Result<Self::Listener, Error>;
+
+    /// The hash of the certificate that the remote of a connected one has.
+    fn remote_fingerprint(connection: &mut Self::Connection) -> Option<Fingerprint>;
+}
+
+/// A socket on which strangers are taken for what they say in their first packets. Dropped, it is closed, and what came
+/// by it stays.
+pub trait BackendListener: Send + Unpin + 'static {
+    /// What they become.
+    type Connection: BackendConnection;
+
+    /// The hash of our certificate.
+    fn fingerprint(&self) -> Fingerprint;
+
+    /// What has happened.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<ListenerEvent<Self::Connection>>;
+}
+
+/// What a listener reports.
+#[derive(Debug)]
+pub enum ListenerEvent<C> {
+    /// It can be reached there.
+    Address(SocketAddr),
+    /// It cannot any more.
+    Gone(SocketAddr),
+    /// Somebody is there. Connected, there will be [`HANDSHAKE`].
+    Incoming {
+        /// What he gets.
+        connection: C,
+        /// Where he is.
+        from: SocketAddr,
+        /// Our address that he came to.
+        to: SocketAddr,
+    },
+}
+
 /// What a backend is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Make an offer, with a channel [`INIT_LABEL`] in it.
     Offer,
-    /// Make an offer with the channel [`HANDSHAKE`] in it, and with this user and password of ICE.
+    /// Make an offer with the channel [`HANDSHAKE`] in it.
     OfferDirect {
-        /// Both of them.
-        ufrag: String,
+        /// ICE's user, and its password, too, in place of those that the backend chose.
+        ufrag: Option<String>,
     },
     /// Take this offer, and answer it.
     Answer(String),

@@ -353,13 +353,15 @@ impl<C: BackendConnection> Core<C> {
     }
 }
 
-/// What tests look at.
-#[cfg(test)]
 impl<C> Core<C> {
     pub(crate) fn backend(&mut self) -> &mut C {
         &mut self.backend
     }
+}
 
+/// What tests look at.
+#[cfg(test)]
+impl<C> Core<C> {
     pub(crate) fn channels(&self) -> usize {
         self.channels.len()
     }

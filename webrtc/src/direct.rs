@@ -1,12 +1,14 @@
 //! `/webrtc-direct`: to a machine that can be reached, without a relay or any signalling.
 //!
 //! Who dials knows from the address what the other side's answer would be, and makes it up: the certificate is named there
-//! by its hash, and user and password of ICE are the dialler's own. Version 1 changes them in its own offer, too. A Noise
-//! handshake on channel 0 then shows who is there.
+//! by its hash, and user and password of ICE are the dialler's own. A Noise handshake on channel 0 then shows who is there.
+//! Of its two versions, the first changes the dialler's own offer, too, which browsers are about to refuse.
 //!
 //! Specification: <https://github.com/libp2p/specs/blob/master/webrtc/webrtc-direct.md>
 
 mod address;
+mod handshake;
+mod listening;
 mod sdp;
 
 use std::{
@@ -17,23 +19,19 @@ use std::{
 };
 
 use futures::{
-    AsyncWriteExt, FutureExt,
-    future::{BoxFuture, Either, Pending, select},
+    FutureExt,
+    future::{BoxFuture, Either, Pending, select, select_ok},
 };
 use futures_timer::Delay;
 use libp2p::{
     Multiaddr, PeerId,
-    core::{
-        StreamMuxer, UpgradeInfo,
-        transport::{DialOpts, ListenerId, TransportError, TransportEvent},
-        upgrade::InboundConnectionUpgrade,
-    },
+    core::transport::{DialOpts, ListenerId, TransportError, TransportEvent},
     identity::Keypair,
-    noise,
 };
 use rand::{RngExt, distr::Alphanumeric};
 
-use self::address::{Fingerprint, Target};
+pub use self::{address::Fingerprint, listening::ListeningTransport};
+use self::{address::Target, handshake::Side};
 use crate::{
     Error,
     backend::{Backend, BackendConnection, Command, Event, HANDSHAKE},
@@ -41,13 +39,16 @@ use crate::{
     muxer::Connection,
 };
 
-/// How long a dial may take.
+/// How long a dial may take, and a handshake of somebody who dialled us.
 pub const DIRECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What ICE's user begins with: servers tell versions by it.
-const VERSION_1: &str = "libp2p+webrtc+v1/";
-/// Random characters behind it.
-const UFRAG_CHARS: usize = 64;
-const PROLOGUE: &[u8] = b"libp2p-webrtc-noise:";
+/// When a dial is begun in version 1, too, because nothing has come of version 2 yet.
+pub const VERSION_2_ALONE: Duration = Duration::from_secs(2);
+/// What the server's user begins with in version 1, which needs a browser to change its own description.
+pub(crate) const VERSION_1: &str = "libp2p+webrtc+v1/";
+/// The same in version 2, in which a browser's own user and password stay as they are.
+pub(crate) const VERSION_2: &str = "libp2p+webrtc+v2/";
+/// Random characters of a user in version 1.
+const UFRAG_CHARS: usize = 32;
 
 /// libp2p's transport for `/ip4/…/udp/…/webrtc-direct/certhash/…`. It only dials.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ impl<B: Backend> Transport<B> {
     }
 }
 
-impl<B: Backend + Unpin> libp2p::Transport for Transport<B> {
+impl<B: Backend + Sync + Unpin> libp2p::Transport for Transport<B> {
     type Output = (PeerId, Connection<B::Connection>);
     type Error = Error;
     type ListenerUpgrade = Pending<Result<Self::Output, Error>>;
@@ -93,16 +94,8 @@ impl<B: Backend + Unpin> libp2p::Transport for Transport<B> {
         let Some(target) = Target::of(&address) else {
             return Err(TransportError::MultiaddrNotSupported(address));
         };
-        let backend = self.backend.open().map_err(TransportError::Other)?;
-        let key = self.key.clone();
-        Ok(async move {
-            let dial = std::pin::pin!(dial(backend, target, key));
-            match select(dial, Delay::new(DIRECT_TIMEOUT)).await {
-                Either::Left((result, _)) => result,
-                Either::Right(_) => Err(Error::Timeout(DIRECT_TIMEOUT)),
-            }
-        }
-        .boxed())
+        let dial = dial_both(self.backend.clone(), target, self.key.clone());
+        Ok(in_time(dial).boxed())
     }
 
     fn poll(
@@ -113,15 +106,44 @@ impl<B: Backend + Unpin> libp2p::Transport for Transport<B> {
     }
 }
 
+async fn in_time<T>(steps: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    match select(std::pin::pin!(steps), Delay::new(DIRECT_TIMEOUT)).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => Err(Error::Timeout(DIRECT_TIMEOUT)),
+    }
+}
+
+/// Dials in both versions. A listener that does not know the second one stays silent.
+async fn dial_both<B: Backend + Sync>(
+    backend: B,
+    target: Target,
+    key: Keypair,
+) -> Result<(PeerId, Connection<B::Connection>), Error> {
+    let dials = [false, true].map(|is_first| {
+        let (backend, key) = (backend.clone(), key.clone());
+        let random = rand::rng().sample_iter(Alphanumeric).take(UFRAG_CHARS);
+        let user = || VERSION_1.chars().chain(random.map(char::from)).collect();
+        let user: Option<String> = is_first.then(user);
+        async move {
+            if user.is_some() {
+                Delay::new(VERSION_2_ALONE).await;
+            }
+            dial(backend.open()?, target, key, user).await
+        }
+        .boxed()
+    });
+    select_ok(dials).await.map(|(connected, _)| connected)
+}
+
+/// Dials in version 1 with this user, or in version 2.
 async fn dial<C: BackendConnection>(
     backend: C,
     target: Target,
     key: Keypair,
+    ufrag: Option<String>,
 ) -> Result<(PeerId, Connection<C>), Error> {
     let mut core = Core::new(backend);
     core.expect(HANDSHAKE);
-    let random = rand::rng().sample_iter(Alphanumeric).take(UFRAG_CHARS);
-    let ufrag: String = VERSION_1.chars().chain(random.map(char::from)).collect();
     core.execute(Command::OfferDirect {
         ufrag: ufrag.clone(),
     });
@@ -130,7 +152,11 @@ async fn dial<C: BackendConnection>(
         match poll_fn(|cx| core.poll_event(cx)).await {
             Event::Described(offer) => {
                 ours = sdp::fingerprint_in(&offer);
-                core.execute(Command::TakeAnswer(sdp::answer(&target, &ufrag)));
+                let server = ufrag.clone();
+                let server =
+                    server.or_else(|| Some([VERSION_2, sdp::password_in(&offer)?].concat()));
+                let answer = sdp::answer(&offer, &target, &server.unwrap_or_default());
+                core.execute(Command::TakeAnswer(answer));
             }
             Event::Connected => break,
             Event::Closed(error) => return Err(error),
@@ -138,42 +164,14 @@ async fn dial<C: BackendConnection>(
         }
     }
     let ours = ours.ok_or(Error::Backend("the offer has no fingerprint".into()))?;
-    let mut connection = Connection::new(core);
-    let handshake = handshake(&connection, [ours, target.fingerprint], &key);
-    let handshake = std::pin::pin!(handshake);
-    // Somebody has to drive the connection meanwhile.
-    let driven = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
-        Poll::Ready(Err(error)) => Poll::Ready(error),
-        _ => Poll::Pending,
-    });
-    let peer = match select(handshake, driven).await {
-        Either::Left((peer, _)) => peer?,
-        Either::Right((error, _)) => return Err(error),
-    };
-    Ok((peer, connection))
+    handshake::shake(
+        Connection::new(core),
+        Side::Dialler,
+        [ours, target.fingerprint],
+        &key,
+    )
+    .await
 }
 
-/// Learns who is at the other side. The listener begins: so it can send the first data half a round trip earlier.
-fn handshake<C: BackendConnection>(
-    connection: &Connection<C>,
-    [ours, theirs]: [Fingerprint; 2],
-    key: &Keypair,
-) -> impl Future<Output = Result<PeerId, Error>> + use<C> {
-    let stream = connection.stream(HANDSHAKE);
-    let prologue = [PROLOGUE, &ours.multihash(), &theirs.multihash()].concat();
-    let noise = noise::Config::new(key).map(|noise| noise.with_prologue(prologue));
-    async move {
-        let noise = noise.map_err(failed)?;
-        let info = noise.protocol_info().next().unwrap_or_default();
-        let (peer, mut stream) = noise.upgrade_inbound(stream, info).await.map_err(failed)?;
-        stream
-            .close()
-            .await
-            .map_err(|e| Error::Backend(e.to_string()))?;
-        Ok(peer)
-    }
-}
-
-fn failed(error: noise::Error) -> Error {
-    Error::Handshake(error.to_string())
-}
+#[cfg(test)]
+mod tests;

@@ -36,10 +36,14 @@ async fn next_of(ends: &mut [Connection; 2]) -> (usize, Event) {
     }
 }
 
+/// Two that know nothing of each other, of two programs.
+fn two() -> [Connection; 2] {
+    [0, 1].map(|_| Native::new().open().expect("sockets"))
+}
+
 /// Two ends of a connection, and the offer.
 async fn connected() -> ([Connection; 2], String) {
-    let native = Native::new();
-    let mut ends = [0, 1].map(|_| native.open().expect("sockets"));
+    let mut ends = two();
     ends[0].execute(Command::Offer);
     let mut offer = String::new();
     let mut connected = 0;
@@ -233,8 +237,7 @@ fn split(description: &str) -> (String, Vec<String>) {
 #[tokio::test]
 async fn one_candidate_long_after_the_descriptions_is_enough() {
     in_time(async {
-        let native = Native::new();
-        let mut ends = [0, 1].map(|_| native.open().expect("sockets"));
+        let mut ends = two();
         ends[0].execute(Command::Offer);
         let mut of_offerer = Vec::new();
         loop {
@@ -336,6 +339,34 @@ async fn what_is_no_description_is_refused_and_no_candidate_ignored() {
         }
         let channel = channel(&mut ends).await;
         talk(&mut ends, channel, 10).await;
+    })
+    .await;
+}
+
+/// str0m 0.25 takes users of any length, and panics when it has to write more than 128 characters into a packet.
+#[tokio::test]
+async fn a_user_that_fits_into_no_packet_is_refused() {
+    in_time(async {
+        let [mut one, mut other] = two();
+        one.execute(Command::Offer);
+        let Event::Described(offer) = next(&mut one).await else {
+            panic!("a description comes first");
+        };
+        let mut users = offer.lines().filter_map(|l| l.strip_prefix("a=ice-ufrag:"));
+        let user = users.next().expect("a user");
+        // In the candidates, too.
+        let long = offer.replace(user, &"u".repeat(200));
+        other.execute(Command::Answer(long));
+        let event = loop {
+            match next(&mut other).await {
+                Event::Described(_) => {}
+                event => break event,
+            }
+        };
+        assert!(
+            matches!(event, Event::Closed(Error::Backend(_))),
+            "{event:?}"
+        );
     })
     .await;
 }

@@ -161,18 +161,19 @@ async fn in_time<T>(future: impl Future<Output = T>) -> T {
 
 #[tokio::test]
 async fn a_dial_makes_the_circuit_that_it_needs_and_streams_need_no_relay() {
-    dials_and_talks(&Mock::default()).await;
+    let network = Mock::default();
+    dials_and_talks([network.clone(), network]).await;
 }
 
 #[tokio::test]
 async fn the_same_between_native_programs() {
-    dials_and_talks(&Native::new()).await;
+    dials_and_talks([Native::new(), Native::new()]).await;
 }
 
-async fn dials_and_talks<B: Backend>(backend: &B) {
+async fn dials_and_talks<B: Backend>([one, other]: [B; 2]) {
     in_time(async {
         let relay = start_relay().await;
-        let (mut alice, mut bob) = (peer(backend), peer(backend));
+        let (mut alice, mut bob) = (peer(&one), peer(&other));
         let circuit = reserve(&mut bob, &relay).await;
         echo(&mut bob.behaviour().stream.new_control());
         alice

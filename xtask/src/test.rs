@@ -162,18 +162,27 @@ fn browser(ci: bool) -> Result<()> {
         .run()
 }
 
-/// Runs the tests against other implementations, with the program that the tests before have built.
+/// Runs the tests against other implementations, with the program that the tests before have built. Those in a browser want
+/// the package that was built before, too.
 fn interop(ci: bool) -> Result<()> {
-    // Not `npm ci`, which wants the packages of all systems in the lock file: not every registry has them all.
-    Cmd::new("npm install --no-save --no-audit --no-fund")
-        .dir("tests/interop")
-        .run()?;
     cargo("build --package native --bin punchline", ci).run()?;
     let program = run::workspace_root().join("target/debug/punchline");
-    Cmd::new("npm test")
-        .env("PUNCHLINE", program.to_string_lossy())
-        .dir("tests/interop")
-        .run()
+    let mut directories = vec!["tests/interop"];
+    match run::find_program("chromium") {
+        Some(_) => directories.push("tests/interop/browser"),
+        None => println!("left out: chromium is not here"),
+    }
+    for directory in directories {
+        // Not `npm ci`, which wants the packages of all systems in the lock file: not every registry has them all.
+        Cmd::new("npm install --no-save --no-audit --no-fund")
+            .dir(directory)
+            .run()?;
+        Cmd::new("npm test")
+            .env("PUNCHLINE", program.to_string_lossy())
+            .dir(directory)
+            .run()?;
+    }
+    Ok(())
 }
 
 /// A cargo command. In CI it builds exactly what is committed, and without incremental compilation, which helps only

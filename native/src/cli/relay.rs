@@ -61,7 +61,7 @@ pub(crate) struct RelayOptions {
     #[arg(long, value_name = "MULTIADDR", value_parser = values::announced_address)]
     announce: Vec<Multiaddr>,
 
-    /// Where key and WebRTC certificate are kept, so that peer id and certhash survive restarts.
+    /// Where the key is kept, so that peer id and certhash survive restarts.
     /// [default: $XDG_DATA_HOME/punchline/relay-PORT or ~/.local/share/punchline/relay-PORT;
     /// nothing is kept with --port 0 or --secret-key-seed]
     #[arg(long, value_name = "DIR")]
@@ -81,12 +81,11 @@ pub(crate) struct RelayOptions {
     #[arg(long, value_name = "DIR")]
     www: Option<PathBuf>,
 
-    /// Listen for WebRTC direct as well, on udp/N+1, beside the WebSocket that browsers come by otherwise. Each
-    /// handshake, a forged one too, costs a socket and 65 KiB for ever: only where no stranger can send to it.
+    /// Listen for WebRTC direct, on udp/N+1, as by default, whatever the file says.
     #[arg(long)]
     webrtc_direct: bool,
 
-    /// Do without WebRTC direct, as by default, whatever the file says.
+    /// Do without WebRTC direct. Browsers have the WebSocket, too.
     #[arg(long, conflicts_with = "webrtc_direct")]
     no_webrtc_direct: bool,
 
@@ -126,8 +125,7 @@ impl RelayOptions {
                 .or(file.namespace)
                 .unwrap_or_else(|| DEFAULT_NAMESPACE.into()),
             www: self.www.or(file.www),
-            webrtc_direct: self.webrtc_direct
-                || (file.webrtc_direct && !file.no_webrtc_direct && !self.no_webrtc_direct),
+            webrtc_direct: self.webrtc_direct || !(self.no_webrtc_direct || file.no_webrtc_direct),
             json: self.json || file.json,
         })
     }

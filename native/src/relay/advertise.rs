@@ -2,12 +2,26 @@
 
 use std::net::IpAddr;
 
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, multiaddr::Protocol};
 use punchline::address::ip_of;
 
 /// Addresses that are advertised. A peer with a reservation repeats each in its own identify message and
 /// registration, with its own id behind it, and identify has room for 4 KiB in all.
 const MAX_ADVERTISED: usize = 16;
+
+/// Addresses that who has a reservation is told. js-libp2p lists a circuit and a WebRTC address for each, twice, in a
+/// message of identify that must have no more than 4 KiB to be read by others.
+const MAX_FOR_CIRCUITS: usize = 8;
+
+/// Returns those of the advertised addresses that others come by to who has a reservation. Browsers have the WebSocket
+/// for that: an address of WebRTC direct is longer, and leads to no other circuit.
+pub(crate) fn for_circuits(advertised: impl Iterator<Item = Multiaddr>) -> Vec<Multiaddr> {
+    let is_webrtc = |address: &Multiaddr| address.iter().any(|p| p == Protocol::WebRTCDirect);
+    let (webrtc, others): (Vec<_>, Vec<_>) = advertised.partition(is_webrtc);
+    let mut addresses = if others.is_empty() { webrtc } else { others };
+    addresses.truncate(MAX_FOR_CIRCUITS);
+    addresses
+}
 
 /// Returns the addresses to advertise out of those listened on, best first.
 ///
@@ -104,6 +118,18 @@ mod tests {
         assert_eq!(chosen.len(), MAX_ADVERTISED);
         assert_eq!(ips(&chosen).first().unwrap(), "2001:db8::5");
         assert_eq!(ips(&chosen).last().unwrap(), "127.0.0.1");
+    }
+
+    #[test]
+    fn circuits_are_found_by_few_addresses_the_best_first() {
+        let advertised = choose(&listening(&["127.0.0.1", "10.0.0.2", "203.0.113.9"]));
+        let told = for_circuits(advertised.into_iter());
+        assert_eq!(ips(&told), ["203.0.113.9", "10.0.0.2", "127.0.0.1"]);
+        assert_eq!(told.len(), MAX_FOR_CIRCUITS);
+        assert!(!told.iter().any(|a| a.to_string().contains("webrtc")));
+        // Better than none.
+        let only: Multiaddr = "/ip4/203.0.113.9/udp/2/webrtc-direct".parse().unwrap();
+        assert_eq!(for_circuits([only.clone()].into_iter()), [only]);
     }
 
     #[test]

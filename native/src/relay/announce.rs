@@ -1,8 +1,8 @@
 //! Addresses that the operator announces in place of those listened on, and the host in the URL to join by.
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use libp2p_webrtc::tokio::Fingerprint;
 use punchline::address::{host_of, is_loopback};
+use punchline_webrtc::direct::Fingerprint;
 
 use super::{credentials, settings::Settings};
 use crate::common::UsageError;
@@ -13,7 +13,7 @@ pub(crate) fn check(settings: &Settings) -> anyhow::Result<()> {
     if !settings.webrtc_direct
         && let Some(address) = settings.announce.iter().find(|a| is_webrtc_direct(a))
     {
-        let reason = format!("--announce {address} needs --webrtc-direct, which is off by default");
+        let reason = format!("--announce {address}, but WebRTC direct is off");
         return Err(UsageError(reason).into());
     }
     if settings.announce.iter().any(|a| peer_of(a).is_some()) {
@@ -28,7 +28,7 @@ pub(crate) fn check(settings: &Settings) -> anyhow::Result<()> {
 pub(crate) fn resolve(
     announced: &[Multiaddr],
     own: PeerId,
-    certificate: &Fingerprint,
+    certificate: Fingerprint,
 ) -> Result<Vec<Multiaddr>, UsageError> {
     refuse_others(announced, Some(own))?;
     let completed = |address: &Multiaddr| {
@@ -85,7 +85,7 @@ pub(crate) fn host(advertised: &[Multiaddr]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use libp2p_webrtc::tokio::Certificate;
+    use punchline_webrtc::platform::native::Certificate;
 
     use super::*;
 
@@ -96,14 +96,12 @@ mod tests {
     #[test]
     fn announced_addresses_are_completed() {
         let own = PeerId::random();
-        let certificate = Certificate::generate(&mut rand::rng())
-            .unwrap()
-            .fingerprint();
+        let certificate = Certificate::random().unwrap().fingerprint();
         let announced = [
             address(&format!("/ip4/203.0.113.5/tcp/1/p2p/{own}")),
             address("/ip4/203.0.113.5/udp/2/webrtc-direct"),
         ];
-        let resolved = resolve(&announced, own, &certificate).unwrap();
+        let resolved = resolve(&announced, own, certificate).unwrap();
         assert_eq!(resolved[0], address("/ip4/203.0.113.5/tcp/1"));
         assert!(matches!(
             resolved[1].iter().last(),
@@ -113,11 +111,9 @@ mod tests {
 
     #[test]
     fn an_announced_address_of_another_peer_is_refused() {
-        let certificate = Certificate::generate(&mut rand::rng())
-            .unwrap()
-            .fingerprint();
+        let certificate = Certificate::random().unwrap().fingerprint();
         let other = address(&format!("/ip4/203.0.113.5/tcp/1/p2p/{}", PeerId::random()));
-        let refused = resolve(&[other], PeerId::random(), &certificate).unwrap_err();
+        let refused = resolve(&[other], PeerId::random(), certificate).unwrap_err();
         assert!(refused.to_string().contains("names another peer"));
     }
 

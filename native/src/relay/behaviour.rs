@@ -16,13 +16,13 @@ use libp2p::{
     Swarm, SwarmBuilder, core::upgrade::Version, identify, identity::Keypair, ping,
     swarm::NetworkBehaviour,
 };
-use libp2p_webrtc::tokio::Certificate;
 use punchline::{
     config::{AGENT_VERSION, IDENTIFY_PROTOCOL, IDLE_CONNECTION_TIMEOUT},
     poll_on_wake::PollOnWake,
     protocols::limits as connections,
     protocols::rendezvous::server as rendezvous,
 };
+use punchline_webrtc::platform::native::Certificate;
 
 use super::{
     autonat, handshakes, hop,

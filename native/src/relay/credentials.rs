@@ -1,15 +1,18 @@
-//! A relay's key and WebRTC certificate, and the data directory that they are kept in. Only one relay
+//! A relay's key and WebRTC certificate, and the data directory that the key is kept in. Only one relay
 //! uses a directory at a time.
+//!
+//! The certificate follows from the key. A file with one, as relays wrote before that, still counts: peers know its hash.
 
 use std::{
     env,
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
 use libp2p::{PeerId, identity::Keypair};
-use libp2p_webrtc::tokio::Certificate;
+use punchline_webrtc::platform::native::Certificate;
 
 use super::settings::KeySource;
 use crate::common::{identity, os, output};
@@ -60,8 +63,8 @@ impl Credentials {
 
     fn temporary(key: Keypair) -> anyhow::Result<Self> {
         Ok(Self {
+            certificate: Certificate::of_host(&key)?,
             key,
-            certificate: fresh_certificate()?,
             _lock: None,
         })
     }
@@ -71,20 +74,10 @@ impl Credentials {
             .with_context(|| format!("cannot create the data directory {}", directory.display()))?;
         let lock = lock(directory)?;
         let key = identity::from_file(&directory.join(KEY_FILE))?;
-        let path = directory.join(CERTIFICATE_FILE);
-        let parse = |pem: &[u8]| {
-            let pem = str::from_utf8(pem).ok();
-            pem.and_then(|pem| Certificate::from_pem(pem).ok())
-                .with_context(|| {
-                    format!(
-                        "{} is no certificate; remove it to have a fresh one created",
-                        path.display()
-                    )
-                })
+        let certificate = match kept_certificate(directory)? {
+            Some(certificate) => certificate,
+            None => Certificate::of_host(&key)?,
         };
-        let certificate = identity::read_or_create(&path, parse, || {
-            Ok(fresh_certificate()?.serialize_pem().into_bytes())
-        })?;
         Ok(Self {
             key,
             certificate,
@@ -93,11 +86,25 @@ impl Credentials {
     }
 }
 
-fn fresh_certificate() -> anyhow::Result<Certificate> {
-    Certificate::generate(&mut rand::rng()).context("cannot create a WebRTC certificate")
+/// Reads the certificate of an earlier version.
+fn kept_certificate(directory: &Path) -> anyhow::Result<Option<Certificate>> {
+    let path = directory.join(CERTIFICATE_FILE);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let certificate = Certificate::from_pem(&text).with_context(|| {
+        format!(
+            "{} is no certificate; remove it to have one that follows from the key",
+            path.display()
+        )
+    })?;
+    Ok(Some(certificate))
 }
 
-/// Returns the directory that key and certificate are kept in, if they are kept.
+/// Returns the directory that the key is kept in, if it is kept.
 fn directory_of(source: &KeySource, port: u16) -> Option<PathBuf> {
     match source {
         KeySource::Fresh | KeySource::Seed(_) => None,

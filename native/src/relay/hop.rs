@@ -65,6 +65,8 @@ use punchline::{
 };
 use tokio::time::{self, Sleep};
 
+use super::advertise;
+
 /// What happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -182,13 +184,16 @@ impl Behaviour {
     fn reservation(&self) -> HopMessage {
         let end = SystemTime::now() + self.config.limits.reservation_duration;
         let expire = end.duration_since(SystemTime::UNIX_EPOCH);
-        let addresses = self.addresses.iter();
+        // The newest come first there, and so the best last.
+        let addresses: Vec<_> = self.addresses.iter().cloned().collect();
+        let addresses = advertise::for_circuits(addresses.into_iter().rev());
         let mut answer = HopMessage::ending(Status::Ok);
         answer.limit = Some(self.limit());
         answer.reservation = Some(Reservation {
             expire: expire.unwrap_or_default().as_secs(),
             addrs: addresses
-                .map(|address| with_peer(address.clone(), self.local).to_vec())
+                .into_iter()
+                .map(|address| with_peer(address, self.local).to_vec())
                 .collect(),
             voucher: None,
         });

@@ -3,16 +3,11 @@
 //! With a base port N: TCP and QUIC at N, WebSocket and WebRTC direct at N+1, HTTP at N+2, STUN at N+2
 //! and N+3. With 0 each has any port.
 //!
-//! Two things are guarded here:
-//! - libp2p-tcp 0.45.0 sets SO_REUSEPORT on its listeners (it dials from their ports), so that a second
-//!   relay would take every other connection of the first. [`probe`] finds that out before. Without it
-//!   `a_relay_does_not_share_its_ports_with_another` (tests/relay.rs) fails.
-//! - libp2p-webrtc 0.10.0-alpha binds `[::]` for IPv4 as well: see [`WebRtcOnIpv6`].
+//! libp2p-tcp 0.45.0 sets SO_REUSEPORT on its listeners (it dials from their ports), so that a second
+//! relay would take every other connection of the first. [`probe`] finds that out before. Without it
+//! `a_relay_does_not_share_its_ports_with_another` (tests/relay.rs) fails.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::{Context, bail};
 use libp2p::{Multiaddr, Swarm, core::transport::ListenerId, multiaddr::Protocol};
@@ -20,15 +15,12 @@ use punchline::poll_on_wake::PollOnWake;
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
 
-use super::{advertise, behaviour::Behaviour};
+use super::behaviour::Behaviour;
 
 /// HTTP connections that wait to be accepted.
 const BACKLOG: i32 = 1_024;
 /// Random ports that are tried until one is free for IPv4 and for IPv6.
 const ANY_PORT_ATTEMPTS: u32 = 16;
-/// IPv6 addresses with a WebRTC listener of their own: a machine has a few permanent and a few temporary
-/// ones.
-const MAX_WEBRTC_IPV6: usize = 16;
 
 const ANY_V4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const ANY_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -118,10 +110,6 @@ pub(crate) fn start_listeners(
                 continue;
             }
             probe(&address, kind)?;
-            // Its socket would take IPv4 as well: see `WebRtcOnIpv6`.
-            if webrtc && ip == ANY_V6 {
-                continue;
-            }
             let id = swarm
                 .listen_on(address.clone())
                 .with_context(|| cannot_listen(&address.to_string()))?;
@@ -131,66 +119,6 @@ pub(crate) fn start_listeners(
         }
     }
     Ok(listeners)
-}
-
-/// WebRTC direct on IPv6: one listener for each address that QUIC reports.
-///
-/// libp2p-webrtc 0.10.0-alpha leaves IPV6_V6ONLY as the system has it, so that on Linux a listener on
-/// `[::]` takes IPv4 as well, and collides with the one on IPv4 (not reported for WebRTC as far as
-/// known, 2026-11; QUIC had the same fault, <https://github.com/libp2p/rust-libp2p/issues/4165>). With
-/// one listener on `[::]` in its place no relay starts that has a port of its own choice, and
-/// `default_data_directory_follows_xdg` (tests/relay.rs) fails, where there is IPv6.
-#[derive(Debug, Default)]
-pub(crate) struct WebRtcOnIpv6 {
-    port: Option<u16>,
-    listeners: HashMap<Ipv6Addr, Option<ListenerId>>,
-}
-
-impl WebRtcOnIpv6 {
-    /// Handles a new address of any listener.
-    pub(crate) fn on_new_address(
-        &mut self,
-        swarm: &mut Swarm<PollOnWake<Behaviour>>,
-        address: &Multiaddr,
-    ) {
-        let mut parts = address.iter();
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some(Protocol::Ip4(_)), Some(Protocol::Udp(port)), Some(Protocol::WebRTCDirect)) => {
-                self.port = Some(port);
-            }
-            (Some(Protocol::Ip6(ip)), Some(Protocol::Udp(_)), Some(Protocol::QuicV1))
-                if advertise::is_useful(ip.into()) && self.listeners.len() < MAX_WEBRTC_IPV6 =>
-            {
-                self.listeners.entry(ip).or_default();
-            }
-            _ => return,
-        }
-        let Some(port) = self.port else { return };
-        for (ip, listener) in self.listeners.iter_mut().filter(|(_, l)| l.is_none()) {
-            let address = Multiaddr::from(*ip)
-                .with(Protocol::Udp(port))
-                .with(Protocol::WebRTCDirect);
-            match swarm.listen_on(address) {
-                Ok(id) => *listener = Some(id),
-                Err(error) => tracing::info!(%error, "no WebRTC on one IPv6 address"),
-            }
-        }
-    }
-
-    /// Handles an address of any listener that is gone.
-    pub(crate) fn on_expired_address(
-        &mut self,
-        swarm: &mut Swarm<PollOnWake<Behaviour>>,
-        address: &Multiaddr,
-    ) {
-        let mut parts = address.iter();
-        if let (Some(Protocol::Ip6(ip)), _, Some(Protocol::QuicV1)) =
-            (parts.next(), parts.next(), parts.next())
-            && let Some(Some(id)) = self.listeners.remove(&ip)
-        {
-            swarm.remove_listener(id);
-        }
-    }
 }
 
 /// The port that is so many after the base port; any port if that is any.

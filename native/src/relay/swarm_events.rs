@@ -84,9 +84,6 @@ impl Relay {
     }
 
     fn on_new_address(&mut self, listener: ListenerId, address: Multiaddr) {
-        if let Some(webrtc) = &mut self.webrtc_on_ipv6 {
-            webrtc.on_new_address(&mut self.swarm, &address);
-        }
         if address::ip_of(&address).is_some_and(advertise::is_useful)
             && !self.listening.contains(&address)
         {
@@ -101,9 +98,6 @@ impl Relay {
     }
 
     fn on_expired_address(&mut self, address: &Multiaddr) {
-        if let Some(webrtc) = &mut self.webrtc_on_ipv6 {
-            webrtc.on_expired_address(&mut self.swarm, address);
-        }
         self.listening.retain(|a| a != address);
         self.advertise();
     }

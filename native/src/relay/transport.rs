@@ -1,5 +1,5 @@
-//! What leads to a relay: TCP, QUIC, WebSocket, and WebRTC direct where the operator wants it. Handshakes pass a
-//! [`Gate`].
+//! What leads to a relay: TCP, QUIC, WebSocket, and WebRTC direct unless the operator does without it. Handshakes pass
+//! a [`Gate`].
 
 mod gate;
 mod heard;
@@ -15,8 +15,11 @@ use libp2p::{
     identity::Keypair,
     noise, quic, tcp, websocket, yamux,
 };
-use libp2p_webrtc::tokio::{Certificate, Transport as WebRtc};
 use punchline::config::{MAX_WEBSOCKET_FRAME, QUIC_CONNECTION_WINDOW, QUIC_STREAM_WINDOW};
+use punchline_webrtc::{
+    direct::ListeningTransport,
+    platform::native::{Certificate, Native},
+};
 
 #[cfg(test)]
 pub(crate) use self::gate::Passage;
@@ -63,10 +66,14 @@ pub(crate) fn build(
     let quic = Guarded::over_udp(quic.boxed(), gate);
 
     let webrtc = match certificate {
-        Some(certificate) => OptionalTransport::some(WebRtc::new(key.clone(), certificate)),
+        Some(certificate) => {
+            let native = Native::new().with_certificate(certificate);
+            OptionalTransport::some(ListeningTransport::new(key, native))
+        }
         None => OptionalTransport::none(),
     };
     let webrtc = webrtc.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let webrtc = Guarded::over_udp(webrtc.boxed(), gate);
 
     // In this order their addresses are reported, and so advertised.
     Ok(tcp

@@ -1,4 +1,4 @@
-//! TCP, QUIC, WebSocket and names, on tokio.
+//! TCP, QUIC, WebSocket, WebRTC and names, on tokio.
 
 mod muxer;
 mod names;
@@ -19,7 +19,11 @@ use libp2p::{
     tcp, websocket,
 };
 
-use punchline_webrtc::{IceServer, platform::native::Native};
+use punchline_webrtc::{
+    IceServer,
+    direct::ListeningTransport,
+    platform::native::{Certificate, Native},
+};
 use unicode_normalization::UnicodeNormalization;
 
 use self::names::{NameError, Names};
@@ -37,7 +41,8 @@ pub const HOLE_PUNCH: bool = true;
 /// Whether the peer listens at addresses of its machine, which may change while it runs.
 pub(crate) const HAS_INTERFACES: bool = true;
 
-/// Returns the addresses that a peer listens on unless it is asked for others: QUIC and TCP on every interface, any port.
+/// Returns the addresses that a peer listens on unless it is asked for others: QUIC, TCP, and WebRTC for browsers, on every
+/// interface, any port.
 ///
 /// QUIC comes first, as others dial the addresses in this order.
 #[must_use]
@@ -45,8 +50,10 @@ pub fn default_listen() -> Vec<Multiaddr> {
     [
         "/ip4/0.0.0.0/udp/0/quic-v1",
         "/ip4/0.0.0.0/tcp/0",
+        "/ip4/0.0.0.0/udp/0/webrtc-direct",
         "/ip6/::/udp/0/quic-v1",
         "/ip6/::/tcp/0",
+        "/ip6/::/udp/0/webrtc-direct",
     ]
     .iter()
     .filter_map(|address| address.parse().ok())
@@ -59,7 +66,7 @@ pub fn room_name(text: &str) -> String {
     text.trim().nfc().collect()
 }
 
-/// Returns whether there is a transport for this address. There is none for WebRTC.
+/// Returns whether to dial this address. WebRTC is left to browsers, which have nothing better.
 #[must_use]
 pub fn can_dial(address: &Multiaddr) -> bool {
     address.iter().all(|protocol| {
@@ -81,14 +88,18 @@ pub type Rtc = Native;
 /// WebRTC by circuits, which browsers can be reached over.
 pub type WebRtc = punchline_webrtc::Behaviour<Native>;
 
-/// Makes what makes WebRTC connections, and sends where strangers say that they are no more than the budget has. A server
+/// Makes what makes the WebRTC connections of the peer with this key, and sends where strangers say that they are no more than the budget has. A server
 /// whose URL is not fit, or whose host is unknown, is left out.
 #[must_use]
-pub(crate) fn rtc(ice_servers: &[IceServer], budget: Budget) -> Rtc {
-    let rtc = Native::new().guarded(move |candidate| {
+pub(crate) fn rtc(key: &Keypair, ice_servers: &[IceServer], budget: Budget) -> Rtc {
+    let mut rtc = Native::new().guarded(move |candidate| {
         let address = Multiaddr::from(candidate.ip()).with(Protocol::Udp(candidate.port()));
         budget.spend(web_time::Instant::now(), &address, DIAL_PACKETS)
     });
+    match Certificate::of_host(key) {
+        Ok(certificate) => rtc = rtc.with_certificate(certificate),
+        Err(error) => tracing::warn!("WebRTC's certificate will change with each start: {error}"),
+    }
     for server in ice_servers {
         if let Err(error) = rtc.add_ice_server(server) {
             tracing::warn!("a server for WebRTC is not used: {error}");
@@ -119,10 +130,16 @@ pub fn build_swarm<B: NetworkBehaviour>(
         .map(|either, _| either.into_inner());
     // As libp2p's builder does it for all.
     let others = TransportTimeout::new(others, CONNECT_TIMEOUT);
-    // WebRTC has a timeout of its own, and comes first, as its addresses look like circuits.
+    // WebRTC has timeouts of its own, and comes first, as its addresses look like circuits.
+    // In this order the addresses are reported, and others dial them.
+    let by_webrtc = ListeningTransport::new(&key, rtc.clone());
     let transport = by_relay
         .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
         .or_transport(others)
+        .map(|either, _| either.into_inner())
+        .or_transport(
+            by_webrtc.map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection))),
+        )
         .map(|either, _| either.into_inner())
         .boxed();
     let config = Config::with_tokio_executor()

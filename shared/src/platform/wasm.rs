@@ -73,7 +73,7 @@ pub type WebRtc = punchline_webrtc::Behaviour<Browser>;
 
 /// Makes what makes WebRTC connections. What those send to strangers, the browser limits itself.
 #[must_use]
-pub(crate) fn rtc(ice_servers: &[IceServer], _: Budget) -> Rtc {
+pub(crate) fn rtc(_: &Keypair, ice_servers: &[IceServer], _: Budget) -> Rtc {
     Browser::new(ice_servers)
 }
 

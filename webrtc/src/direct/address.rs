@@ -10,7 +10,7 @@ const SHA2_256: u64 = 0x12;
 const HASH_BYTES: usize = 32;
 
 /// What to dial.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) socket: SocketAddr,
     pub(super) fingerprint: Fingerprint,
@@ -20,14 +20,7 @@ impl Target {
     /// Reads an address; `None` if it is one of another kind.
     pub(super) fn of(address: &Multiaddr) -> Option<Self> {
         let mut parts = address.iter();
-        let ip: IpAddr = match parts.next()? {
-            Protocol::Ip4(ip) => ip.into(),
-            Protocol::Ip6(ip) => ip.into(),
-            _ => return None,
-        };
-        let (Protocol::Udp(port), Protocol::WebRTCDirect) = (parts.next()?, parts.next()?) else {
-            return None;
-        };
+        let socket = socket_of(&mut parts)?;
         let Protocol::Certhash(hash) = parts.next()? else {
             return None;
         };
@@ -35,17 +28,49 @@ impl Target {
         let end = (parts.next(), parts.next());
         matches!(end, (None | Some(Protocol::P2p(_)), None)).then_some(())?;
         Some(Self {
-            socket: SocketAddr::new(ip, port),
+            socket,
             fingerprint: Fingerprint::of(&hash)?,
         })
     }
 }
 
-/// The hash of a certificate.
+/// Where to listen; `None` for an address of another kind.
+pub(super) fn bare_socket(address: &Multiaddr) -> Option<SocketAddr> {
+    let mut parts = address.iter();
+    let socket = socket_of(&mut parts)?;
+    parts.next().is_none().then_some(socket)
+}
+
+/// Reads `/ip4/…/udp/…/webrtc-direct`.
+fn socket_of<'a>(parts: &mut impl Iterator<Item = Protocol<'a>>) -> Option<SocketAddr> {
+    let ip: IpAddr = match parts.next()? {
+        Protocol::Ip4(ip) => ip.into(),
+        Protocol::Ip6(ip) => ip.into(),
+        _ => return None,
+    };
+    match (parts.next()?, parts.next()?) {
+        (Protocol::Udp(port), Protocol::WebRTCDirect) => Some(SocketAddr::new(ip, port)),
+        _ => None,
+    }
+}
+
+/// The SHA2-256 hash of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fingerprint([u8; HASH_BYTES]);
+pub struct Fingerprint([u8; HASH_BYTES]);
 
 impl Fingerprint {
+    /// Takes the hash itself.
+    #[must_use]
+    pub const fn new(digest: [u8; HASH_BYTES]) -> Self {
+        Self(digest)
+    }
+
+    /// What an address has behind `/certhash/`.
+    #[must_use]
+    pub fn to_multihash(self) -> Multihash<64> {
+        Multihash::wrap(SHA2_256, &self.0).unwrap_or_default()
+    }
+
     fn of(hash: &Multihash<64>) -> Option<Self> {
         let digest = hash.digest().try_into().ok()?;
         (hash.code() == SHA2_256).then_some(Self(digest))
@@ -67,7 +92,7 @@ impl Fingerprint {
         bytes.collect::<Vec<_>>().join(":")
     }
 
-    pub(super) fn multihash(self) -> Vec<u8> {
+    pub(super) fn bytes(self) -> Vec<u8> {
         // Both numbers are varints of one byte.
         let mut bytes = vec![SHA2_256 as u8, HASH_BYTES as u8];
         bytes.extend(self.0);

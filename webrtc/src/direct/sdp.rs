@@ -5,8 +5,9 @@
 use super::address::{Fingerprint, Target};
 use crate::MAX_FRAME;
 
-/// The answer of the listener at `to`. `ufrag` is ICE's user and password.
-pub(super) fn answer(to: &Target, ufrag: &str) -> String {
+/// The answer of the listener at `to` to this offer. `ufrag` is ICE's user and password.
+pub(super) fn answer(offer: &str, to: &Target, ufrag: &str) -> String {
+    let mid = value_of("a=mid:", offer).unwrap_or_default();
     let (ip, port) = (to.socket.ip(), to.socket.port());
     let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
     let fingerprint = to.fingerprint.to_text();
@@ -15,10 +16,11 @@ pub(super) fn answer(to: &Target, ufrag: &str) -> String {
         format!("o=- 0 0 IN {family} {ip}"),
         "s=-".to_owned(),
         "t=0 0".to_owned(),
+        format!("a=group:BUNDLE {mid}"),
         "a=ice-lite".to_owned(),
         format!("m=application {port} UDP/DTLS/SCTP webrtc-datachannel"),
         format!("c=IN {family} {ip}"),
-        "a=mid:0".to_owned(),
+        format!("a=mid:{mid}"),
         "a=ice-options:ice2".to_owned(),
         format!("a=ice-ufrag:{ufrag}"),
         format!("a=ice-pwd:{ufrag}"),
@@ -36,10 +38,19 @@ pub(super) fn answer(to: &Target, ufrag: &str) -> String {
 
 /// The hash of the certificate in a description.
 pub(super) fn fingerprint_in(description: &str) -> Option<Fingerprint> {
+    Fingerprint::parse(value_of("a=fingerprint:sha-256 ", description)?)
+}
+
+/// ICE's password in a description.
+pub(super) fn password_in(description: &str) -> Option<&str> {
+    value_of("a=ice-pwd:", description)
+}
+
+fn value_of<'a>(key: &str, description: &'a str) -> Option<&'a str> {
     let mut values = description
         .lines()
-        .filter_map(|line| line.strip_prefix("a=fingerprint:sha-256 "));
-    Fingerprint::parse(values.next()?.trim())
+        .filter_map(|line| line.strip_prefix(key));
+    values.next().map(str::trim)
 }
 
 #[cfg(test)]

@@ -292,7 +292,10 @@ impl BackendConnection for Connection {
                     .peer
                     .create_data_channel_with_data_channel_dict("", &options);
                 inner.shared.insert(HANDSHAKE, channel);
-                inner.describe_as(ufrag);
+                match ufrag {
+                    Some(ufrag) => inner.describe_as(ufrag),
+                    None => inner.describe(None),
+                }
             }
             Command::Answer(offer) => {
                 let taken = inner.take_description(RtcSdpType::Offer, &offer);

@@ -1,31 +1,50 @@
-//! WebRTC of a native program: str0m, on UDP sockets of its own.
+//! WebRTC of a native program: str0m, on UDP sockets that all connections share.
 
+mod certificate;
 mod connection;
-mod sockets;
+mod credentials;
+mod endpoint;
+mod links;
+mod listener;
+mod routes;
+mod strangers;
 mod stun;
 
 use std::{
-    fmt,
-    net::{SocketAddr, ToSocketAddrs},
-    sync::Arc,
+    fmt, io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
+    sync::{Arc, Weak},
 };
 
 use parking_lot::Mutex;
 
-pub use self::connection::{Connection, DEAD_AFTER};
-pub use self::sockets::MAX_SOCKETS;
-use self::sockets::Sockets;
-use crate::{Error, IceServer, backend::Backend};
+use self::endpoint::Endpoint;
+pub use self::{
+    certificate::Certificate,
+    connection::{Connection, DEAD_AFTER},
+    endpoint::{MAX_HANDSHAKES, MAX_PACKETS},
+    links::MAX_ADDRESSES,
+    listener::Listener,
+    routes::{MAX_QUESTIONS, MAX_SOURCES},
+    strangers::MAX_STRANGERS,
+};
+use crate::{
+    Error, IceServer,
+    backend::{Backend, Listen},
+    direct::Fingerprint,
+};
 
 /// Servers that are asked by each connection.
 const MAX_SERVERS: usize = 8;
 
-/// Makes connections, each with a UDP socket for every address of the machine (at most [`MAX_SOCKETS`]). It needs a tokio
-/// runtime. Clones share their servers.
+/// Makes connections. They share the sockets that it listens on, or one for each family of addresses where it listens
+/// nowhere. It needs a tokio runtime. Clones share their servers and sockets.
 #[derive(Clone, Default)]
 pub struct Native {
     /// Of STUN.
     servers: Arc<Mutex<Vec<SocketAddr>>>,
+    sockets: Arc<Mutex<Vec<Weak<Endpoint>>>>,
+    certificate: Option<Certificate>,
     guard: Guard,
 }
 
@@ -44,6 +63,13 @@ impl Native {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Shows this certificate to everybody. Without it a listener makes one up, and so does each connection.
+    #[must_use]
+    pub fn with_certificate(mut self, certificate: Certificate) -> Self {
+        self.certificate = Some(certificate);
+        self
     }
 
     /// Has this asked of each candidate of a remote, before any packet is sent there. ICE sends it up to some ten packets; a
@@ -86,14 +112,64 @@ impl Native {
     }
 }
 
+impl Native {
+    /// The sockets that there are, or new ones.
+    fn endpoints(&self) -> io::Result<Vec<Arc<Endpoint>>> {
+        let mut sockets = self.sockets.lock();
+        let open: Vec<_> = sockets.iter().filter_map(Weak::upgrade).collect();
+        if !open.is_empty() {
+            return Ok(open);
+        }
+        let any = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let bound = any.map(|ip| Endpoint::bind(SocketAddr::new(ip, 0)));
+        // A machine may have one family alone.
+        let (open, refused): (Vec<_>, Vec<_>) = bound.into_iter().partition(Result::is_ok);
+        let open: Vec<_> = open.into_iter().flatten().map(Arc::new).collect();
+        if let (true, Some(Err(error))) = (open.is_empty(), refused.into_iter().next()) {
+            return Err(error);
+        }
+        *sockets = open.iter().map(Arc::downgrade).collect();
+        Ok(open)
+    }
+}
+
 impl Backend for Native {
     type Connection = Connection;
 
     fn open(&self) -> Result<Connection, Error> {
-        let sockets = Sockets::bind().map_err(|e| Error::Backend(e.to_string()))?;
         let servers = self.servers.lock().clone();
-        Ok(Connection::new(sockets, servers, self.guard.clone()))
+        let guard = self.guard.clone();
+        let endpoints = self.endpoints();
+        let connection = endpoints.and_then(|endpoints| {
+            Connection::new(endpoints, &servers, guard, self.certificate.as_ref())
+        });
+        connection.map_err(|error| failed(&error))
     }
+}
+
+impl Listen for Native {
+    type Listener = Listener;
+
+    fn listen(&self, at: SocketAddr) -> Result<Listener, Error> {
+        let certificate = match &self.certificate {
+            Some(certificate) => certificate.clone(),
+            None => Certificate::random()?,
+        };
+        let endpoint = Endpoint::bind(at).map_err(|error| failed(&error))?;
+        let endpoint = Arc::new(endpoint);
+        let mut sockets = self.sockets.lock();
+        sockets.retain(|socket| socket.strong_count() > 0);
+        sockets.push(Arc::downgrade(&endpoint));
+        Listener::new(endpoint, certificate).map_err(|error| failed(&error))
+    }
+
+    fn remote_fingerprint(connection: &mut Connection) -> Option<Fingerprint> {
+        connection.remote_fingerprint()
+    }
+}
+
+fn failed(error: &io::Error) -> Error {
+    Error::Backend(error.to_string())
 }
 
 impl fmt::Debug for Native {

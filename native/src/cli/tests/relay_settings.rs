@@ -14,7 +14,7 @@ fn a_relay_needs_no_argument() {
     assert_eq!(settings.port, 45_678);
     assert_eq!(settings.key, KeySource::Default);
     assert_eq!(settings.namespace, DEFAULT_NAMESPACE);
-    assert!(!settings.webrtc_direct && !settings.json);
+    assert!(settings.webrtc_direct && !settings.json);
     assert_eq!(
         settings.limits.max_circuit_duration,
         limits::UNLIMITED_CIRCUIT
@@ -188,7 +188,7 @@ fn a_file_says_the_same_as_flags_and_flags_win() {
         announce = ["/ip4/203.0.113.5/udp/4000/quic-v1"]
         namespace = "office"
         data-dir = "/var/lib/punchline"
-        webrtc-direct = true
+        no-webrtc-direct = true
         www = "/usr/share/punchline/www"
         max-circuits = 10
         max-circuit-duration = "1h"
@@ -204,7 +204,9 @@ fn a_file_says_the_same_as_flags_and_flags_win() {
         settings.key,
         KeySource::Directory("/var/lib/punchline".into())
     );
-    assert!(settings.webrtc_direct, "as the file says");
+    assert!(!settings.webrtc_direct, "as the file says");
+    let flagged = configured(text, &["--webrtc-direct"]).unwrap();
+    assert!(flagged.webrtc_direct);
     assert_eq!(settings.limits.max_circuits, 10);
     assert_eq!(settings.limits.max_circuit_bytes, 1_000_000);
     assert_eq!(

@@ -58,7 +58,7 @@ impl TestNode {
         let key = Keypair::generate_ed25519();
         let (messenger, events) = prepare(&config, key.public().to_peer_id()).unwrap();
         let budget = Budget::default();
-        let rtc = platform::rtc(&[], budget.clone());
+        let rtc = platform::rtc(&key, &[], budget.clone());
         // It dials nobody, for its transport is missing.
         let (_, webrtc) = punchline_webrtc::new(key.public().to_peer_id(), rtc.clone());
         let swarm = memory_swarm(&key, |relay| {

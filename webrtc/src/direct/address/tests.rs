@@ -27,10 +27,7 @@ fn an_address_names_a_socket_and_a_certificate() {
             Fingerprint::parse(&text.to_lowercase()),
             Some(target.fingerprint)
         );
-        assert_eq!(
-            &target.fingerprint.multihash()[..4],
-            [0x12, 0x20, 0xe2, 0x92]
-        );
+        assert_eq!(&target.fingerprint.bytes()[..4], [0x12, 0x20, 0xe2, 0x92]);
     }
 }
 

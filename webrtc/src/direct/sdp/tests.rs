@@ -8,8 +8,11 @@ fn target(ip: &str) -> Target {
 
 #[test]
 fn the_answer_has_what_the_address_says() {
-    let answer = answer(&target("/ip6/2001:db8::7"), "user");
+    let answer = answer("v=0\r\na=mid:x7\r\n", &target("/ip6/2001:db8::7"), "user");
     for line in [
+        // As in the offer.
+        "a=mid:x7",
+        "a=group:BUNDLE x7",
         "c=IN IP6 2001:db8::7",
         "a=ice-ufrag:user",
         "a=ice-pwd:user",
@@ -24,6 +27,12 @@ fn the_answer_has_what_the_address_says() {
         fingerprint_in(&answer),
         Some(target("/ip4/192.0.2.7").fingerprint)
     );
+}
+
+#[test]
+fn a_password_is_found() {
+    assert_eq!(password_in("v=0\r\na=ice-pwd:abc\r\n"), Some("abc"));
+    assert_eq!(password_in("v=0\r\n"), None);
 }
 
 #[test]

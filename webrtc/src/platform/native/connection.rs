@@ -3,8 +3,12 @@
 //! str0m does no I/O: it is told what came and how late it is, and says what to send and when to be asked again. After each
 //! thing that it is told it has to be asked until it has nothing more to say: [`Connection::drain`].
 
+mod channels;
+mod descriptions;
+
 use std::{
     collections::VecDeque,
+    io,
     net::SocketAddr,
     pin::Pin,
     sync::{Arc, OnceLock},
@@ -13,30 +17,33 @@ use std::{
 };
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use str0m::{
-    Candidate, IceConnectionState, Input, Output, Rtc, RtcConfig, RtcError,
-    change::{SdpAnswer, SdpOffer, SdpPendingOffer},
+    Candidate, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig, RtcError,
+    change::SdpPendingOffer,
     channel::{ChannelConfig, ChannelId as StrId},
     crypto::{CryptoProvider, from_feature_flags},
     net::{Protocol, Receive},
 };
 use tokio::time::{Sleep, sleep_until};
 
+use self::channels::Channels;
 use super::{
     Guard,
-    sockets::{Packet, Sockets},
+    certificate::Certificate,
+    endpoint::{Arrival, Endpoint, Packet},
+    links::Links,
     stun::Questions,
 };
 use crate::{
-    Error, MAX_BUFFERED, MAX_CANDIDATES,
-    backend::{BackendConnection, ChannelId, Command, Event, INIT_LABEL},
-    entries::Entries,
+    Error,
+    backend::{BackendConnection, ChannelId, Command, Event, HANDSHAKE},
+    direct::Fingerprint,
 };
 
 /// A path on which nothing has come for this long is not waited for any more.
 pub const DEAD_AFTER: Duration = Duration::from_secs(15);
-/// Bytes that str0m takes to send, on all channels together; more wait with us, as much as [`MAX_BUFFERED`] allows.
+/// Bytes that str0m takes to send, on all channels together; more wait with us, as much as
+/// [`crate::MAX_BUFFERED`] allows.
 const MAX_IN_FLIGHT: usize = 2 * 1024 * 1024;
 /// Packets that are taken in one turn, so that others get theirs.
 const PACKETS_A_TURN: usize = 64;
@@ -45,15 +52,12 @@ const PACKETS_A_TURN: usize = 64;
 #[derive(Debug)]
 pub struct Connection {
     rtc: Rtc,
-    sockets: Sockets,
+    links: Links,
     guard: Guard,
     questions: Questions,
     pending: Option<SdpPendingOffer>,
     init: Option<StrId>,
-    channels: Entries<ChannelId, Channel>,
-    opened: u32,
-    /// What str0m had no room for, in order.
-    backlog: VecDeque<(ChannelId, Bytes)>,
+    channels: Channels,
     /// The name that descriptions have for the data channels.
     mid: String,
     /// Since when ICE hears nothing.
@@ -66,28 +70,8 @@ pub struct Connection {
     closed: bool,
 }
 
-#[derive(Debug)]
-struct Channel {
-    id: StrId,
-    /// In the backlog.
-    waiting: usize,
-    /// To be closed once nothing is.
-    closing: bool,
-}
-
-/// What `RTCIceCandidate.toJSON()` has.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Json {
-    candidate: String,
-    #[serde(default)]
-    sdp_mid: Option<String>,
-    #[serde(default, rename = "sdpMLineIndex")]
-    line: Option<u16>,
-}
-
 /// One for all connections.
-fn crypto() -> Arc<CryptoProvider> {
+pub(super) fn crypto() -> Arc<CryptoProvider> {
     static CRYPTO: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     CRYPTO
         .get_or_init(|| Arc::new(from_feature_flags()))
@@ -95,28 +79,62 @@ fn crypto() -> Arc<CryptoProvider> {
 }
 
 impl Connection {
-    pub(super) fn new(sockets: Sockets, servers: Vec<SocketAddr>, guard: Guard) -> Self {
+    /// Makes one whose remote will be known by its description.
+    pub(super) fn new(
+        endpoints: Vec<Arc<Endpoint>>,
+        servers: &[SocketAddr],
+        guard: Guard,
+        certificate: Option<&Certificate>,
+    ) -> io::Result<Self> {
+        let mut rtc = config(certificate).build(Instant::now());
+        let user = rtc.direct_api().local_ice_credentials().ufrag;
+        let links = Links::share(endpoints, &user)?;
+        Ok(Self::with(rtc, links, guard, servers))
+    }
+
+    /// Makes one of somebody who came to a listener. He is known by the handshake that follows.
+    pub(super) fn of_stranger(
+        arrival: Arrival,
+        endpoint: Arc<Endpoint>,
+        certificate: &Certificate,
+    ) -> Result<Self, Error> {
+        let (server, client) = (&arrival.credentials.server, &arrival.credentials.client);
+        let mut rtc = config(Some(certificate))
+            .set_ice_lite(true)
+            .set_fingerprint_verification(false)
+            .set_local_ice_credentials(creds(server, server))
+            .build(Instant::now());
+        let mut api = rtc.direct_api();
+        api.set_ice_controlling(false);
+        api.set_remote_ice_credentials(creds(client, &arrival.credentials.client_password));
+        api.set_remote_fingerprint(any_certificate());
+        let handshake = api.create_data_channel(handshake_channel());
+        let links = Links::of(arrival, endpoint);
+        let started = api.start_dtls(false);
+        api.start_sctp(false);
+        let mut connection = Self::with(rtc, links, Guard::default(), &[]);
+        started.map_err(|error| failed(&error))?;
+        connection.channels.insert(HANDSHAKE, handshake);
+        connection.advance();
+        Ok(connection)
+    }
+
+    fn with(mut rtc: Rtc, links: Links, guard: Guard, servers: &[SocketAddr]) -> Self {
         let now = Instant::now();
-        let mut rtc = RtcConfig::new()
-            .set_crypto_provider(crypto())
-            .set_sctp_max_buffered_amount(MAX_IN_FLIGHT)
-            .build(now);
-        for address in sockets.addresses() {
+        for address in links.addresses() {
             if let Ok(candidate) = Candidate::host(address, Protocol::Udp) {
                 rtc.add_local_candidate(candidate);
             }
         }
-        let questions = Questions::new(&sockets, &servers, now);
+        let questions = Questions::new(&links, servers, now);
         let mut connection = Self {
             rtc,
-            sockets,
+            links,
             guard,
             questions,
             pending: None,
             init: None,
-            channels: Entries::default(),
-            opened: 0,
-            backlog: VecDeque::new(),
+            channels: Channels::default(),
             mid: String::new(),
             silent: None,
             events: VecDeque::new(),
@@ -127,6 +145,14 @@ impl Connection {
         };
         connection.drain();
         connection
+    }
+
+    /// The hash of the remote's certificate, once it is connected.
+    pub(super) fn remote_fingerprint(&mut self) -> Option<Fingerprint> {
+        let api = self.rtc.direct_api();
+        let fingerprint = api.remote_dtls_fingerprint()?;
+        let digest = fingerprint.bytes[..].try_into().ok()?;
+        (fingerprint.hash_func == "sha-256").then(|| Fingerprint::new(digest))
     }
 
     fn push(&mut self, event: Event) {
@@ -145,7 +171,7 @@ impl Connection {
             match self.rtc.poll_output() {
                 Ok(Output::Transmit(packet)) => {
                     let (from, to) = (packet.source, packet.destination);
-                    self.sockets.send(from, to, &packet.contents);
+                    self.links.send(from, to, &packet.contents);
                 }
                 Ok(Output::Event(event)) => self.on_event(event),
                 Ok(Output::Timeout(next)) => {
@@ -169,45 +195,12 @@ impl Connection {
         }
     }
 
-    /// Gives str0m what it had no room for. Returns whether it took anything.
-    fn send_backlog(&mut self) -> bool {
-        let Some((channel, message)) = self.backlog.front() else {
-            return false;
-        };
-        let (channel, len) = (*channel, message.len());
-        let Some(entry) = self.channels.get_mut(&channel) else {
-            self.backlog.pop_front();
-            return true;
-        };
-        let written = self
-            .rtc
-            .channel(entry.id)
-            .map(|mut channel| channel.write(true, message));
-        match written {
-            Some(Ok(false)) => return false,
-            // Without a channel nobody is there to be told: it was given up before it was open.
-            Some(Ok(true)) | None => {}
-            // Whoever waits for what is behind it must not wait for it.
-            Some(Err(_)) => {
-                self.channels.remove(&channel);
-                self.push(Event::ChannelClosed(channel));
-                return true;
-            }
-        }
-        entry.waiting -= len;
-        let drained = entry.waiting == 0;
-        if drained && entry.closing {
-            let id = entry.id;
-            self.rtc.direct_api().close_data_channel(id);
-        }
-        self.backlog.pop_front();
-        self.push(Event::Drained(channel));
-        true
-    }
-
     fn on_event(&mut self, event: str0m::Event) {
         match event {
-            str0m::Event::Connected => self.push(Event::Connected),
+            str0m::Event::Connected => {
+                self.links.handshake_is_done();
+                self.push(Event::Connected);
+            }
             str0m::Event::IceConnectionStateChange(state) => {
                 let silent = state == IceConnectionState::Disconnected;
                 self.silent = silent.then(Instant::now);
@@ -215,122 +208,22 @@ impl Connection {
             str0m::Event::Closed => self.fail(Error::Closed),
             str0m::Event::ChannelOpen(id, label) => self.on_open(id, &label),
             str0m::Event::ChannelData(data) => {
-                if let Some(channel) = self.named(data.id) {
+                if let Some(channel) = self.channels.named(data.id) {
                     self.push(Event::Message(channel, data.data.into()));
                 }
             }
             str0m::Event::ChannelBufferedAmountLow(id) => {
-                if let Some(channel) = self.named(id) {
+                if let Some(channel) = self.channels.named(id) {
                     self.push(Event::Drained(channel));
                 }
             }
             str0m::Event::ChannelClose(id) => {
-                if let Some(channel) = self.named(id) {
-                    self.channels.remove(&channel);
+                if let Some(channel) = self.channels.named(id) {
+                    self.channels.remove(channel);
                     self.push(Event::ChannelClosed(channel));
                 }
             }
             _ => {}
-        }
-    }
-
-    fn on_open(&mut self, id: StrId, label: &str) {
-        if let Some(mut channel) = self.rtc.channel(id) {
-            channel.set_buffered_amount_low_threshold(MAX_BUFFERED / 2);
-        }
-        match self.named(id) {
-            Some(channel) => self.push(Event::ChannelReady(channel)),
-            // That of the offer: its maker closes it.
-            None if label == INIT_LABEL || self.init == Some(id) => {}
-            None => {
-                let channel = self.add_channel(id);
-                self.push(Event::ChannelOpened(channel));
-            }
-        }
-    }
-
-    fn named(&self, id: StrId) -> Option<ChannelId> {
-        let found = self.channels.iter().find(|(_, channel)| channel.id == id);
-        found.map(|(name, _)| *name)
-    }
-
-    fn add_channel(&mut self, id: StrId) -> ChannelId {
-        self.opened = self.opened.wrapping_add(1);
-        let name = ChannelId(self.opened);
-        let channel = Channel {
-            id,
-            waiting: 0,
-            closing: false,
-        };
-        self.channels.insert(name, channel);
-        name
-    }
-
-    fn describe(&mut self, description: String) {
-        let mut lines = description.lines();
-        let mid = lines.find_map(|line| line.strip_prefix("a=mid:"));
-        self.mid = mid.unwrap_or_default().to_owned();
-        self.push(Event::Described(description));
-    }
-
-    fn offer(&mut self) -> Result<(), RtcError> {
-        let mut change = self.rtc.sdp_api();
-        self.init = Some(change.add_channel(INIT_LABEL.into()));
-        if let Some((offer, pending)) = change.apply() {
-            self.pending = Some(pending);
-            self.describe(offer.to_sdp_string());
-        }
-        Ok(())
-    }
-
-    fn answer(&mut self, offer: &str) -> Result<(), RtcError> {
-        let (offer, candidates) = without_candidates(offer);
-        let offer = SdpOffer::from_sdp_string(&offer)?;
-        let answer = self.rtc.sdp_api().accept_offer(offer)?;
-        self.describe(answer.to_sdp_string());
-        self.add_candidates(&candidates);
-        Ok(())
-    }
-
-    fn take_answer(&mut self, answer: &str) -> Result<(), RtcError> {
-        let (answer, candidates) = without_candidates(answer);
-        let answer = SdpAnswer::from_sdp_string(&answer)?;
-        if let Some(pending) = self.pending.take() {
-            self.rtc.sdp_api().accept_answer(pending, answer)?;
-            self.add_candidates(&candidates);
-        }
-        Ok(())
-    }
-
-    fn add_candidates(&mut self, candidates: &[String]) {
-        for candidate in candidates.iter().take(MAX_CANDIDATES) {
-            self.drain();
-            self.add_candidate(candidate);
-        }
-    }
-
-    fn add_json(&mut self, json: &str) {
-        if let Ok(Json { candidate, .. }) = serde_json::from_str(json) {
-            self.add_candidate(&candidate);
-        }
-    }
-
-    /// What cannot be read, as a name of mDNS, is ignored: the remote's own checks show where it is.
-    fn add_candidate(&mut self, candidate: &str) {
-        if let Ok(candidate) = Candidate::from_sdp_string(candidate)
-            && (self.guard.0)(candidate.addr())
-        {
-            self.rtc.add_remote_candidate(candidate);
-        }
-    }
-
-    fn close_channel(&mut self, channel: ChannelId) {
-        if let Some(entry) = self.channels.get_mut(&channel) {
-            entry.closing = true;
-            if entry.waiting == 0 {
-                let id = entry.id;
-                self.rtc.direct_api().close_data_channel(id);
-            }
         }
     }
 
@@ -344,25 +237,6 @@ impl Connection {
             return;
         };
         self.input(|now| Input::Receive(now, receive));
-    }
-
-    /// A server sees us at another address than we do.
-    fn on_seen(&mut self, seen: SocketAddr, base: SocketAddr) {
-        let Ok(candidate) = Candidate::server_reflexive(seen, base, Protocol::Udp) else {
-            return;
-        };
-        let Some(candidate) = self.rtc.add_local_candidate(candidate) else {
-            return;
-        };
-        let json = Json {
-            candidate: candidate.to_sdp_string(),
-            sdp_mid: Some(self.mid.clone()),
-            line: Some(0),
-        };
-        self.advance();
-        if let Ok(json) = serde_json::to_string(&json) {
-            self.push(Event::Candidate(json));
-        }
     }
 
     /// Has it look at new candidates: it does so when it is told the time, and may not ask for that itself.
@@ -382,14 +256,14 @@ impl Connection {
     fn turn(&mut self, cx: &mut Context<'_>) -> bool {
         let mut any = false;
         for _ in 0..PACKETS_A_TURN {
-            let Poll::Ready(packet) = self.sockets.poll_receive(cx) else {
+            let Poll::Ready(packet) = self.links.poll_receive(cx) else {
                 break;
             };
             self.on_packet(&packet);
             any = true;
         }
         let now = Instant::now();
-        self.questions.ask(&self.sockets, now);
+        self.questions.ask(&mut self.links, now);
         if now >= self.next {
             self.input(Input::Timeout);
             any = true;
@@ -404,10 +278,12 @@ impl Connection {
 impl BackendConnection for Connection {
     fn execute(&mut self, command: Command) {
         let done = match command {
-            Command::Offer => self.offer(),
-            Command::OfferDirect { .. } => {
-                let error = "webrtc-direct is for browsers to dial";
-                self.fail(Error::Backend(error.into()));
+            Command::Offer => {
+                self.offer();
+                Ok(())
+            }
+            Command::OfferDirect { ufrag } => {
+                self.offer_direct(ufrag);
                 Ok(())
             }
             Command::Answer(offer) => self.answer(&offer),
@@ -442,26 +318,19 @@ impl BackendConnection for Connection {
             label: String::new(),
             ..ChannelConfig::default()
         });
-        let channel = self.add_channel(id);
+        let channel = self.channels.add(id);
         self.drain();
         Ok(channel)
     }
 
     fn send(&mut self, channel: ChannelId, message: Bytes) -> Result<(), Error> {
-        let entry = self.channels.get_mut(&channel).ok_or(Error::Closed)?;
-        entry.waiting += message.len();
-        self.backlog.push_back((channel, message));
+        self.channels.push(channel, message)?;
         self.drain();
         Ok(())
     }
 
     fn buffered(&mut self, channel: ChannelId) -> usize {
-        let Some(entry) = self.channels.get_mut(&channel) else {
-            return 0;
-        };
-        let in_flight = self.rtc.channel(entry.id);
-        let in_flight = in_flight.map_or(0, |mut channel| channel.buffered_amount());
-        entry.waiting + in_flight
+        self.buffered_in(channel)
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
@@ -493,17 +362,37 @@ impl Drop for Connection {
     }
 }
 
-/// A description, and the candidates in it, which have to be looked at one by one.
-fn without_candidates(description: &str) -> (String, Vec<String>) {
-    let mut rest = String::with_capacity(description.len());
-    let mut candidates = Vec::new();
-    for line in description.lines() {
-        match line.strip_prefix("a=candidate:") {
-            Some(candidate) => candidates.push(format!("candidate:{candidate}")),
-            None => rest.extend([line, "\r\n"]),
-        }
+fn config(certificate: Option<&Certificate>) -> RtcConfig {
+    let config = RtcConfig::new()
+        .set_crypto_provider(crypto())
+        .set_sctp_max_buffered_amount(MAX_IN_FLIGHT);
+    match certificate {
+        Some(certificate) => config.set_dtls_cert(certificate.to_str0m()),
+        None => config,
     }
-    (rest, candidates)
+}
+
+/// Number 0 on both sides, without being announced.
+fn handshake_channel() -> ChannelConfig {
+    ChannelConfig {
+        negotiated: Some(0),
+        ..ChannelConfig::default()
+    }
+}
+
+/// str0m wants one, though it is told not to compare.
+fn any_certificate() -> str0m::config::Fingerprint {
+    str0m::config::Fingerprint {
+        hash_func: "sha-256".to_owned(),
+        bytes: vec![0; 32],
+    }
+}
+
+fn creds(user: &str, password: &str) -> IceCreds {
+    IceCreds {
+        ufrag: user.to_owned(),
+        pass: password.to_owned(),
+    }
 }
 
 fn failed(error: &RtcError) -> Error {

@@ -13,7 +13,7 @@ use ::stun::{
     xoraddr::XorMappedAddress,
 };
 
-use super::sockets::{Packet, Sockets};
+use super::{endpoint::Packet, links::Links};
 
 /// A question is repeated after this time, which doubles each time.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -36,11 +36,11 @@ struct Question {
 }
 
 impl Questions {
-    pub(super) fn new(sockets: &Sockets, servers: &[SocketAddr], now: Instant) -> Self {
+    pub(super) fn new(links: &Links, servers: &[SocketAddr], now: Instant) -> Self {
         let mut open = Vec::new();
         for server in servers {
             let same_family = |from: &SocketAddr| from.is_ipv4() == server.is_ipv4();
-            for from in sockets.addresses().filter(same_family) {
+            for from in links.addresses().filter(same_family) {
                 let mut message = Message::new();
                 let id = Box::new(TransactionId::new());
                 if message.build(&[id, Box::new(BINDING_REQUEST)]).is_ok() {
@@ -60,12 +60,12 @@ impl Questions {
     }
 
     /// Asks what is due.
-    pub(super) fn ask(&mut self, sockets: &Sockets, now: Instant) {
+    pub(super) fn ask(&mut self, links: &mut Links, now: Instant) {
         if self.next.is_none_or(|next| next > now) {
             return;
         }
         for question in &self.open {
-            sockets.send(question.from, question.to, &question.message.raw);
+            links.send(question.from, question.to, &question.message.raw);
         }
         let wait = FIRST_WAIT * 2u32.pow(self.attempts);
         self.attempts += 1;

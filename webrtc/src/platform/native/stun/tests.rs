@@ -1,11 +1,14 @@
 use ::stun::message::BINDING_ERROR;
 
 use super::*;
+use crate::platform::native::endpoint::Endpoint;
 
 const SEEN: &str = "203.0.113.9:4242";
 
-fn sockets() -> Sockets {
-    Sockets::at(["127.0.0.1".parse().expect("an address")]).expect("a socket")
+fn links() -> Links {
+    let address = "127.0.0.1:0".parse().expect("an address");
+    let endpoint = Endpoint::bind(address).expect("a socket");
+    Links::share(vec![endpoint.into()], "user").expect("an address")
 }
 
 /// What a server at the question's goal sends back.
@@ -24,7 +27,7 @@ fn answer(questions: &Questions, at: usize, kind: ::stun::message::MessageType) 
     Packet {
         from: question.to,
         to: question.from,
-        bytes: message.raw,
+        bytes: message.raw.into(),
     }
 }
 
@@ -37,14 +40,14 @@ fn servers(texts: &[&str]) -> Vec<SocketAddr> {
 
 #[tokio::test]
 async fn an_answer_says_where_we_are_seen_once() {
-    let sockets = sockets();
+    let links = links();
     let mut questions = Questions::new(
-        &sockets,
+        &links,
         &servers(&["127.0.0.1:9", "127.0.0.1:10"]),
         Instant::now(),
     );
     let packet = answer(&questions, 1, BINDING_SUCCESS);
-    let ours = sockets.addresses().next().expect("a socket");
+    let ours = links.addresses().next().expect("a socket");
     assert_eq!(
         questions.answer(&packet),
         Some((SEEN.parse().expect("an address"), ours))
@@ -55,13 +58,15 @@ async fn an_answer_says_where_we_are_seen_once() {
 
 #[tokio::test]
 async fn what_answers_no_question_is_not_believed() {
-    let sockets = sockets();
-    let mut questions = Questions::new(&sockets, &servers(&["127.0.0.1:9"]), Instant::now());
+    let links = links();
+    let mut questions = Questions::new(&links, &servers(&["127.0.0.1:9"]), Instant::now());
     let refused = answer(&questions, 0, BINDING_ERROR);
     let mut of_another = answer(&questions, 0, BINDING_SUCCESS);
     of_another.from.set_port(11);
     let mut of_another_question = answer(&questions, 0, BINDING_SUCCESS);
-    of_another_question.bytes[12] ^= 1;
+    let mut bytes = of_another_question.bytes.to_vec();
+    bytes[12] ^= 1;
+    of_another_question.bytes = bytes.into();
     let mut cut = answer(&questions, 0, BINDING_SUCCESS);
     cut.bytes.truncate(22);
     for packet in [refused, of_another, of_another_question, cut] {
@@ -71,22 +76,22 @@ async fn what_answers_no_question_is_not_believed() {
 
 #[tokio::test]
 async fn only_servers_of_the_own_family_are_asked() {
-    let questions = Questions::new(&sockets(), &servers(&["[::1]:9"]), Instant::now());
+    let questions = Questions::new(&links(), &servers(&["[::1]:9"]), Instant::now());
     assert!(questions.open.is_empty());
 }
 
 #[tokio::test]
 async fn questions_are_repeated_more_and_more_slowly_and_then_no_more() {
-    let sockets = sockets();
+    let mut links = links();
     let mut now = Instant::now();
-    let mut questions = Questions::new(&sockets, &servers(&["127.0.0.1:9"]), now);
+    let mut questions = Questions::new(&links, &servers(&["127.0.0.1:9"]), now);
     let mut waits = Vec::new();
     while let Some(next) = questions.next {
         waits.push(next - now);
         now = next;
-        questions.ask(&sockets, now - Duration::from_millis(1));
+        questions.ask(&mut links, now - Duration::from_millis(1));
         assert_eq!(questions.next, Some(next), "it is not due");
-        questions.ask(&sockets, now);
+        questions.ask(&mut links, now);
     }
     let expected = [0, 500, 1_000, 2_000, 4_000].map(Duration::from_millis);
     assert_eq!(waits, expected);

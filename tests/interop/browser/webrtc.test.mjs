@@ -1,0 +1,83 @@
+// js-libp2p in Chromium and ours, native and in a page, over WebRTC: by a relay, and direct.
+
+import assert from "node:assert/strict";
+import { after, before } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { build } from "esbuild";
+
+import { NO_ANSWER, launch, open, skip, test } from "../../browser/harness.mjs";
+import { startPeer, startRelay } from "../../browser/processes.mjs";
+
+const SCRIPT = fileURLToPath(new URL("js-peer.mjs", import.meta.url));
+/** Characters of a long message: one for itself may have 2,048 bytes. */
+const LONG = 2_000;
+/** Beside a relay: that page has no icon. */
+const NOTHING_THERE = new RegExp(`${NO_ANSWER.source}|status of 404`);
+
+let browser;
+let bundle;
+before(async () => {
+  if (skip) return;
+  const built = build({ entryPoints: [SCRIPT], bundle: true, format: "iife", platform: "browser", write: false, logLevel: "error" });
+  [browser, { outputFiles: [{ text: bundle }] }] = await Promise.all([launch(), built]);
+});
+after(() => browser?.close());
+
+/** A page of the relay's with js-libp2p in it, and a function that calls it. */
+async function startJs(t, relay, listens) {
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  const page = await open(t, context, new URL("/healthz", relay.url).href, { allow: NOTHING_THERE });
+  // Not as a script of the page, whose policy allows its own only.
+  await page.evaluate(bundle);
+  const js = (name, argument) => page.evaluate(([what, with_]) => globalThis.js[what](with_), [name, argument]);
+  const { stun_ports: [port] } = await (await fetch(new URL("bootstrap.json", relay.url))).json();
+  const id = await js("start", { relay: listens ? relay.address("ws") : undefined, stun: `stun:127.0.0.1:${port}` });
+  return { id, js };
+}
+
+/** What is said both ways arrives by the direct connection, in order. */
+async function talk({ id, js }, peer) {
+  assert.ok(await js("pinged", peer.id));
+  for (const body of ["hello", "ünïcödé", "x".repeat(LONG)]) await js("say", { peer: peer.id, body });
+  await peer.waitFor(({ event, body }) => event === "message" && body?.length === LONG);
+  assert.deepEqual(peer.heard(id), ["hello", "ünïcödé", "x".repeat(LONG)]);
+  for (const body of ["back", "and again"]) peer.say(`/to ${id} ${body}`);
+  assert.deepEqual(await js("heard", 2), ["back", "and again"]);
+}
+
+test("js dials our native listener by webrtc-direct", async (t) => {
+  const relay = await startRelay(t);
+  const peer = await startPeer(t, "--listen", "/ip4/127.0.0.1/udp/0/webrtc-direct");
+  const { address } = peer.events.find(({ event }) => event === "listening");
+  const js = await startJs(t, relay, false);
+  assert.match(await js.js("dial", address), /webrtc-direct/);
+  await talk(js, peer);
+});
+
+test("js dials our relay by webrtc-direct, and stays", async (t) => {
+  const relay = await startRelay(t);
+  const js = await startJs(t, relay, false);
+  assert.match(await js.js("dial", relay.address("webrtc-direct")), /webrtc-direct/);
+  assert.ok(await js.js("pinged", relay.id));
+});
+
+test("js dials our peer by /webrtc, through our relay", async (t) => {
+  const relay = await startRelay(t);
+  const peer = await startPeer(t, "--relay", relay.url);
+  await peer.waitFor("registered");
+  const js = await startJs(t, relay, true);
+  const address = await js.js("dial", `${relay.address("ws")}/p2p-circuit/webrtc/p2p/${peer.id}`);
+  assert.match(address, /\/webrtc/);
+  await talk(js, peer);
+});
+
+test("our peer dials js by /webrtc, through our relay", async (t) => {
+  const relay = await startRelay(t);
+  const js = await startJs(t, relay, true);
+  const peer = await startPeer(t, `${relay.address("tcp")}/p2p-circuit/p2p/${js.id}`);
+  await peer.waitFor(({ event, transport }) => event === "path_changed" && transport === "webrtc");
+  await js.js("met", peer.id);
+  await talk(js, peer);
+});

@@ -1,0 +1,321 @@
+//! A UDP socket that many connections share, and on which strangers may knock.
+
+use std::{
+    collections::HashMap,
+    io::{self, IoSliceMut},
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use socket2::{Domain, Socket, Type};
+use tokio::{
+    io::Interest,
+    net::UdpSocket,
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        mpsc::{self, error::TrySendError},
+    },
+    task::AbortHandle,
+};
+
+use super::{
+    connection::crypto,
+    credentials::Credentials,
+    routes::{Kind, LinkId, Routes, transaction_of},
+    strangers::{Stranger, Strangers, Verdict},
+};
+
+/// Packets that a connection has not looked at. Of more, the newest are lost, as packets may be.
+pub const MAX_PACKETS: usize = 1_024;
+/// Connections of strangers that are not through their handshake. More are not begun.
+pub const MAX_HANDSHAKES: usize = 256;
+/// Connections of strangers that the listener has not taken.
+const MAX_ARRIVALS: usize = 64;
+/// Packets of one call to the system. Each may be a row of packets of the same length.
+const BATCH: usize = 8;
+/// The longest such row.
+const MAX_ROW: usize = 64 * 1024;
+/// How long reading waits after an error that is no remote's.
+const AFTER_ERROR: Duration = Duration::from_millis(100);
+
+/// A packet.
+#[derive(Debug)]
+pub(super) struct Packet {
+    pub(super) from: SocketAddr,
+    /// Our address that it came to.
+    pub(super) to: SocketAddr,
+    pub(super) bytes: Bytes,
+}
+
+/// What begins a connection of a stranger.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) credentials: Credentials,
+    pub(super) from: SocketAddr,
+    pub(super) to: SocketAddr,
+    pub(super) link: LinkId,
+    /// Packets of the connection, the first of them included.
+    pub(super) packets: mpsc::Receiver<Packet>,
+    /// One of [`MAX_HANDSHAKES`].
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// A socket. Dropped, it is closed.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    shared: Arc<Shared>,
+    task: AbortHandle,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// With port, and the unspecified IP where it is bound to all.
+    address: SocketAddr,
+    socket: UdpSocket,
+    state: UdpSocketState,
+    table: Mutex<Table>,
+}
+
+/// Who gets what.
+#[derive(Debug, Default)]
+struct Table {
+    routes: Routes,
+    queues: HashMap<LinkId, mpsc::Sender<Packet>>,
+    door: Option<Door>,
+}
+
+/// Where strangers knock.
+#[derive(Debug)]
+struct Door {
+    strangers: Strangers,
+    arrivals: mpsc::Sender<Arrival>,
+    handshakes: Arc<Semaphore>,
+}
+
+impl Endpoint {
+    /// Opens a socket, in a runtime of tokio.
+    pub(super) fn bind(at: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(at), Type::DGRAM, None)?;
+        if at.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&at.into())?;
+        let state = UdpSocketState::new((&socket).into())?;
+        let socket = UdpSocket::from_std(socket.into())?;
+        let shared = Arc::new(Shared {
+            address: socket.local_addr()?,
+            socket,
+            state,
+            table: Mutex::default(),
+        });
+        let task = tokio::spawn(receive(shared.clone())).abort_handle();
+        Ok(Self { shared, task })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    /// Whether it sends from there.
+    pub(super) fn is_at(&self, address: SocketAddr) -> bool {
+        let ours = self.shared.address;
+        let same_ip = ours.ip() == address.ip() || ours.ip().is_unspecified();
+        same_ip && ours.port() == address.port() && ours.is_ipv4() == address.is_ipv4()
+    }
+
+    /// Lets strangers in from now on.
+    pub(super) fn open_door(&self) -> mpsc::Receiver<Arrival> {
+        let (arrivals, receiver) = mpsc::channel(MAX_ARRIVALS);
+        self.shared.table.lock().door = Some(Door {
+            strangers: Strangers::default(),
+            arrivals,
+            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
+        });
+        receiver
+    }
+
+    /// Has the packets of a connection put there.
+    pub(super) fn attach(&self, link: LinkId, user: String, queue: mpsc::Sender<Packet>) {
+        self.shared.table.lock().attach(link, user, queue);
+    }
+
+    /// The connection has another user, too.
+    pub(super) fn also(&self, link: LinkId, user: String) {
+        self.shared.table.lock().routes.add(link, user);
+    }
+
+    pub(super) fn detach(&self, link: LinkId) {
+        self.shared.table.lock().detach(link);
+    }
+
+    /// Knows from now on whose what comes from there is.
+    pub(super) fn claim(&self, link: LinkId, source: SocketAddr) {
+        self.shared.table.lock().routes.claim(link, source);
+    }
+
+    /// Sends what can be sent at once: what cannot is lost, as packets may be.
+    pub(super) fn send(&self, link: LinkId, from: IpAddr, to: SocketAddr, bytes: &[u8]) {
+        // Answers to questions are known by their number.
+        if Kind::of(bytes) == Kind::Request
+            && let Some(number) = transaction_of(bytes)
+        {
+            self.shared.table.lock().routes.asked(link, number);
+        }
+        self.shared.send(from, to, bytes);
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A number for a new connection.
+pub(super) fn new_link() -> LinkId {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    LinkId(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+impl Shared {
+    fn send(&self, from: IpAddr, to: SocketAddr, bytes: &[u8]) {
+        let transmit = Transmit {
+            destination: to,
+            ecn: None,
+            contents: bytes,
+            segment_size: None,
+            src_ip: Some(from),
+        };
+        // Not by tokio, which takes a socket for blocked until it has been waited for: the first packet would be lost.
+        if let Err(error) = self.state.try_send((&self.socket).into(), &transmit) {
+            tracing::trace!(%from, %to, %error, "a packet is lost");
+        }
+    }
+
+    fn on_packet(&self, packet: Packet) {
+        let (from, to) = (packet.from, packet.to);
+        let reply = self.table.lock().on_packet(packet);
+        if let Some(reply) = reply {
+            self.send(to.ip(), from, &reply);
+        }
+    }
+}
+
+impl Table {
+    fn attach(&mut self, link: LinkId, user: String, queue: mpsc::Sender<Packet>) {
+        self.routes.add(link, user);
+        self.queues.insert(link, queue);
+    }
+
+    fn detach(&mut self, link: LinkId) {
+        self.routes.remove(link);
+        self.queues.remove(&link);
+    }
+
+    /// Returns what a stranger is answered.
+    fn on_packet(&mut self, packet: Packet) -> Option<Vec<u8>> {
+        if let Some(link) = self.routes.find(packet.from, &packet.bytes) {
+            self.deliver(link, packet);
+            return None;
+        }
+        let hmac = crypto().sha1_hmac_provider;
+        let hmac = |key: &[u8], parts: &[&[u8]]| hmac.sha1_hmac(key, parts);
+        let door = self.door.as_mut()?;
+        match door.strangers.on_packet(packet.from, &packet.bytes, &hmac) {
+            Verdict::Ignore => {}
+            Verdict::Reply(reply) => return Some(reply),
+            Verdict::Admit(stranger) => self.admit(stranger, packet),
+        }
+        None
+    }
+
+    fn deliver(&mut self, link: LinkId, packet: Packet) {
+        let sent = self.queues.get(&link).map(|queue| queue.try_send(packet));
+        if let Some(Err(TrySendError::Closed(_))) = sent {
+            self.detach(link);
+        }
+    }
+
+    /// Makes a connection of a stranger, if there is room.
+    fn admit(&mut self, stranger: Stranger, packet: Packet) {
+        let Some(door) = &self.door else { return };
+        let permit = door.handshakes.clone().try_acquire_owned();
+        let (Ok(permit), Ok(place)) = (permit, door.arrivals.try_reserve()) else {
+            tracing::debug!("too many handshakes of WebRTC");
+            return;
+        };
+        let (queue, packets) = mpsc::channel(MAX_PACKETS);
+        let (link, from, to) = (new_link(), packet.from, packet.to);
+        let user = stranger.credentials.server.clone();
+        place.send(Arrival {
+            credentials: stranger.credentials,
+            from,
+            to,
+            link,
+            packets,
+            permit,
+        });
+        self.attach(link, user, queue);
+        self.routes.claim(link, from);
+        let request = Packet {
+            from,
+            to,
+            bytes: stranger.request.into(),
+        };
+        self.deliver(link, request);
+        self.deliver(link, packet);
+    }
+}
+
+/// Takes what comes, until the task is aborted.
+async fn receive(shared: Arc<Shared>) {
+    let mut memory = vec![0; BATCH * MAX_ROW];
+    let mut rows = [RecvMeta::default(); BATCH];
+    loop {
+        if shared.socket.readable().await.is_err() {
+            return;
+        }
+        let got = shared.socket.try_io(Interest::READABLE, || {
+            let mut buffers = memory.chunks_mut(MAX_ROW).map(IoSliceMut::new);
+            let mut buffers: [IoSliceMut<'_>; BATCH] =
+                std::array::from_fn(|_| buffers.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
+            shared
+                .state
+                .recv((&shared.socket).into(), &mut buffers, &mut rows)
+        });
+        match got {
+            Ok(count) => {
+                for (row, memory) in rows.iter().zip(memory.chunks(MAX_ROW)).take(count) {
+                    on_row(&shared, row, &memory[..row.len.min(MAX_ROW)]);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // Of a packet that was sent before, to where nobody listens.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+            Err(error) => {
+                tracing::debug!(%error, "cannot receive");
+                tokio::time::sleep(AFTER_ERROR).await;
+            }
+        }
+    }
+}
+
+fn on_row(shared: &Shared, row: &RecvMeta, bytes: &[u8]) {
+    let ip = row.dst_ip.unwrap_or(shared.address.ip());
+    let to = SocketAddr::new(ip, shared.address.port());
+    for packet in bytes.chunks(row.stride.max(1)) {
+        shared.on_packet(Packet {
+            from: row.addr,
+            to,
+            bytes: Bytes::copy_from_slice(packet),
+        });
+    }
+}
