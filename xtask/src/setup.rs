@@ -149,6 +149,14 @@ const NEEDS: &[Need] = &[
     },
     Need {
         what: How::Debian {
+            package: "firefox-esr",
+            program: "firefox-esr",
+        },
+        web: false,
+        why: "tests in a browser",
+    },
+    Need {
+        what: How::Debian {
             package: "chromium-driver",
             program: "chromedriver",
         },
