@@ -40,6 +40,9 @@ pub trait Backend: Clone + Send + 'static {
     /// What it makes.
     type Connection: BackendConnection;
 
+    /// Whether [`Command::OfferDirect`] with a user never fails. Browsers are about to refuse it.
+    const TAKES_USERS: bool = false;
+
     /// Whether there is any: without it, nobody is told that we have it.
     fn is_available(&self) -> bool {
         true

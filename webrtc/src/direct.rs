@@ -94,7 +94,7 @@ impl<B: Backend + Sync + Unpin> libp2p::Transport for Transport<B> {
         let Some(target) = Target::of(&address) else {
             return Err(TransportError::MultiaddrNotSupported(address));
         };
-        let dial = dial_both(self.backend.clone(), target, self.key.clone());
+        let dial = dial_any(self.backend.clone(), target, self.key.clone());
         Ok(in_time(dial).boxed())
     }
 
@@ -113,26 +113,29 @@ async fn in_time<T>(steps: impl Future<Output = Result<T, Error>>) -> Result<T, 
     }
 }
 
-/// Dials in both versions. A listener that does not know the second one stays silent.
-async fn dial_both<B: Backend + Sync>(
+/// Dials in version 1, which every listener knows, if the backend can do that for sure; otherwise in version 2, and in version
+/// 1 beside it when nothing has come of that: a listener that knows one version alone is silent about the other.
+async fn dial_any<B: Backend + Sync>(
     backend: B,
     target: Target,
     key: Keypair,
 ) -> Result<(PeerId, Connection<B::Connection>), Error> {
-    let dials = [false, true].map(|is_first| {
+    let dial_first = |wait: Duration| {
         let (backend, key) = (backend.clone(), key.clone());
-        let random = rand::rng().sample_iter(Alphanumeric).take(UFRAG_CHARS);
-        let user = || VERSION_1.chars().chain(random.map(char::from)).collect();
-        let user: Option<String> = is_first.then(user);
         async move {
-            if user.is_some() {
-                Delay::new(VERSION_2_ALONE).await;
-            }
-            dial(backend.open()?, target, key, user).await
+            Delay::new(wait).await;
+            let random = rand::rng().sample_iter(Alphanumeric).take(UFRAG_CHARS);
+            let user = VERSION_1.chars().chain(random.map(char::from)).collect();
+            dial(backend.open()?, target, key, Some(user)).await
         }
         .boxed()
-    });
-    select_ok(dials).await.map(|(connected, _)| connected)
+    };
+    if B::TAKES_USERS {
+        return dial_first(Duration::ZERO).await;
+    }
+    let second = dial(backend.open()?, target, key.clone(), None).boxed();
+    let connected = select_ok([second, dial_first(VERSION_2_ALONE)]).await;
+    connected.map(|(connected, _)| connected)
 }
 
 /// Dials in version 1 with this user, or in version 2.

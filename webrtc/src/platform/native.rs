@@ -9,6 +9,7 @@ mod listener;
 mod routes;
 mod strangers;
 mod stun;
+mod table;
 
 use std::{
     fmt, io,
@@ -22,11 +23,11 @@ use self::endpoint::Endpoint;
 pub use self::{
     certificate::Certificate,
     connection::{Connection, DEAD_AFTER},
-    endpoint::{MAX_HANDSHAKES, MAX_PACKETS},
     links::MAX_ADDRESSES,
     listener::Listener,
     routes::{MAX_QUESTIONS, MAX_SOURCES},
     strangers::MAX_STRANGERS,
+    table::{MAX_HANDSHAKES, MAX_PACKETS},
 };
 use crate::{
     Error, IceServer,
@@ -135,6 +136,8 @@ impl Native {
 
 impl Backend for Native {
     type Connection = Connection;
+
+    const TAKES_USERS: bool = true;
 
     fn open(&self) -> Result<Connection, Error> {
         let servers = self.servers.lock().clone();

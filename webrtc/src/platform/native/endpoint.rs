@@ -1,13 +1,9 @@
 //! A UDP socket that many connections share, and on which strangers may knock.
 
 use std::{
-    collections::HashMap,
     io::{self, IoSliceMut},
     net::{IpAddr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,57 +11,19 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Socket, Type};
-use tokio::{
-    io::Interest,
-    net::UdpSocket,
-    sync::{
-        OwnedSemaphorePermit, Semaphore,
-        mpsc::{self, error::TrySendError},
-    },
-    task::AbortHandle,
-};
+use tokio::{io::Interest, net::UdpSocket, sync::mpsc, task::AbortHandle};
 
 use super::{
-    connection::crypto,
-    credentials::Credentials,
-    routes::{Kind, LinkId, Routes, transaction_of},
-    strangers::{Stranger, Strangers, Verdict},
+    routes::{Kind, LinkId, transaction_of},
+    table::{Arrival, Packet, Table},
 };
 
-/// Packets that a connection has not looked at. Of more, the newest are lost, as packets may be.
-pub const MAX_PACKETS: usize = 1_024;
-/// Connections of strangers that are not through their handshake. More are not begun.
-pub const MAX_HANDSHAKES: usize = 256;
-/// Connections of strangers that the listener has not taken.
-const MAX_ARRIVALS: usize = 64;
 /// Packets of one call to the system. Each may be a row of packets of the same length.
 const BATCH: usize = 8;
 /// The longest such row.
 const MAX_ROW: usize = 64 * 1024;
 /// How long reading waits after an error that is no remote's.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
-
-/// A packet.
-#[derive(Debug)]
-pub(super) struct Packet {
-    pub(super) from: SocketAddr,
-    /// Our address that it came to.
-    pub(super) to: SocketAddr,
-    pub(super) bytes: Bytes,
-}
-
-/// What begins a connection of a stranger.
-#[derive(Debug)]
-pub(super) struct Arrival {
-    pub(super) credentials: Credentials,
-    pub(super) from: SocketAddr,
-    pub(super) to: SocketAddr,
-    pub(super) link: LinkId,
-    /// Packets of the connection, the first of them included.
-    pub(super) packets: mpsc::Receiver<Packet>,
-    /// One of [`MAX_HANDSHAKES`].
-    pub(super) permit: OwnedSemaphorePermit,
-}
 
 /// A socket. Dropped, it is closed.
 #[derive(Debug)]
@@ -81,22 +39,6 @@ struct Shared {
     socket: UdpSocket,
     state: UdpSocketState,
     table: Mutex<Table>,
-}
-
-/// Who gets what.
-#[derive(Debug, Default)]
-struct Table {
-    routes: Routes,
-    queues: HashMap<LinkId, mpsc::Sender<Packet>>,
-    door: Option<Door>,
-}
-
-/// Where strangers knock.
-#[derive(Debug)]
-struct Door {
-    strangers: Strangers,
-    arrivals: mpsc::Sender<Arrival>,
-    handshakes: Arc<Semaphore>,
 }
 
 impl Endpoint {
@@ -133,13 +75,7 @@ impl Endpoint {
 
     /// Lets strangers in from now on.
     pub(super) fn open_door(&self) -> mpsc::Receiver<Arrival> {
-        let (arrivals, receiver) = mpsc::channel(MAX_ARRIVALS);
-        self.shared.table.lock().door = Some(Door {
-            strangers: Strangers::default(),
-            arrivals,
-            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
-        });
-        receiver
+        self.shared.table.lock().open_door()
     }
 
     /// Has the packets of a connection put there.
@@ -179,12 +115,6 @@ impl Drop for Endpoint {
     }
 }
 
-/// A number for a new connection.
-pub(super) fn new_link() -> LinkId {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    LinkId(NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
 impl Shared {
     fn send(&self, from: IpAddr, to: SocketAddr, bytes: &[u8]) {
         let transmit = Transmit {
@@ -206,72 +136,6 @@ impl Shared {
         if let Some(reply) = reply {
             self.send(to.ip(), from, &reply);
         }
-    }
-}
-
-impl Table {
-    fn attach(&mut self, link: LinkId, user: String, queue: mpsc::Sender<Packet>) {
-        self.routes.add(link, user);
-        self.queues.insert(link, queue);
-    }
-
-    fn detach(&mut self, link: LinkId) {
-        self.routes.remove(link);
-        self.queues.remove(&link);
-    }
-
-    /// Returns what a stranger is answered.
-    fn on_packet(&mut self, packet: Packet) -> Option<Vec<u8>> {
-        if let Some(link) = self.routes.find(packet.from, &packet.bytes) {
-            self.deliver(link, packet);
-            return None;
-        }
-        let hmac = crypto().sha1_hmac_provider;
-        let hmac = |key: &[u8], parts: &[&[u8]]| hmac.sha1_hmac(key, parts);
-        let door = self.door.as_mut()?;
-        match door.strangers.on_packet(packet.from, &packet.bytes, &hmac) {
-            Verdict::Ignore => {}
-            Verdict::Reply(reply) => return Some(reply),
-            Verdict::Admit(stranger) => self.admit(stranger, packet),
-        }
-        None
-    }
-
-    fn deliver(&mut self, link: LinkId, packet: Packet) {
-        let sent = self.queues.get(&link).map(|queue| queue.try_send(packet));
-        if let Some(Err(TrySendError::Closed(_))) = sent {
-            self.detach(link);
-        }
-    }
-
-    /// Makes a connection of a stranger, if there is room.
-    fn admit(&mut self, stranger: Stranger, packet: Packet) {
-        let Some(door) = &self.door else { return };
-        let permit = door.handshakes.clone().try_acquire_owned();
-        let (Ok(permit), Ok(place)) = (permit, door.arrivals.try_reserve()) else {
-            tracing::debug!("too many handshakes of WebRTC");
-            return;
-        };
-        let (queue, packets) = mpsc::channel(MAX_PACKETS);
-        let (link, from, to) = (new_link(), packet.from, packet.to);
-        let user = stranger.credentials.server.clone();
-        place.send(Arrival {
-            credentials: stranger.credentials,
-            from,
-            to,
-            link,
-            packets,
-            permit,
-        });
-        self.attach(link, user, queue);
-        self.routes.claim(link, from);
-        let request = Packet {
-            from,
-            to,
-            bytes: stranger.request.into(),
-        };
-        self.deliver(link, request);
-        self.deliver(link, packet);
     }
 }
 

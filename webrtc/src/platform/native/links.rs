@@ -10,8 +10,9 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{
-    endpoint::{Arrival, Endpoint, MAX_PACKETS, Packet, new_link},
+    endpoint::Endpoint,
     routes::{Kind, LinkId},
+    table::{Arrival, MAX_PACKETS, Packet, new_link},
 };
 
 /// Addresses of this machine that are offered to remotes.

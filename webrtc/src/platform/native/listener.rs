@@ -11,11 +11,7 @@ use futures::StreamExt;
 use if_watch::{IfEvent, tokio::IfWatcher};
 use tokio::sync::mpsc;
 
-use super::{
-    certificate::Certificate,
-    connection::Connection,
-    endpoint::{Arrival, Endpoint},
-};
+use super::{certificate::Certificate, connection::Connection, endpoint::Endpoint, table::Arrival};
 use crate::{
     backend::{BackendListener, ListenerEvent},
     direct::Fingerprint,

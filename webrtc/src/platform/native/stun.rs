@@ -13,7 +13,7 @@ use ::stun::{
     xoraddr::XorMappedAddress,
 };
 
-use super::{endpoint::Packet, links::Links};
+use super::{links::Links, table::Packet};
 
 /// A question is repeated after this time, which doubles each time.
 const FIRST_WAIT: Duration = Duration::from_millis(500);

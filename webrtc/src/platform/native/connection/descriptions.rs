@@ -10,7 +10,10 @@ use str0m::{
     net::Protocol,
 };
 
-use super::{Connection, creds, handshake_channel};
+use super::{
+    Connection,
+    making::{creds, handshake_channel},
+};
 use crate::{
     MAX_CANDIDATES,
     backend::{Event, HANDSHAKE, INIT_LABEL},
