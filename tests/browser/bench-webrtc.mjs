@@ -11,7 +11,7 @@ import { startRelay } from "./processes.mjs";
 if (!process.env.PUNCHLINE) throw new Error("PUNCHLINE must name the program; cargo xtask bench --browser does that");
 
 const BYTES = 64 * 1024;
-const COUNT = 2_000;
+const COUNT = 320;
 /** The most messages of ours that are outstanding. */
 const WINDOW = 32;
 const ROUNDS = 5;
@@ -23,8 +23,8 @@ const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.l
 const at = (values, part) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * part))];
 
 /** Runs in a page: a bare data channel's end. */
-async function bare({ offer, answer, candidates }) {
-  globalThis.bare ??= { connection: new RTCPeerConnection(), candidates: [] };
+async function bare({ offer, answer, iceServers }) {
+  globalThis.bare ??= { connection: new RTCPeerConnection({ iceServers }) };
   const { connection } = globalThis.bare;
   const gathered = new Promise((resolve) => connection.addEventListener("icegatheringstatechange", () => connection.iceGatheringState === "complete" && resolve()));
   if (answer) return connection.setRemoteDescription(answer);
@@ -145,8 +145,9 @@ async function pages(count, relay) {
 
 async function throughput(relay, config) {
   const [one, two] = await pages(2, relay);
-  const offer = await one.evaluate(bare, {});
-  const answer = await two.evaluate(bare, { offer });
+  const iceServers = config.ice_servers;
+  const offer = await one.evaluate(bare, { iceServers });
+  const answer = await two.evaluate(bare, { offer, iceServers });
   await one.evaluate(bare, { answer });
   const [, peer] = [await one.evaluate(start, config), await two.evaluate(start, config)];
   await one.evaluate(meet, { others: [peer], within: DIAL_MS });

@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use libp2p::Multiaddr;
 
 use crate::{Error, direct::Fingerprint};
 
@@ -47,6 +48,10 @@ pub trait Backend: Clone + Send + 'static {
     fn is_available(&self) -> bool {
         true
     }
+
+    /// Whether the swarm can be reached at this address from outside, as by a port that a router maps. What is no address of
+    /// webrtc-direct is nothing to a backend.
+    fn reached_at(&self, _address: &Multiaddr, _is_so: bool) {}
 
     /// Makes one that does nothing until it is told to.
     ///

@@ -156,6 +156,12 @@ impl<B: Backend> NetworkBehaviour for Behaviour<B> {
             FromSwarm::ConnectionClosed(closed) => {
                 self.circuits.remove(&closed.connection_id);
             }
+            FromSwarm::ExternalAddrConfirmed(external) => {
+                self.backend.reached_at(external.addr, true);
+            }
+            FromSwarm::ExternalAddrExpired(external) => {
+                self.backend.reached_at(external.addr, false);
+            }
             FromSwarm::DialFailure(failure) => {
                 if let Some(reply) = self.waiting.remove(&failure.connection_id) {
                     let error = Error::NoCircuit(failure.error.to_string());

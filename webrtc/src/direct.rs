@@ -28,10 +28,12 @@ use libp2p::{
     core::transport::{DialOpts, ListenerId, TransportError, TransportEvent},
     identity::Keypair,
 };
-use rand::{RngExt, distr::Alphanumeric};
 
-pub use self::{address::Fingerprint, listening::ListeningTransport};
 use self::{address::Target, handshake::Side};
+pub use self::{
+    address::{Fingerprint, socket_in},
+    listening::ListeningTransport,
+};
 use crate::{
     Error,
     backend::{Backend, BackendConnection, Command, Event, HANDSHAKE},
@@ -47,8 +49,6 @@ pub const VERSION_2_ALONE: Duration = Duration::from_secs(2);
 pub(crate) const VERSION_1: &str = "libp2p+webrtc+v1/";
 /// The same in version 2, in which a browser's own user and password stay as they are.
 pub(crate) const VERSION_2: &str = "libp2p+webrtc+v2/";
-/// Random characters of a user in version 1.
-const UFRAG_CHARS: usize = 32;
 
 /// libp2p's transport for `/ip4/…/udp/…/webrtc-direct/certhash/…`. It only dials.
 #[derive(Debug)]
@@ -124,8 +124,9 @@ async fn dial_any<B: Backend + Sync>(
         let (backend, key) = (backend.clone(), key.clone());
         async move {
             Delay::new(wait).await;
-            let random = rand::rng().sample_iter(Alphanumeric).take(UFRAG_CHARS);
-            let user = VERSION_1.chars().chain(random.map(char::from)).collect();
+            // Some 38 digits.
+            let [one, two]: [u64; 2] = rand::random();
+            let user = format!("{VERSION_1}{one}{two}");
             dial(backend.open()?, target, key, Some(user)).await
         }
         .boxed()

@@ -370,3 +370,33 @@ async fn a_user_that_fits_into_no_packet_is_refused() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_address_outside_is_offered_as_long_as_it_leads_here() {
+    in_time(async {
+        let native = Native::new();
+        let mapped = "/ip4/203.0.113.9/udp/4242/webrtc-direct"
+            .parse()
+            .expect("an address");
+        let other = "/ip4/203.0.113.10/udp/4243/quic-v1"
+            .parse()
+            .expect("an address");
+        native.reached_at(&mapped, true);
+        native.reached_at(&other, true);
+        let offer = async || {
+            let mut connection = native.open().expect("sockets");
+            connection.execute(Command::Offer);
+            match next(&mut connection).await {
+                Event::Described(offer) => offer,
+                event => panic!("{event:?}"),
+            }
+        };
+        let first = offer().await;
+        assert!(first.contains("203.0.113.9 4242 typ srflx"), "{first}");
+        assert!(!first.contains("203.0.113.10"), "{first}");
+        native.reached_at(&mapped, false);
+        let second = offer().await;
+        assert!(!second.contains("203.0.113.9"), "{second}");
+    })
+    .await;
+}

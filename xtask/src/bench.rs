@@ -66,7 +66,10 @@ fn browser() -> Result<()> {
     setup::set_up(For::Tests, false)?;
     web::build(false, false)?;
     let program = build::punchline(true)?;
-    Cmd::new("node tests/browser/bench.mjs")
-        .env("PUNCHLINE", program.to_string_lossy())
-        .run()
+    for script in ["bench.mjs", "bench-webrtc.mjs"] {
+        Cmd::new(&format!("node tests/browser/{script}"))
+            .env("PUNCHLINE", program.to_string_lossy())
+            .run()?;
+    }
+    Ok(())
 }

@@ -33,8 +33,8 @@ use self::pcp::Pcp;
 use crate::address::has_circuit;
 use crate::reason::{Cause, Reason};
 
-/// Ports of ours that the gateway is asked to map: two transports on a few interfaces.
-const MAX_PORT_MAPPINGS: usize = 8;
+/// Ports of ours that the gateway is asked to map: three transports on a few interfaces.
+const MAX_PORT_MAPPINGS: usize = 12;
 /// The first pause after a failure; each next one is twice as long.
 const MIN_MAPPING_RETRY: Duration = Duration::from_secs(30);
 /// The longest pause.

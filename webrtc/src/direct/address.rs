@@ -41,6 +41,12 @@ pub(super) fn bare_socket(address: &Multiaddr) -> Option<SocketAddr> {
     parts.next().is_none().then_some(socket)
 }
 
+/// Returns the socket in an address of webrtc-direct, whatever comes behind; `None` for an address of another kind.
+#[must_use]
+pub fn socket_in(address: &Multiaddr) -> Option<SocketAddr> {
+    socket_of(&mut address.iter())
+}
+
 /// Reads `/ip4/…/udp/…/webrtc-direct`.
 fn socket_of<'a>(parts: &mut impl Iterator<Item = Protocol<'a>>) -> Option<SocketAddr> {
     let ip: IpAddr = match parts.next()? {

@@ -137,7 +137,7 @@ async fn in_patience<T>(steps: impl Future<Output = T>) -> T {
 #[tokio::test]
 async fn both_versions_lead_to_a_connection_with_the_host() {
     in_patience(async {
-        let user = format!("{VERSION_1}{}", "a".repeat(UFRAG_CHARS));
+        let user = format!("{VERSION_1}{}", "a".repeat(32));
         for ufrag in [None, Some(user)] {
             let mut host = Host::new().await;
             let key = Keypair::generate_ed25519();

@@ -17,6 +17,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use libp2p::Multiaddr;
 use parking_lot::Mutex;
 
 use self::endpoint::Endpoint;
@@ -32,11 +33,13 @@ pub use self::{
 use crate::{
     Error, IceServer,
     backend::{Backend, Listen},
-    direct::Fingerprint,
+    direct::{Fingerprint, socket_in},
 };
 
 /// Servers that are asked by each connection.
 const MAX_SERVERS: usize = 8;
+/// Addresses outside at which our sockets are reached.
+const MAX_OUTSIDE: usize = 8;
 
 /// Makes connections. They share the sockets that it listens on, or one for each family of addresses where it listens
 /// nowhere. It needs a tokio runtime. Clones share their servers and sockets.
@@ -45,6 +48,8 @@ pub struct Native {
     /// Of STUN.
     servers: Arc<Mutex<Vec<SocketAddr>>>,
     sockets: Arc<Mutex<Vec<Weak<Endpoint>>>>,
+    /// Where they are reached from outside.
+    outside: Arc<Mutex<Vec<SocketAddr>>>,
     certificate: Option<Certificate>,
     guard: Guard,
 }
@@ -139,6 +144,17 @@ impl Backend for Native {
 
     const TAKES_USERS: bool = true;
 
+    fn reached_at(&self, address: &Multiaddr, is_so: bool) {
+        let Some(socket) = socket_in(address) else {
+            return;
+        };
+        let mut outside = self.outside.lock();
+        outside.retain(|known| *known != socket);
+        if is_so && outside.len() < MAX_OUTSIDE {
+            outside.push(socket);
+        }
+    }
+
     fn open(&self) -> Result<Connection, Error> {
         let servers = self.servers.lock().clone();
         let guard = self.guard.clone();
@@ -146,7 +162,9 @@ impl Backend for Native {
         let connection = endpoints.and_then(|endpoints| {
             Connection::new(endpoints, &servers, guard, self.certificate.as_ref())
         });
-        connection.map_err(|error| failed(&error))
+        let mut connection = connection.map_err(|error| failed(&error))?;
+        connection.add_outside(&self.outside.lock());
+        Ok(connection)
     }
 }
 

@@ -108,6 +108,20 @@ impl Connection {
         }
     }
 
+    /// Offers addresses at which routers let others come to our sockets.
+    pub(in crate::platform::native) fn add_outside(&mut self, addresses: &[SocketAddr]) {
+        for outside in addresses {
+            let ours = self.links.addresses();
+            let mut ours = ours.filter(|ours| ours.is_ipv4() == outside.is_ipv4());
+            if let Some(base) = ours.next()
+                && let Ok(candidate) = Candidate::server_reflexive(*outside, base, Protocol::Udp)
+            {
+                self.rtc.add_local_candidate(candidate);
+            }
+        }
+        self.drain();
+    }
+
     /// A server sees us at another address than we do.
     pub(super) fn on_seen(&mut self, seen: SocketAddr, base: SocketAddr) {
         let Ok(candidate) = Candidate::server_reflexive(seen, base, Protocol::Udp) else {
