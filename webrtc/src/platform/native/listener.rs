@@ -56,14 +56,14 @@ impl Listener {
                 Some(ip) => Poll::Ready(IfEvent::Up(ip.into())),
                 None => Poll::Pending,
             },
-            Addresses::All(watcher) => loop {
-                match watcher.poll_next_unpin(cx) {
-                    Poll::Ready(Some(Ok(event))) => return Poll::Ready(event),
-                    Poll::Ready(Some(Err(error))) => {
-                        tracing::debug!(%error, "the interfaces cannot be watched");
-                    }
-                    Poll::Ready(None) | Poll::Pending => return Poll::Pending,
+            Addresses::All(watcher) => match watcher.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok(event))) => Poll::Ready(event),
+                // Asked again with the next event, and not at once: it may say the same for ever.
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::debug!(%error, "the interfaces cannot be watched");
+                    Poll::Pending
                 }
+                Poll::Ready(None) | Poll::Pending => Poll::Pending,
             },
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A request of STUN names the user of the connection that it is for. An answer bears the number of its question. Everything
 //! else is known by where it comes from: the first connection that an address belongs to has it until it ends, so that
-//! nobody else can draw its packets to himself.
+//! nobody else can draw its packets to himself. Requests from other addresses are lost, and cause nothing.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -113,10 +113,10 @@ impl Routes {
                 let (user, _) = request.split_username()?;
                 let link = *self.users.get(user)?;
                 // DTLS may begin before we have sent anything else than answers there.
-                if self.sources.get(&source) != Some(&link) {
+                if !self.sources.contains_key(&source) {
                     self.claim(link, source);
                 }
-                Some(link)
+                (self.sources.get(&source) == Some(&link)).then_some(link)
             }
         }
     }

@@ -48,9 +48,9 @@ fn two() -> Routes {
 fn a_question_goes_to_the_connection_that_it_names() {
     let mut routes = two();
     assert_eq!(routes.find(address(1), &request("one")), Some(ONE));
-    assert_eq!(routes.find(address(1), &request("other")), Some(OTHER));
-    assert_eq!(routes.find(address(1), &request("nobody")), None);
-    assert_eq!(routes.find(address(1), &request("")), None);
+    assert_eq!(routes.find(address(2), &request("other")), Some(OTHER));
+    assert_eq!(routes.find(address(3), &request("nobody")), None);
+    assert_eq!(routes.find(address(3), &request("")), None);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn an_address_stays_with_the_first_that_it_belongs_to() {
     routes.find(address(1), &request("one"));
     assert_eq!(routes.find(address(1), DTLS), Some(ONE));
     // Somebody whose connection we have, too, pretends to be there.
-    routes.find(address(1), &request("other"));
+    assert_eq!(routes.find(address(1), &request("other")), None);
     routes.claim(OTHER, address(1));
     assert_eq!(routes.find(address(1), DTLS), Some(ONE));
     routes.remove(ONE);
@@ -105,6 +105,8 @@ fn nobody_fills_the_tables() {
     assert_eq!(routes.sources.len(), MAX_SOURCES);
     assert_eq!(routes.questions.len(), MAX_QUESTIONS);
     assert_eq!(routes.oldest.len(), MAX_QUESTIONS);
+    // He does not have us ask whether paths to many others work.
+    assert_eq!(routes.find(address(9_999), &request("one")), None);
     // Others are as well off as before.
     routes.find(address(20_000), &request("other"));
     assert_eq!(routes.find(address(20_000), DTLS), Some(OTHER));
