@@ -1,7 +1,7 @@
 //! Tabs behind NATs: whether a tab gets a direct path to another one, and to a peer in a terminal, and talks on without
 //! the relay. Over WebRTC, for a browser has nothing else.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -97,10 +97,12 @@ fn meet(other: Other, relay: Relay, (host_a, host_b): (&Host, &Host), direct: bo
     let mut b = tab(host_b, "b", &relay);
     a.wait_connected(&b);
     b.wait_connected(&a);
-    talk(&mut a, &mut b, "hello", 1);
+    let since = Instant::now();
     if direct {
         a.wait_direct(&b, "webrtc");
         b.wait_direct(&a, "webrtc");
+        println!("direct {:?} after the circuit", since.elapsed());
+        talk(&mut a, &mut b, "hello", 1);
         relay.proc.signal(Signal::SIGKILL);
         relay.proc.finish();
         talk(&mut a, &mut b, "without a relay", MESSAGES);
