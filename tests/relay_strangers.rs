@@ -18,21 +18,34 @@ use std::{
 };
 
 use futures::StreamExt;
-use libp2p::{Multiaddr, SwarmBuilder, noise, swarm::SwarmEvent, tcp, yamux};
+use libp2p::{
+    Multiaddr, SwarmBuilder, Transport as _,
+    core::{
+        Endpoint,
+        transport::{DialOpts, PortUse},
+    },
+    identity::Keypair,
+    noise,
+    swarm::SwarmEvent,
+    tcp, yamux,
+};
 use libp2p_rendezvous as rendezvous;
+use punchline_webrtc::{direct, platform::native::Native};
 use serde_json::Value;
+use stun::{integrity::MessageIntegrity, message::Setter};
 
 use common::{Proc, Relay, http_get, memory_kib, text};
 
 const NO_ARGS: &[&str] = &[];
 
-/// Whoever forges the first packet of a WebRTC handshake pays nothing for it. With `--webrtc-direct` the relay pays
-/// with a socket each, for ever: libp2p-webrtc 0.10.0-alpha leaves ICE's mDNS on, and has no setting for it.
-#[test]
-fn forged_packets_cost_no_socket() {
-    const FORGED: u16 = 200;
+/// Whoever forges the first packets of WebRTC handshakes, by ten thousand, gets no socket for it and hardly any memory, and
+/// who comes then is let in.
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_packets_cost_no_socket() {
+    const FORGED: u32 = 10_000;
+    const MAX_GROWTH_KIB: u64 = 8 * 1024;
     let relay = Relay::start(NO_ARGS);
-    let before = udp_sockets(&relay);
+    let before = (udp_sockets(&relay), resident_kib(&relay));
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let udp = relay.addresses.iter().filter_map(|address| {
         let mut parts = address.strip_prefix("/ip4/127.0.0.1/udp/")?.split('/');
@@ -43,6 +56,14 @@ fn forged_packets_cost_no_socket() {
     let served = &served["stun_ports"];
     let stun = served.as_array().unwrap().iter();
     let stun: Vec<_> = stun.map(|port| port.as_u64().unwrap() as u16).collect();
+    // They are as good as any.
+    let address = relay.local_address("udp", "/webrtc-direct/");
+    let port: u16 = address.split('/').nth(4).unwrap().parse().unwrap();
+    socket
+        .send_to(&forged_handshake(FORGED), (Ipv4Addr::LOCALHOST, port))
+        .unwrap();
+    socket.set_read_timeout(Some(common::DEADLINE)).unwrap();
+    assert!(socket.recv(&mut [0; 1_500]).unwrap() > 0);
     for port in udp.chain(stun.iter().copied()) {
         for number in 0..FORGED {
             let packet = forged_handshake(number);
@@ -52,7 +73,17 @@ fn forged_packets_cost_no_socket() {
         }
     }
     assert_eq!(http_get(relay.http, "/healthz").0, 200);
-    assert_eq!(udp_sockets(&relay), before);
+    assert_eq!(udp_sockets(&relay), before.0);
+    let growth = resident_kib(&relay).saturating_sub(before.1);
+    assert!(growth < MAX_GROWTH_KIB, "{growth} KiB");
+    let address: Multiaddr = address.parse().unwrap();
+    let mut transport = direct::Transport::new(&Keypair::generate_ed25519(), Native::new());
+    let options = DialOpts {
+        role: Endpoint::Dialer,
+        port_use: PortUse::New,
+    };
+    let (peer, _) = transport.dial(address, options).unwrap().await.unwrap();
+    assert_eq!(peer.to_string(), relay.peer_id);
 }
 
 /// 256 handshakes may be under way on a transport. Who never says a word does not keep others from theirs, though he
@@ -148,8 +179,8 @@ fn udp_sockets(relay: &Relay) -> usize {
 }
 
 /// A STUN request of ICE from somebody unknown, by webrtc-direct of libp2p's specification.
-fn forged_handshake(number: u16) -> Vec<u8> {
-    let fragment = format!("libp2p+webrtc+v1/{number:05}");
+fn forged_handshake(number: u32) -> Vec<u8> {
+    let fragment = format!("libp2p+webrtc+v1/{number:032}");
     let username = stun::textattrs::Username::new(
         stun::attributes::ATTR_USERNAME,
         format!("{fragment}:{fragment}"),
@@ -160,9 +191,22 @@ fn forged_handshake(number: u16) -> Vec<u8> {
             Box::new(stun::message::BINDING_REQUEST),
             Box::<stun::agent::TransactionId>::default(),
             Box::new(username),
+            Box::new(Priority),
+            // As anybody can make it: the password is the user.
+            Box::new(MessageIntegrity::new_short_term_integrity(fragment)),
         ])
         .unwrap();
     request.raw
+}
+
+/// Of a pair of candidates.
+struct Priority;
+
+impl Setter for Priority {
+    fn add_to(&self, message: &mut stun::message::Message) -> Result<(), stun::Error> {
+        message.add(stun::attributes::ATTR_PRIORITY, &[1; 4]);
+        Ok(())
+    }
 }
 
 /// What an operator sees of a flood: one line now and then.
