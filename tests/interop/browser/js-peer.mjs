@@ -85,9 +85,9 @@ function framed(body) {
 }
 
 /** The connections to a peer that are no circuits. */
-const direct = (peer) => state.node.getConnections().filter(({ remotePeer, limits, remoteAddr }) => {
+const direct = (peer) => state.node.getConnections().filter(({ remotePeer, limits, remoteAddr, status }) => {
   const address = remoteAddr.toString();
-  return remotePeer.toString() === peer && limits === undefined && address.includes("/webrtc");
+  return status === "open" && remotePeer.toString() === peer && limits === undefined && address.includes("/webrtc");
 });
 
 /** Dials, and returns the address of the connection. */
