@@ -12,6 +12,11 @@ import { createLibp2p } from "libp2p";
 
 const MSG = "/p2p/msg/1.0.0";
 const MAX_VARINT_BYTES = 5;
+/** js-libp2p gives up after 6 s and 10 s, which a busy machine takes sometimes. Whoever calls has a limit. */
+const SLOW = Object.fromEntries([
+  "dialTimeout", "addressDialTimeout", "inboundUpgradeTimeout",
+  "inboundStreamProtocolNegotiationTimeout", "outboundStreamProtocolNegotiationTimeout",
+].map((name) => [name, 60_000]));
 
 const state = { node: undefined, heard: [], waiting: [] };
 const change = () => state.waiting.splice(0).forEach((resolve) => resolve());
@@ -38,6 +43,7 @@ async function start({ relay, stun }) {
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionGater: { denyDialMultiaddr: () => false },
+    connectionManager: SLOW,
     services: { identify: identify(), ping: ping() },
   });
   state.node = node;
