@@ -75,7 +75,7 @@ const wrongRelays = {
 
 for (const [name, { via, says, why }] of Object.entries(wrongRelays)) {
   test(`a relay ${name}: the page says so, and works when it is corrected`, async (t) => {
-    const relay = await startRelay(t, { args: ["--webrtc-direct"] });
+    const relay = await startRelay(t);
     const allow = new RegExp(`${NO_ANSWER.source}|blocked by CORS policy|404|ERR_FAILED`);
     const page = await visit(t, browser, at(relay, { via: await via(t, relay) }), { allow });
     await status(page, says);
@@ -85,7 +85,7 @@ for (const [name, { via, says, why }] of Object.entries(wrongRelays)) {
 }
 
 test("WebSockets are blocked: the page says what to look for, and goes on when they no longer are", async (t) => {
-  const relay = await startRelay(t);
+  const relay = await startRelay(t, { args: ["--no-webrtc-direct"] });
   const context = await browser.newContext();
   t.after(() => context.close());
   let blocked = true;
@@ -95,6 +95,20 @@ test("WebSockets are blocked: the page says what to look for, and goes on when t
   await status(page, "A firewall or proxy may also block WebSockets");
   blocked = false;
   await online(page);
+});
+
+test("WebSockets are blocked: the page comes by WebRTC", async (t) => {
+  const relay = await startRelay(t);
+  const native = await startPeer(t, "--relay", relay.url);
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  await context.routeWebSocket(/./, (socket) => socket.close({ code: 1006 }));
+  const page = await open(t, context, relay.url, { allow: NO_ANSWER });
+  await online(page);
+  await company(page, 1);
+  await say(page, "without a WebSocket");
+  await native.waitFor(({ event, body }) => event === "message" && body === "without a WebSocket");
+  await delivered(page, "without a WebSocket");
 });
 
 test("without storage the page has a fresh identity, and says so", async (t) => {
