@@ -89,6 +89,7 @@ fn at_home(delay: Option<Duration>) {
     meet(Other::Native, relay, (&a, &b), true);
 }
 
+#[allow(clippy::print_stdout, reason = "a test says how long it took")]
 fn meet(other: Other, relay: Relay, (host_a, host_b): (&Host, &Host), direct: bool) {
     let mut a = match other {
         Other::Tab => tab(host_a, "a", &relay),

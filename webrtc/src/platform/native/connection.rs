@@ -190,6 +190,8 @@ impl Connection {
         let now = Instant::now();
         self.questions.ask(&mut self.links, now);
         if now >= self.next {
+            // str0m wants to be asked every few seconds anyway.
+            self.close_overdue(now);
             self.input(Input::Timeout);
             any = true;
         }
@@ -243,7 +245,7 @@ impl BackendConnection for Connection {
             label: String::new(),
             ..ChannelConfig::default()
         });
-        let channel = self.channels.add(id);
+        let channel = self.channels.add(id, false);
         self.drain();
         Ok(channel)
     }

@@ -1,13 +1,16 @@
 //! The channels of a connection, and what str0m had no room for.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use str0m::channel::ChannelId as StrId;
 
 use super::Connection;
 use crate::{
-    Error, MAX_BUFFERED,
+    Error, MAX_BUFFERED, MAX_CHANNELS,
     backend::{ChannelId, Event, INIT_LABEL},
     entries::Entries,
 };
@@ -17,11 +20,21 @@ pub(super) struct Channels {
     all: Entries<ChannelId, Channel>,
     opened: u32,
     backlog: VecDeque<(ChannelId, Bytes)>,
+    /// Of the remote, and to be closed by it, or by us at this time.
+    leaving: VecDeque<(Instant, StrId)>,
 }
+
+/// How long the remote may take to close a channel that it opened and that is over.
+///
+/// Where both sides close at once, sctp-proto 0.10 asks for the end of the same number twice, and refuses the next channel of
+/// that number: a browser that opens one at once, as js-libp2p does, lost one stream of a hundred.
+const LEAVE_TIME: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 struct Channel {
     id: StrId,
+    /// The remote opened it.
+    theirs: bool,
     /// In the backlog.
     waiting: usize,
     /// To be closed once nothing is.
@@ -35,16 +48,17 @@ impl Channels {
         found.map(|(name, _)| *name)
     }
 
-    pub(super) fn add(&mut self, id: StrId) -> ChannelId {
+    pub(super) fn add(&mut self, id: StrId, theirs: bool) -> ChannelId {
         self.opened = self.opened.wrapping_add(1);
         let name = ChannelId(self.opened);
-        self.insert(name, id);
+        self.insert(name, id, theirs);
         name
     }
 
-    pub(super) fn insert(&mut self, name: ChannelId, id: StrId) {
+    pub(super) fn insert(&mut self, name: ChannelId, id: StrId, theirs: bool) {
         let channel = Channel {
             id,
+            theirs,
             waiting: 0,
             closing: false,
         };
@@ -91,9 +105,9 @@ impl Connection {
         }
         entry.waiting -= len;
         let drained = entry.waiting == 0;
-        if drained && entry.closing {
-            let id = entry.id;
-            self.rtc.direct_api().close_data_channel(id);
+        let leaves = (drained && entry.closing).then_some((entry.id, entry.theirs));
+        if let Some((id, theirs)) = leaves {
+            self.leave(id, theirs);
         }
         self.channels.backlog.pop_front();
         self.push(Event::Drained(channel));
@@ -109,7 +123,7 @@ impl Connection {
             // That of the offer: its maker closes it.
             None if label == INIT_LABEL || self.init == Some(id) => {}
             None => {
-                let channel = self.channels.add(id);
+                let channel = self.channels.add(id, true);
                 self.push(Event::ChannelOpened(channel));
             }
         }
@@ -129,9 +143,30 @@ impl Connection {
         if let Some(entry) = self.channels.all.get_mut(&channel) {
             entry.closing = true;
             if entry.waiting == 0 {
-                let id = entry.id;
-                self.rtc.direct_api().close_data_channel(id);
+                let (id, theirs) = (entry.id, entry.theirs);
+                self.leave(id, theirs);
             }
+        }
+    }
+
+    /// Closes a channel, or has the remote close it.
+    fn leave(&mut self, id: StrId, theirs: bool) {
+        if !theirs {
+            return self.rtc.direct_api().close_data_channel(id);
+        }
+        let now = Instant::now();
+        self.channels.leaving.push_back((now + LEAVE_TIME, id));
+        self.close_overdue(now);
+    }
+
+    /// Closes what the remote should have closed by now. One that it has closed is none any more.
+    pub(super) fn close_overdue(&mut self, now: Instant) {
+        let leaving = &mut self.channels.leaving;
+        while let Some((at, id)) = leaving.front().copied()
+            && (at <= now || leaving.len() > MAX_CHANNELS)
+        {
+            leaving.pop_front();
+            self.rtc.direct_api().close_data_channel(id);
         }
     }
 }

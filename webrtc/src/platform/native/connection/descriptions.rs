@@ -54,7 +54,7 @@ impl Connection {
             self.rtc.direct_api().set_local_ice_credentials(creds);
         }
         let channel = self.offer_channel(handshake_channel());
-        self.channels.insert(HANDSHAKE, channel);
+        self.channels.insert(HANDSHAKE, channel, false);
     }
 
     fn offer_channel(&mut self, config: ChannelConfig) -> StrId {

@@ -53,7 +53,7 @@ impl Connection {
         api.start_sctp(false);
         let mut connection = Self::with(rtc, links, Guard::default(), &[]);
         started.map_err(|error| failed(&error))?;
-        connection.channels.insert(HANDSHAKE, handshake);
+        connection.channels.insert(HANDSHAKE, handshake, false);
         connection.advance();
         Ok(connection)
     }
