@@ -128,7 +128,12 @@ async function say({ peer, body }) {
   await stream.close().catch(() => {});
 }
 
+/** Says one after the other. */
+async function sayAll({ peer, bodies }) {
+  for (const body of bodies) await say({ peer, body });
+}
+
 /** Waits until so many messages have come, and returns them. */
 const heard = (count) => until(() => state.heard.length >= count && state.heard);
 
-globalThis.js = { start, addresses, dial, met, pinged, say, heard };
+globalThis.js = { start, addresses, dial, met, pinged, say, sayAll, heard };

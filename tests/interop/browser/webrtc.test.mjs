@@ -12,6 +12,7 @@ import { startPeer, startRelay } from "../../browser/processes.mjs";
 const SCRIPT = fileURLToPath(new URL("js-peer.mjs", import.meta.url));
 /** Characters of a long message: one for itself may have 2,048 bytes. */
 const LONG = 2_000;
+const STREAMS = 1_000;
 /** Beside a relay: that page has no icon. */
 const NOTHING_THERE = new RegExp(`${NO_ANSWER.source}|status of 404`);
 
@@ -55,6 +56,18 @@ test("js dials our native listener by webrtc-direct", async (t) => {
   const js = await startJs(t, relay, false);
   assert.match(await js.js("dial", address), /webrtc-direct/);
   await talk(js, peer);
+});
+
+test("js opens a thousand streams to our native peer, each when the one before is closed", async (t) => {
+  const relay = await startRelay(t);
+  const peer = await startPeer(t, "--listen", "/ip4/127.0.0.1/udp/0/webrtc-direct");
+  const { address } = peer.events.find(({ event }) => event === "listening");
+  const { id, js } = await startJs(t, relay, false);
+  await js("dial", address);
+  const bodies = Array.from({ length: STREAMS }, (_, n) => `${n}`);
+  await js("sayAll", { peer: peer.id, bodies });
+  for (const body of bodies) await peer.waitFor((event) => event.event === "message" && event.body === body);
+  assert.equal(peer.heard(id).length, STREAMS);
 });
 
 test("js dials our relay by webrtc-direct, and stays", async (t) => {
