@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 use common::{Finished, Proc, Relay, text};
 
 const NO_ARGS: &[&str] = &[];
-/// Off by default.
 /// The longest time that the doctor takes, by its own word.
 const LIMIT: Duration = Duration::from_secs(10);
 const SILENT: &str = "a free port";

@@ -21,7 +21,6 @@ use tempfile::TempDir;
 use common::{DEADLINE, Finished, Proc, Relay, free_ports, http_get, wait_exit};
 
 const NO_ARGS: &[&str] = &[];
-/// Off by default.
 const SEED_0: &str = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
 
 /// Runs `punchline`, and waits until it has ended.

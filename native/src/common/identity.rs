@@ -78,7 +78,7 @@ pub(crate) fn from_seed(seed: u8) -> anyhow::Result<Keypair> {
 ///
 /// A file that others can read loses those permissions, but only once `parse` has accepted its content: any
 /// other file was named by mistake and stays as it is.
-pub(crate) fn read_or_create<T>(
+fn read_or_create<T>(
     path: &Path,
     parse: impl Fn(&[u8]) -> anyhow::Result<T>,
     fresh: impl FnOnce() -> anyhow::Result<Vec<u8>>,
@@ -97,8 +97,11 @@ pub(crate) fn read_or_create<T>(
     }
 }
 
-/// `None` if there is no such file.
-fn read<T>(path: &Path, parse: impl Fn(&[u8]) -> anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+/// The secret in a file, as [`read_or_create`] has it; `None` if there is no such file.
+pub(crate) fn read<T>(
+    path: &Path,
+    parse: impl Fn(&[u8]) -> anyhow::Result<T>,
+) -> anyhow::Result<Option<T>> {
     let Some(file) = open(path)? else {
         return Ok(None);
     };

@@ -5,8 +5,7 @@
 
 use std::{
     env,
-    fs::{self, File, OpenOptions, TryLockError},
-    io,
+    fs::{File, OpenOptions, TryLockError},
     path::{Path, PathBuf},
 };
 
@@ -89,19 +88,16 @@ impl Credentials {
 /// Reads the certificate of an earlier version.
 fn kept_certificate(directory: &Path) -> anyhow::Result<Option<Certificate>> {
     let path = directory.join(CERTIFICATE_FILE);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-    };
-    let certificate = Certificate::from_pem(&text).with_context(|| {
-        format!(
-            "{} is no certificate; remove it to have one that follows from the key",
-            path.display()
-        )
-    })?;
-    Ok(Some(certificate))
+    identity::read(&path, |pem| {
+        let pem = str::from_utf8(pem).ok();
+        pem.and_then(|pem| Certificate::from_pem(pem).ok())
+            .with_context(|| {
+                format!(
+                    "{} is no certificate; remove it to have one that follows from the key",
+                    path.display()
+                )
+            })
+    })
 }
 
 /// Returns the directory that the key is kept in, if it is kept.
@@ -198,6 +194,25 @@ mod tests {
             assert_eq!(existing_peer_id(source, 0).unwrap(), Some(expected));
         }
         assert_eq!(existing_peer_id(&KeySource::Fresh, 0).unwrap(), None);
+    }
+
+    /// It has a private key in it.
+    #[cfg(unix)]
+    #[test]
+    fn a_kept_certificate_counts_and_is_hidden_from_others() {
+        use std::{fs, os::unix::fs::PermissionsExt};
+
+        const OLD: &str = include_str!("../../../webrtc/src/platform/native/certificate/old.pem");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(CERTIFICATE_FILE);
+        fs::write(&path, OLD).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let source = KeySource::Directory(directory.path().into());
+        let credentials = Credentials::load(&source, 0).unwrap();
+        let kept = Certificate::from_pem(OLD).unwrap();
+        assert_eq!(credentials.certificate.fingerprint(), kept.fingerprint());
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600);
     }
 
     #[test]

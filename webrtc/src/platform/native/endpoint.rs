@@ -14,7 +14,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::{io::Interest, net::UdpSocket, sync::mpsc, task::AbortHandle};
 
 use super::{
-    routes::{Kind, LinkId, transaction_of},
+    routes::{LinkId, Transaction},
     table::{Arrival, Packet, Table},
 };
 
@@ -97,14 +97,13 @@ impl Endpoint {
         self.shared.table.lock().routes.claim(link, source);
     }
 
+    /// Knows whose the answer to this question is.
+    pub(super) fn asked(&self, link: LinkId, number: Transaction) {
+        self.shared.table.lock().routes.asked(link, number);
+    }
+
     /// Sends what can be sent at once: what cannot is lost, as packets may be.
-    pub(super) fn send(&self, link: LinkId, from: IpAddr, to: SocketAddr, bytes: &[u8]) {
-        // Answers to questions are known by their number.
-        if Kind::of(bytes) == Kind::Request
-            && let Some(number) = transaction_of(bytes)
-        {
-            self.shared.table.lock().routes.asked(link, number);
-        }
+    pub(super) fn send(&self, from: IpAddr, to: SocketAddr, bytes: &[u8]) {
         self.shared.send(from, to, bytes);
     }
 }

@@ -91,11 +91,15 @@ impl Links {
         let Some(endpoint) = self.endpoints.iter().find(|e| e.is_at(from)) else {
             return;
         };
-        if Kind::of(bytes) == Kind::Other && self.claimed != Some(to) {
-            self.claimed = Some(to);
-            endpoint.claim(self.id, to);
+        match Kind::of(bytes) {
+            Kind::Request(number) => endpoint.asked(self.id, number),
+            Kind::Other if self.claimed != Some(to) => {
+                self.claimed = Some(to);
+                endpoint.claim(self.id, to);
+            }
+            Kind::Answer(_) | Kind::Other => {}
         }
-        endpoint.send(self.id, from.ip(), to, bytes);
+        endpoint.send(from.ip(), to, bytes);
     }
 
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Packet> {

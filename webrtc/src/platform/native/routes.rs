@@ -27,7 +27,7 @@ pub(super) type Transaction = [u8; 12];
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// It asks whether the path works.
-    Request,
+    Request(Transaction),
     /// It answers such a question.
     Answer(Transaction),
     /// DTLS, and all that goes by it.
@@ -47,16 +47,13 @@ impl Kind {
             return Self::Other;
         }
         // Two bits tell requests and indications from answers, the lower of which is set in indications, too.
+        let mut number = Transaction::default();
+        number.copy_from_slice(&packet[8..HEADER]);
         match packet[0] & 1 {
-            0 => Self::Request,
-            _ => Self::Answer(transaction_of(packet).unwrap_or_default()),
+            0 => Self::Request(number),
+            _ => Self::Answer(number),
         }
     }
-}
-
-/// The number in a packet of STUN.
-pub(super) fn transaction_of(packet: &[u8]) -> Option<Transaction> {
-    packet.get(8..HEADER)?.try_into().ok()
 }
 
 /// The connections of a socket.
@@ -108,7 +105,7 @@ impl Routes {
         match Kind::of(packet) {
             Kind::Answer(number) => self.questions.get(&number).copied(),
             Kind::Other => self.sources.get(&source).copied(),
-            Kind::Request => {
+            Kind::Request(_) => {
                 let request = StunMessage::parse(packet).ok()?;
                 let (user, _) = request.split_username()?;
                 let link = *self.users.get(user)?;

@@ -53,7 +53,7 @@ impl Strangers {
     /// Takes a packet that belongs to no connection.
     pub(super) fn on_packet(&mut self, from: SocketAddr, packet: &[u8], hmac: Hmac<'_>) -> Verdict {
         match Kind::of(packet) {
-            Kind::Request => match answer(from, packet, hmac) {
+            Kind::Request(_) => match answer(from, packet, hmac) {
                 Some((stranger, reply)) => {
                     self.remember(from, stranger);
                     Verdict::Reply(reply)

@@ -95,9 +95,9 @@ impl Table {
             self.deliver(link, packet);
             return None;
         }
+        let door = self.door.as_mut()?;
         let hmac = crypto().sha1_hmac_provider;
         let hmac = |key: &[u8], parts: &[&[u8]]| hmac.sha1_hmac(key, parts);
-        let door = self.door.as_mut()?;
         match door.strangers.on_packet(packet.from, &packet.bytes, &hmac) {
             Verdict::Ignore => {}
             Verdict::Reply(reply) => return Some(reply),

@@ -20,6 +20,13 @@ fn request(user: &str) -> Vec<u8> {
     bytes(message)
 }
 
+fn number_of(request: &[u8]) -> Transaction {
+    match Kind::of(request) {
+        Kind::Request(number) => number,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn answer_to(request: &[u8]) -> Vec<u8> {
     let number = StunMessage::parse(request).expect("a message").trans_id();
     bytes(StunMessage::binding_reply(number, address(1)))
@@ -58,7 +65,7 @@ fn an_answer_goes_to_whoever_asked() {
     let mut routes = two();
     let question = request("them");
     assert_eq!(routes.find(address(1), &answer_to(&question)), None);
-    routes.asked(OTHER, transaction_of(&question).expect("a number"));
+    routes.asked(OTHER, number_of(&question));
     assert_eq!(routes.find(address(1), &answer_to(&question)), Some(OTHER));
 }
 
@@ -81,7 +88,7 @@ fn an_address_stays_with_the_first_that_it_belongs_to() {
 fn what_has_ended_leaves_nothing_behind() {
     let mut routes = two();
     let question = request("them");
-    routes.asked(ONE, transaction_of(&question).expect("a number"));
+    routes.asked(ONE, number_of(&question));
     routes.claim(ONE, address(1));
     routes.remove(ONE);
     routes.remove(OTHER);
@@ -100,7 +107,7 @@ fn nobody_fills_the_tables() {
     let mut routes = two();
     for port in 0..10_000 {
         routes.find(address(port), &request("one"));
-        routes.asked(ONE, transaction_of(&request("them")).expect("a number"));
+        routes.asked(ONE, number_of(&request("them")));
     }
     assert_eq!(routes.sources.len(), MAX_SOURCES);
     assert_eq!(routes.questions.len(), MAX_QUESTIONS);
