@@ -188,8 +188,7 @@ async function room(relay, config) {
 
 try {
   const relay = await startRelay(t);
-  const { stun_ports: [port] } = await (await fetch(new URL("bootstrap.json", relay.url))).json();
-  const config = { relay: relay.address("ws"), ice_servers: [{ urls: `stun:127.0.0.1:${port}` }] };
+  const config = { relay: relay.address("ws"), ice_servers: [{ urls: await relay.stun() }] };
   await throughput(relay, { ...config, namespace: "two" });
   await room(relay, { ...config, namespace: "four" });
 } finally {

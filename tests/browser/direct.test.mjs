@@ -5,14 +5,12 @@ import dgram from "node:dgram";
 import { once } from "node:events";
 import { after, before } from "node:test";
 
-import { NO_ANSWER, launch, open, skip, test } from "./harness.mjs";
+import { blank, launch, skip, test } from "./harness.mjs";
 import { startPeer, startRelay } from "./processes.mjs";
 
 /** A browser that refuses descriptions with a user of ICE that it did not choose, as Chromium will. */
 const WITHOUT_MUNGING = "--force-fieldtrials=WebRTC-NoSdpMangleUfrag/Enabled/";
 const VERSION = /libp2p\+webrtc\+v(\d)\//;
-/** Beside the relay that serves the package: that page has no icon. */
-const NOTHING_THERE = new RegExp(`${NO_ANSWER.source}|status of 404`);
 
 let ordinary;
 let strict;
@@ -60,10 +58,7 @@ async function dial({ address, to }) {
 }
 
 async function dialFrom(t, browser, { address, peer }) {
-  const relay = await startRelay(t);
-  const context = await browser.newContext();
-  t.after(() => context.close());
-  const page = await open(t, context, new URL("/healthz", relay.url).href, { allow: NOTHING_THERE });
+  const page = await blank(t, browser, await startRelay(t));
   return page.evaluate(dial, { address, to: peer.id });
 }
 
@@ -77,10 +72,7 @@ async function munge() {
 }
 
 async function munged(t, browser) {
-  const relay = await startRelay(t);
-  const context = await browser.newContext();
-  t.after(() => context.close());
-  const page = await open(t, context, new URL("/healthz", relay.url).href, { allow: NOTHING_THERE });
+  const page = await blank(t, browser, await startRelay(t));
   return page.evaluate(munge);
 }
 

@@ -86,6 +86,10 @@ export async function visit(t, browser, url, { context: options, ...more } = {})
   return open(t, context, url, more);
 }
 
+/** A page of the relay's origin with nothing in it, not even an icon. It goes on without the relay. */
+export const blank = (t, browser, relay) =>
+  visit(t, browser, new URL("/healthz", relay.url).href, { allow: new RegExp(`${NO_ANSWER.source}|status of 404`) });
+
 function watch(t, page, allow) {
   const faults = [];
   const log = [];

@@ -176,6 +176,12 @@ class Relay {
     return this.addresses.find((address) => address.startsWith("/ip4/127.0.0.1/") && address.split("/").includes(transport));
   }
 
+  /** Its STUN server, for a page on this machine. */
+  async stun() {
+    const { stun_ports: [port] } = await (await fetch(new URL("bootstrap.json", this.url))).json();
+    return `stun:127.0.0.1:${port}`;
+  }
+
   kill() {
     return this.process.kill();
   }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 
-import { NO_ANSWER, company, delivered, heard, launch, open, peerId, peers, say, sees, skip, status, test, visit } from "./harness.mjs";
+import { NO_ANSWER, blank, company, delivered, heard, launch, peerId, peers, say, sees, skip, status, test, visit } from "./harness.mjs";
 import { startPeer, startRelay } from "./processes.mjs";
 
 let browser;
@@ -130,20 +130,13 @@ async function until(count) {
   while (here.got.length < count) await here.change();
 }
 
-/** Beside a relay that is gone: that page has no icon. */
-const NOTHING_THERE = new RegExp(`${NO_ANSWER.source}|status of 404`);
 const COUNT = 20_000;
 const BYTES = 1_024;
 
 test("20,000 messages each way at once, the relay killed in the middle: in order, each once, none lost", async (t) => {
   const relay = await startRelay(t);
-  const { stun_ports: [port] } = await (await fetch(new URL("bootstrap.json", relay.url))).json();
-  const ice_servers = [{ urls: `stun:127.0.0.1:${port}` }];
-  const pages = await Promise.all([browser, other].map(async (each) => {
-    const context = await each.newContext();
-    t.after(() => context.close());
-    return open(t, context, new URL("/healthz", relay.url).href, { allow: NOTHING_THERE });
-  }));
+  const ice_servers = [{ urls: await relay.stun() }];
+  const pages = await Promise.all([browser, other].map((each) => blank(t, each, relay)));
   const run = (script, argument) => Promise.all(pages.map((page) => page.evaluate(script, argument)));
   const ids = await run(start, { relay: relay.address("ws"), ice_servers });
   assert.deepEqual((await run(meet)).toReversed(), ids);

@@ -6,15 +6,13 @@ import { fileURLToPath } from "node:url";
 
 import { build } from "esbuild";
 
-import { NO_ANSWER, launch, open, skip, test } from "../../browser/harness.mjs";
+import { blank, launch, skip, test } from "../../browser/harness.mjs";
 import { startPeer, startRelay } from "../../browser/processes.mjs";
 
 const SCRIPT = fileURLToPath(new URL("js-peer.mjs", import.meta.url));
 /** Characters of a long message: one for itself may have 2,048 bytes. */
 const LONG = 2_000;
 const STREAMS = 1_000;
-/** Beside a relay: that page has no icon. */
-const NOTHING_THERE = new RegExp(`${NO_ANSWER.source}|status of 404`);
 
 let browser;
 let bundle;
@@ -27,14 +25,11 @@ after(() => browser?.close());
 
 /** A page of the relay's with js-libp2p in it, and a function that calls it. */
 async function startJs(t, relay, listens) {
-  const context = await browser.newContext();
-  t.after(() => context.close());
-  const page = await open(t, context, new URL("/healthz", relay.url).href, { allow: NOTHING_THERE });
+  const page = await blank(t, browser, relay);
   // Not as a script of the page, whose policy allows its own only.
   await page.evaluate(bundle);
   const js = (name, argument) => page.evaluate(([what, with_]) => globalThis.js[what](with_), [name, argument]);
-  const { stun_ports: [port] } = await (await fetch(new URL("bootstrap.json", relay.url))).json();
-  const id = await js("start", { relay: listens ? relay.address("ws") : undefined, stun: `stun:127.0.0.1:${port}` });
+  const id = await js("start", { relay: listens ? relay.address("ws") : undefined, stun: await relay.stun() });
   return { id, js };
 }
 
