@@ -166,14 +166,19 @@ impl Proc {
 
     /// Waits for a line on stdout that starts with `start`.
     pub fn wait_line(&self, start: &str) -> String {
+        self.wait_line_that(start, |line| line.starts_with(start))
+    }
+
+    /// Waits for a line on stdout that is `wanted`.
+    pub fn wait_line_that(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            if let Some(line) = self.lines().into_iter().find(|l| l.starts_with(start)) {
+            if let Some(line) = self.lines().into_iter().find(|line| wanted(line)) {
                 return line;
             }
             assert!(
                 Instant::now() < deadline,
-                "no line {start:?} within {DEADLINE:?}\n{}",
+                "no line {what:?} within {DEADLINE:?}\n{}",
                 self.report()
             );
             thread::sleep(POLL);

@@ -28,7 +28,7 @@ use tokio::runtime::{Builder, Runtime};
 use self::delay::Delay;
 pub(crate) use self::{
     gateway::{Gateway, Speaks},
-    host::{Host, RELAY_PORT, Relay, clock_is_off_by},
+    host::{Host, RELAY_PORT, Relay, TURN_PASSWORD, clock_is_off_by},
     router::{Nat, Router},
 };
 

@@ -1,10 +1,10 @@
 // A tab as a peer of the lab: the real package in Chromium. It prints what happens as a terminal does with --json, and sends the
 // lines of its stdin to the room, as soon as there is somebody. The first line, whatever it says, starts it.
 //
-//   node tests/nat/tab.mjs ORIGIN RELAY
+//   node tests/nat/tab.mjs ORIGIN RELAY [ICE]
 //
 // loads the package from a relay's page, at ORIGIN, and starts a peer with the multiaddr RELAY, and with that relay's STUN servers, as
-// the page does.
+// the page does, and with the server ICE, in JSON.
 
 import { createInterface } from "node:readline";
 
@@ -13,7 +13,7 @@ import { launch } from "../browser/harness.mjs";
 /** How often a line is tried while nobody is there, in milliseconds. */
 const AGAIN = 10;
 
-const [origin, relay] = process.argv.slice(2);
+const [origin, relay, another] = process.argv.slice(2);
 
 /** Runs in the tab: starts a peer, and reports what happens to it. */
 async function start(relays) {
@@ -38,13 +38,14 @@ const browser = await launch({ hosts: [new URL(origin).hostname] });
 const page = await browser.newPage();
 await page.exposeFunction("report", (event) => process.stdout.write(`${JSON.stringify(event)}\n`));
 await page.goto(new URL("/healthz", origin).href);
-await page.evaluate(async () => {
+await page.evaluate(async (another) => {
   const { default: init, Peer } = await import("/pkg/web.js");
   await init();
   globalThis.Peer = Peer;
   const { locate } = await import("/relay.js");
-  ({ ice: globalThis.ice } = await locate(undefined, new URL("/", location.href)));
-});
+  const { ice } = await locate(undefined, new URL("/", location.href));
+  globalThis.ice = [...ice, ...another];
+}, another ? [JSON.parse(another)] : []);
 process.stdout.write('{"event":"loaded"}\n');
 let runs = false;
 for await (const line of createInterface({ input: process.stdin })) {

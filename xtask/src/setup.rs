@@ -117,6 +117,14 @@ const NEEDS: &[Need] = &[
     },
     Need {
         what: How::Debian {
+            package: "coturn",
+            program: "turnserver",
+        },
+        web: false,
+        why: "a TURN server, in the NAT tests",
+    },
+    Need {
+        what: How::Debian {
             package: "conntrack",
             program: "conntrack",
         },
@@ -322,9 +330,24 @@ fn install_debian_packages(missing: &[&Need]) -> Result<()> {
         println!("set-up: {error}");
     }
     Cmd::new("apt-get install --yes --quiet --no-install-recommends")
-        .args(packages)
+        .args(packages.iter().copied())
         .env("DEBIAN_FRONTEND", "noninteractive")
-        .run()
+        .run()?;
+    stop_daemons(&packages)
+}
+
+/// Packages that come with a daemon, which Debian starts at once and with each boot: nobody asked for that.
+const DAEMONS: &[&str] = &["coturn"];
+
+/// Stops the daemons of packages that were not here before.
+fn stop_daemons(installed: &[&str]) -> Result<()> {
+    if !Path::new("/run/systemd/system").exists() {
+        return Ok(());
+    }
+    for daemon in DAEMONS.iter().filter(|name| installed.contains(name)) {
+        Cmd::new("systemctl disable --now").arg(*daemon).run()?;
+    }
+    Ok(())
 }
 
 fn install_tools(missing: &[&Need]) -> Result<()> {

@@ -11,6 +11,9 @@ use punchline::{
 use super::values::{self, Link, RelaySpec};
 use crate::common::{Period, UsageError};
 
+/// The variable that names STUN and TURN servers, with spaces between them.
+const ICE_SERVERS: &str = "PUNCHLINE_ICE_SERVERS";
+
 /// The options as they are typed.
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 pub(super) struct PeerOptions {
@@ -47,9 +50,10 @@ pub(super) struct PeerOptions {
     #[arg(long)]
     port_mapping: bool,
 
-    /// A STUN server that WebRTC asks where browsers can reach us, such as stun:192.0.2.7:3478. May be given more than once.
-    /// Default: the relays that are given by URL, and nobody else.
-    #[arg(long, value_name = "URL", value_parser = values::ice_server)]
+    /// A STUN server that WebRTC asks where browsers can reach us, such as stun:192.0.2.7:3478, or a TURN server that
+    /// carries what nothing else does, such as turn:USER:PASSWORD@192.0.2.7:3478. May be given more than once; others on this
+    /// machine can see a command line, but not the variable. Default: the relays that are given by URL, and nobody else.
+    #[arg(long, value_name = "URL", value_parser = values::ice_server, env = ICE_SERVERS, hide_env_values = true, value_delimiter = ' ')]
     ice_server: Vec<IceServer>,
 
     /// How often a dialled peer is greeted, such as 500ms, 10s or 1m; 0 = never.

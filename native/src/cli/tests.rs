@@ -157,7 +157,26 @@ fn servers_of_stun_are_named_by_url() {
             "{bad}"
         );
     }
-    assert!(complaint(&["--ice-server", "turn:a:1"]).contains("browsers only"));
+}
+
+#[test]
+fn a_turn_server_has_a_user_and_a_password() {
+    let args = peer(&["--ice-server", "turn:me:a%3Ab@c:d@[2001:db8::7]:1"]);
+    let server = &args.ice_servers[0];
+    let who = (server.username.as_deref(), server.credential.as_deref());
+    assert_eq!(server.url, "turn:[2001:db8::7]:1");
+    assert_eq!(who, (Some("me"), Some("a:b@c:d")));
+    for bad in [
+        "turn:a:1",
+        "turn:u@a:1",
+        "turn::p@a:1",
+        "turn:u:p@a",
+        "turn:u:%ff@a:1",
+    ] {
+        let complaint = complaint(&["--ice-server", bad]);
+        assert!(complaint.contains("looks like turn:"), "{bad}: {complaint}");
+    }
+    assert!(complaint(&["--ice-server", "turns:u:p@a:1"]).contains("over UDP only"));
 }
 
 #[test]

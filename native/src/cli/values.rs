@@ -41,20 +41,34 @@ pub(crate) struct Link {
     pub(crate) room: Option<String>,
 }
 
-/// A STUN server's URL ([RFC 7064](https://www.rfc-editor.org/rfc/rfc7064)).
+/// The URL of a STUN server ([RFC 7064](https://www.rfc-editor.org/rfc/rfc7064)), or of a TURN server
+/// ([RFC 7065](https://www.rfc-editor.org/rfc/rfc7065)) with a user and a password before its host.
 pub(crate) fn ice_server(text: &str) -> Result<IceServer, String> {
-    let place = text
-        .strip_prefix("stun:")
-        .and_then(|place| place.rsplit_once(':'));
-    match place {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0) => {
-            Ok(IceServer::new(text))
-        }
-        _ if text.starts_with("turn") => {
-            Err("TURN is spoken in browsers only; give stun:HOST:PORT".into())
-        }
+    match text.split_once(':') {
+        Some(("stun", place)) if is_place(place) => Ok(IceServer::new(text)),
+        Some(("turn", rest)) => turn_server(rest).ok_or_else(|| {
+            "no TURN server; one looks like turn:USER:PASSWORD@192.0.2.7:3478".into()
+        }),
+        Some(("turns", _)) => Err("TURN is spoken over UDP only; give turn:, not turns:".into()),
         _ => Err("no STUN server; one looks like stun:192.0.2.7:3478".into()),
     }
+}
+
+fn turn_server(text: &str) -> Option<IceServer> {
+    let (who, place) = text.rsplit_once('@')?;
+    let (user, password) = who.split_once(':')?;
+    let decoded = |part| Some(percent_decode_str(part).decode_utf8().ok()?.into_owned());
+    (is_place(place) && !user.is_empty()).then_some(IceServer {
+        url: format!("turn:{place}"),
+        username: Some(decoded(user)?),
+        credential: Some(decoded(password)?),
+    })
+}
+
+fn is_place(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
 }
 
 /// A multiaddr of any shape.

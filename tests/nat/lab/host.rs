@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::Context;
 
+use serde_json::json;
+
 use super::{Router, Runner};
 use crate::common::{Proc, text};
 
@@ -17,6 +19,14 @@ pub(crate) const LINK: &str = "eth0";
 
 /// The port that relays are given: TCP to it passes the strictest firewall of the lab.
 pub(crate) const RELAY_PORT: u16 = 443;
+
+/// What runs a tab.
+const TAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/nat/tab.mjs");
+
+const TURN_PORT: u16 = 3_478;
+const TURN_USER: &str = "somebody";
+/// What the user of the TURN server says.
+pub(crate) const TURN_PASSWORD: &str = "secret";
 
 /// The library that shifts the clock of a process. The program `faketime` would do the same, but it would stand
 /// between the test and the process; the loader replaces `$LIB`.
@@ -72,10 +82,38 @@ impl Host {
 
     /// Starts a tab that waits for its first line and then for a peer, as `tests/nat/tab.mjs` says.
     pub(crate) fn tab(&self, name: &str, relay: &Relay) -> Proc {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/nat/tab.mjs");
         self.started(name, "node", |command| {
-            command.arg(script).args([relay.url(), relay.ws()]);
+            command.arg(TAB).args([relay.url(), relay.ws()]);
         })
+    }
+
+    /// The same, for a tab that is told of a TURN server.
+    pub(crate) fn tab_with_turn(&self, name: &str, relay: &Relay, server: &TurnServer) -> Proc {
+        let ice = json!({
+            "urls": format!("turn:{}:{TURN_PORT}", server.ip),
+            "username": TURN_USER,
+            "credential": TURN_PASSWORD,
+        });
+        self.started(name, "node", |command| {
+            let ice = ice.to_string();
+            command.arg(TAB).args([relay.url(), relay.ws(), ice]);
+        })
+    }
+
+    /// Starts a TURN server that knows one user. Who comes before it listens asks again.
+    pub(crate) fn turn_server(&self) -> TurnServer {
+        let ip = self.ip();
+        let proc = self.started("turn", "turnserver", |command| {
+            let user = format!("{TURN_USER}:{TURN_PASSWORD}");
+            let ip = ip.to_string();
+            command
+                .args(["-n", "-v", "--no-cli", "--no-tls", "--no-dtls"])
+                .args(["--log-file", "stdout", "--simple-log"])
+                .args(["--pidfile", "/dev/null", "--userdb", "/dev/null"])
+                .args(["--lt-cred-mech", "--realm", "lab", "--user", &user])
+                .args(["--listening-ip", &ip, "--relay-ip", &ip]);
+        });
+        TurnServer { proc, ip }
     }
 
     fn prepared<S: AsRef<OsStr>>(
@@ -165,6 +203,25 @@ fn shift_clock(command: &mut Command, clock: &str) {
         .env("FAKETIME", clock)
         // Only the date is shifted; time passes as for everybody else.
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+}
+
+/// coturn.
+pub(crate) struct TurnServer {
+    proc: Proc,
+    ip: Ipv4Addr,
+}
+
+impl TurnServer {
+    /// Waits until a peer has given its address back.
+    pub(crate) fn wait_given_back(&self) {
+        let given_back = |line: &str| line.contains("refreshed") && line.contains("lifetime=0");
+        self.proc.wait_line_that("address given back", given_back);
+    }
+
+    /// What a peer is told with `--ice-server`.
+    pub(crate) fn url(&self, password: &str) -> String {
+        format!("turn:{TURN_USER}:{password}@{}:{TURN_PORT}", self.ip)
+    }
 }
 
 /// A relay that is ready.

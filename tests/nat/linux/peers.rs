@@ -29,7 +29,13 @@ pub(super) struct Peer {
 impl Peer {
     /// Starts a peer with a relay, and waits until it is registered there.
     pub(super) fn ready(host: &Host, name: &str, relay: &str) -> Self {
-        let mut peer = Self::start(host, name, relay);
+        Self::ready_with(host, name, &["--relay", relay])
+    }
+
+    /// Starts a peer with any arguments, and waits until it is ready.
+    pub(super) fn ready_with(host: &Host, name: &str, args: &[&str]) -> Self {
+        let mut peer = Self::with(host, name, args);
+        peer.proc.set_patience(PATIENCE);
         peer.proc.wait_event("ready");
         peer
     }

@@ -10,7 +10,10 @@ use super::{
     matrix::{self, Place},
     peers::{Peer, talk},
 };
-use crate::lab::{Host, Lab, Nat, ONE_WAY, Relay};
+use crate::{
+    common::Proc,
+    lab::{Host, Lab, Nat, ONE_WAY, Relay, TURN_PASSWORD},
+};
 
 /// Who is at the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,29 @@ pub(super) fn tests() -> Vec<Test> {
         let run = move || at_home(delay);
         tests.push(in_short(name, (Place::Cone, Place::Cone), delay, run));
     }
+    for (name, other, password, direct) in [
+        (
+            "native_symmetric_tab_symmetric_by_turn",
+            Other::Native,
+            TURN_PASSWORD,
+            true,
+        ),
+        (
+            "tab_symmetric_tab_symmetric_by_turn",
+            Other::Tab,
+            TURN_PASSWORD,
+            true,
+        ),
+        (
+            "native_with_a_wrong_password_for_turn",
+            Other::Native,
+            "wrong",
+            false,
+        ),
+    ] {
+        let run = move || carried(other, password, direct);
+        tests.push(Test::new(format!("tabs::{name}"), run).of_a_tab());
+    }
     tests
 }
 
@@ -89,12 +115,38 @@ fn at_home(delay: Option<Duration>) {
     meet(Other::Native, relay, (&a, &b), true);
 }
 
-#[allow(clippy::print_stdout, reason = "a test says how long it took")]
+/// Behind two routers that choose a new port for each destination there is a path by a TURN server, which one of both knows.
+fn carried(other: Other, password: &str, direct: bool) {
+    let lab = Lab::new(None);
+    let (_site, relay) = lab.relay(1);
+    let site = lab.site("turn-site", Nat::None);
+    let host = lab.host("turn", &site);
+    let server = host.turn_server();
+    let [a, b] = ["a", "b"].map(|name| Place::Symmetric.host(&lab, name));
+    let peer = match other {
+        Other::Tab => loaded(a.1.tab_with_turn("a", &relay, &server)),
+        Other::Native => {
+            let (relay, server) = (relay.url(), server.url(password));
+            Peer::ready_with(&a.1, "a", &["--relay", &relay, "--ice-server", &server])
+        }
+    };
+    let (mut a, _b) = meet_peer(peer, relay, &b.1, direct);
+    if direct && other == Other::Native {
+        a.proc.close_stdin();
+        server.wait_given_back();
+    }
+}
+
 fn meet(other: Other, relay: Relay, (host_a, host_b): (&Host, &Host), direct: bool) {
-    let mut a = match other {
+    let a = match other {
         Other::Tab => tab(host_a, "a", &relay),
         Other::Native => Peer::ready(host_a, "a", &matrix::way_to(&relay, Nat::Cone)),
     };
+    meet_peer(a, relay, host_b, direct);
+}
+
+#[allow(clippy::print_stdout, reason = "a test says how long it took")]
+fn meet_peer(mut a: Peer, relay: Relay, host_b: &Host, direct: bool) -> (Peer, Peer) {
     let mut b = tab(host_b, "b", &relay);
     a.wait_connected(&b);
     b.wait_connected(&a);
@@ -114,10 +166,14 @@ fn meet(other: Other, relay: Relay, (host_a, host_b): (&Host, &Host), direct: bo
         a.assert_stayed_relayed(&b);
         b.assert_stayed_relayed(&a);
     }
+    (a, b)
 }
 
 fn tab(host: &Host, name: &str, relay: &Relay) -> Peer {
-    let mut tab = host.tab(name, relay);
+    loaded(host.tab(name, relay))
+}
+
+fn loaded(mut tab: Proc) -> Peer {
     tab.wait_event("loaded");
     tab.type_line("start");
     Peer::of(tab)

@@ -7,20 +7,21 @@ mod endpoint;
 mod links;
 mod listener;
 mod routes;
+mod servers;
 mod strangers;
 mod stun;
 mod table;
+mod turn;
 
 use std::{
     fmt, io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, Weak},
 };
 
 use libp2p::Multiaddr;
 use parking_lot::Mutex;
 
-use self::endpoint::Endpoint;
 pub use self::{
     certificate::Certificate,
     connection::{Connection, DEAD_AFTER},
@@ -29,15 +30,15 @@ pub use self::{
     routes::{MAX_QUESTIONS, MAX_SOURCES},
     strangers::MAX_STRANGERS,
     table::{MAX_HANDSHAKES, MAX_PACKETS},
+    turn::MAX_PERMISSIONS,
 };
+use self::{endpoint::Endpoint, servers::Servers};
 use crate::{
     Error, IceServer,
     backend::{Backend, Listen},
     direct::{Fingerprint, socket_in},
 };
 
-/// Servers that are asked by each connection.
-const MAX_SERVERS: usize = 8;
 /// Addresses outside at which our sockets are reached.
 const MAX_OUTSIDE: usize = 8;
 
@@ -45,8 +46,7 @@ const MAX_OUTSIDE: usize = 8;
 /// nowhere. It needs a tokio runtime. Clones share their servers and sockets.
 #[derive(Clone, Default)]
 pub struct Native {
-    /// Of STUN.
-    servers: Arc<Mutex<Vec<SocketAddr>>>,
+    servers: Arc<Mutex<Servers>>,
     sockets: Arc<Mutex<Vec<Weak<Endpoint>>>>,
     /// Where they are reached from outside.
     outside: Arc<Mutex<Vec<SocketAddr>>>,
@@ -87,33 +87,22 @@ impl Native {
     }
 
     /// Asks this server, too, for connections that are made from now on. It resolves names, which may take a while. TURN is
-    /// not spoken.
+    /// spoken over UDP alone.
     ///
     /// # Errors
     ///
-    /// It is no STUN server's URL, or there is no such host.
+    /// It is no URL of STUN or TURN, there is no such host, or a TURN server has no user and password.
     pub fn add_ice_server(&self, server: &IceServer) -> Result<(), Error> {
-        let refused = |reason: &str| Error::Backend(format!("{}: {reason}", server.url));
-        let host = server.url.strip_prefix("stun:");
-        let host = host.ok_or_else(|| refused("only stun:HOST:PORT is used"))?;
-        let addresses = host
-            .to_socket_addrs()
-            .map_err(|error| refused(&error.to_string()))?;
-        self.add_stun_servers(addresses);
+        let add = servers::find(server)?;
+        add(&mut self.servers.lock());
         Ok(())
     }
 
-    /// The same, for addresses.
+    /// The same, for addresses of STUN servers.
     pub fn add_stun_servers(&self, addresses: impl IntoIterator<Item = SocketAddr>) {
         let mut servers = self.servers.lock();
         for address in addresses {
-            if !servers.contains(&address) {
-                // The newest are the likeliest to be there.
-                if servers.len() == MAX_SERVERS {
-                    servers.remove(0);
-                }
-                servers.push(address);
-            }
+            servers.add_stun(address);
         }
     }
 }

@@ -26,7 +26,13 @@ use str0m::{
 use tokio::time::Sleep;
 
 use self::channels::Channels;
-use super::{Guard, links::Links, stun::Questions, table::Packet};
+use super::{
+    Guard,
+    links::Links,
+    stun::Questions,
+    table::Packet,
+    turn::{Progress, Turn},
+};
 use crate::{
     Error,
     backend::{BackendConnection, ChannelId, Command, Event},
@@ -48,6 +54,7 @@ pub struct Connection {
     links: Links,
     guard: Guard,
     questions: Questions,
+    turns: Vec<Turn>,
     pending: Option<SdpPendingOffer>,
     init: Option<StrId>,
     channels: Channels,
@@ -96,7 +103,10 @@ impl Connection {
             match self.rtc.poll_output() {
                 Ok(Output::Transmit(packet)) => {
                     let (from, to) = (packet.source, packet.destination);
-                    self.links.send(from, to, &packet.contents);
+                    let mut turns = self.turns.iter_mut();
+                    if !turns.any(|turn| turn.send(from, to, &packet.contents)) {
+                        self.links.send(from, to, &packet.contents);
+                    }
                 }
                 Ok(Output::Event(event)) => self.on_event(event),
                 Ok(Output::Timeout(next)) => {
@@ -188,6 +198,7 @@ impl Connection {
             any = true;
         }
         let now = Instant::now();
+        any |= self.take_relayed(cx, now);
         self.questions.ask(&mut self.links, now);
         if now >= self.next {
             // str0m wants to be asked every few seconds anyway.
@@ -199,6 +210,36 @@ impl Connection {
             self.fail(Error::NoPath);
         }
         any
+    }
+}
+
+/// Servers of TURN.
+impl Connection {
+    /// Takes what came by them. Returns whether there was anything.
+    fn take_relayed(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut progress = Vec::new();
+        for turn in &mut self.turns {
+            while progress.len() < PACKETS_A_TURN
+                && let Poll::Ready(some) = turn.poll(cx, now)
+            {
+                progress.push(some);
+            }
+        }
+        let any = !progress.is_empty();
+        for one in progress {
+            match one {
+                Progress::Relayed { at, from } => self.on_relayed(at, from),
+                Progress::Packet(packet) => self.on_packet(&packet),
+            }
+        }
+        any
+    }
+
+    /// When there is something to do, whatever comes.
+    fn due(&mut self, now: Instant) -> Instant {
+        let turns = self.turns.iter_mut().filter_map(|turn| turn.next(now));
+        let others = turns.chain(self.questions.next);
+        others.fold(self.next, Instant::min)
     }
 }
 
@@ -271,7 +312,7 @@ impl BackendConnection for Connection {
             if !self.events.is_empty() {
                 continue;
             }
-            let next = self.questions.next.map_or(self.next, |q| q.min(self.next));
+            let next = self.due(Instant::now());
             self.timer.as_mut().reset(next.into());
             if self.timer.as_mut().poll(cx).is_pending() {
                 self.waker = Some(cx.waker().clone());

@@ -124,9 +124,19 @@ impl Connection {
 
     /// A server sees us at another address than we do.
     pub(super) fn on_seen(&mut self, seen: SocketAddr, base: SocketAddr) {
-        let Ok(candidate) = Candidate::server_reflexive(seen, base, Protocol::Udp) else {
-            return;
-        };
+        if let Ok(candidate) = Candidate::server_reflexive(seen, base, Protocol::Udp) {
+            self.offer_candidate(candidate);
+        }
+    }
+
+    /// A server carries to us what comes to an address of its own.
+    pub(super) fn on_relayed(&mut self, at: SocketAddr, from: SocketAddr) {
+        if let Ok(candidate) = Candidate::relayed(at, from, Protocol::Udp) {
+            self.offer_candidate(candidate);
+        }
+    }
+
+    fn offer_candidate(&mut self, candidate: Candidate) {
         let Some(candidate) = self.rtc.add_local_candidate(candidate) else {
             return;
         };

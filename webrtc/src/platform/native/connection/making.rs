@@ -1,6 +1,6 @@
 //! How a connection begins: with a remote that will be described, or with a stranger who came to a listener.
 
-use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Instant};
+use std::{collections::VecDeque, io, sync::Arc, time::Instant};
 
 use str0m::{
     Candidate, IceCreds, Rtc, RtcConfig, channel::ChannelConfig, config::Fingerprint, net::Protocol,
@@ -12,8 +12,14 @@ use crate::{
     Error,
     backend::HANDSHAKE,
     platform::native::{
-        Guard, certificate::Certificate, endpoint::Endpoint, links::Links, stun::Questions,
+        Guard,
+        certificate::Certificate,
+        endpoint::Endpoint,
+        links::Links,
+        servers::Servers,
+        stun::Questions,
         table::Arrival,
+        turn::{self, Turn},
     },
 };
 
@@ -21,7 +27,7 @@ impl Connection {
     /// Makes one whose remote will be known by its description.
     pub(in crate::platform::native) fn new(
         endpoints: Vec<Arc<Endpoint>>,
-        servers: &[SocketAddr],
+        servers: &Servers,
         guard: Guard,
         certificate: Option<&Certificate>,
     ) -> io::Result<Self> {
@@ -51,26 +57,28 @@ impl Connection {
         let links = Links::of(arrival, endpoint);
         let started = api.start_dtls(false);
         api.start_sctp(false);
-        let mut connection = Self::with(rtc, links, Guard::default(), &[]);
+        let mut connection = Self::with(rtc, links, Guard::default(), &Servers::default());
         started.map_err(|error| failed(&error))?;
         connection.channels.insert(HANDSHAKE, handshake, false);
         connection.advance();
         Ok(connection)
     }
 
-    fn with(mut rtc: Rtc, links: Links, guard: Guard, servers: &[SocketAddr]) -> Self {
+    fn with(mut rtc: Rtc, links: Links, guard: Guard, servers: &Servers) -> Self {
         let now = Instant::now();
         for address in links.addresses() {
             if let Ok(candidate) = Candidate::host(address, Protocol::Udp) {
                 rtc.add_local_candidate(candidate);
             }
         }
-        let questions = Questions::new(&links, servers, now);
+        let questions = Questions::new(&links, &servers.stun, now);
+        let turns = servers.turn.iter().filter_map(|s| ask(s, now)).collect();
         let mut connection = Self {
             rtc,
             links,
             guard,
             questions,
+            turns,
             pending: None,
             init: None,
             channels: Channels::default(),
@@ -84,6 +92,17 @@ impl Connection {
         };
         connection.drain();
         connection
+    }
+}
+
+/// Nothing comes of a server where this machine has no address of its family.
+fn ask(server: &turn::Server, now: Instant) -> Option<Turn> {
+    match Turn::ask(server, now) {
+        Ok(turn) => Some(turn),
+        Err(error) => {
+            tracing::debug!(?server, %error, "a TURN server cannot be asked");
+            None
+        }
     }
 }
 
