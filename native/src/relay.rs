@@ -15,12 +15,13 @@
 //! ```text
 //!   peers ──► transport ──► swarm ──► swarm_events ──► rendezvous point, report ──► stdout
 //!                 ▲           │ asks                  └► refusals ──► stderr
-//!                 │ cuts      └──► handshakes, network_limits, connections, hop, autonat: may it have that?
+//!                 │ cuts      └──► access, handshakes, network_limits, connections, hop, autonat: may it have that?
 //!                 └──────────────────┘
 //! ```
 //!
 //! Everything that a remote can make grow has a bound in [`limits`] or a constant beside what it bounds.
 
+pub(crate) mod access;
 mod advertise;
 mod announce;
 mod autonat;
@@ -62,6 +63,7 @@ use tokio::{
 };
 
 use self::{
+    access::Access,
     behaviour::Behaviour,
     credentials::Credentials,
     listen::Sockets,
@@ -107,9 +109,10 @@ struct Relay {
     output: Output,
     /// Whether reports are NDJSON rather than text.
     json: bool,
+    access: Access,
     /// Holds the lock on the data directory.
     _credentials: Credentials,
-    /// HTTP and STUN.
+    /// HTTP and STUN, and who looks at the lists of who may use the relay.
     servers: JoinSet<()>,
     http_port: u16,
     page: Page,
@@ -135,6 +138,9 @@ impl Relay {
         warn_of_few_files(limits.open_files());
         let page = Page::find(settings.www.as_deref())?;
         announce::check(&settings)?;
+        let (access, keeper) = settings.access.load()?;
+        let mut servers = JoinSet::new();
+        servers.spawn(access::keep_up(keeper));
         let credentials = Credentials::load(&settings.key, settings.port)?;
         let peer_id = credentials.key.public().to_peer_id();
         let announced = announce::resolve(
@@ -145,7 +151,7 @@ impl Relay {
         let certificate = settings
             .webrtc_direct
             .then(|| credentials.certificate.clone());
-        let mut swarm = behaviour::swarm(credentials.key.clone(), certificate, limits)?;
+        let mut swarm = behaviour::swarm(credentials.key.clone(), certificate, limits, &access)?;
         let listeners = listen::start_listeners(&mut swarm, settings.port, settings.webrtc_direct)?;
         let sockets = listen::bind_sockets(settings.port)?;
         let (bootstrap, current_bootstrap) = watch::channel(Bootstrap {
@@ -159,8 +165,9 @@ impl Relay {
             swarm,
             output: Output::stdout().context("cannot start the output thread")?,
             json: settings.json,
+            access,
             _credentials: credentials,
-            servers: JoinSet::new(),
+            servers,
             http_port: 0,
             page,
             bootstrap,
@@ -236,6 +243,7 @@ impl Relay {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
                 () = &mut deadline, if self.listeners_without_address.is_some() => self.ready(),
                 () = until(self.rendezvous.poll_timeout()) => self.on_registrations_due(),
+                () = self.access.changed() => self.on_new_rules(),
                 _ = refusals_due.tick() => self.refusals.report(),
             }
         }

@@ -16,6 +16,7 @@ use super::values;
 use crate::{
     common::UsageError,
     relay::{
+        access::Files,
         limits::LimitOptions,
         settings::{KeySource, Settings},
     },
@@ -72,6 +73,15 @@ pub(crate) struct RelayOptions {
     #[serde(skip)]
     config: Option<PathBuf>,
 
+    /// Let in only whom this file lists, one a line: peer ids, IP addresses and networks such as 192.0.2.0/24. What is behind
+    /// a `#` is for people. The file is read again when it changes.
+    #[arg(long, value_name = "FILE")]
+    allow_list: Option<PathBuf>,
+
+    /// Keep out whom this file lists, in the same form, whatever the other list says.
+    #[arg(long, value_name = "FILE")]
+    deny_list: Option<PathBuf>,
+
     /// The namespace that /bootstrap.json proposes to peers. [default: rendezvous]
     #[arg(long, value_name = "NAME", value_parser = values::namespace)]
     namespace: Option<String>,
@@ -125,6 +135,10 @@ impl RelayOptions {
                 .or(file.namespace)
                 .unwrap_or_else(|| DEFAULT_NAMESPACE.into()),
             www: self.www.or(file.www),
+            access: Files {
+                allow: self.allow_list.or(file.allow_list),
+                deny: self.deny_list.or(file.deny_list),
+            },
             webrtc_direct: self.webrtc_direct || !(self.no_webrtc_direct || file.no_webrtc_direct),
             json: self.json || file.json,
         })

@@ -2,7 +2,7 @@
 //!
 //! [`swarm`] puts it together, and [`super::listen`] has it listen. [`super::swarm_events`] handles what
 //! comes out. The behaviour has
-//! - limits on connections, of a peer and of all (`connections`), on `handshakes`, and of a network
+//! - who may use the relay (`access`), and limits on connections, of a peer and of all (`connections`), on `handshakes`, and of a network
 //!   (`network_limits`), which deny what is too much. The swarm asks its behaviours in the order of their
 //!   fields, so the limits come first;
 //! - the protocols: circuit relay v2
@@ -25,6 +25,7 @@ use punchline::{
 use punchline_webrtc::platform::native::Certificate;
 
 use super::{
+    access::{self, Access},
     autonat, handshakes, hop,
     limits::Limits,
     network_limits,
@@ -39,6 +40,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The limits on connections, and the protocols that a relay speaks.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
+    pub(crate) access: access::Behaviour,
     connections: connections::Behaviour,
     handshakes: handshakes::Behaviour,
     pub(crate) network_limits: network_limits::Behaviour,
@@ -54,13 +56,14 @@ pub(crate) fn swarm(
     key: Keypair,
     certificate: Option<Certificate>,
     limits: &Limits,
+    access: &Access,
 ) -> anyhow::Result<Swarm<PollOnWake<Behaviour>>> {
     let gate = Gate::default();
     let transport = transport::build(&key, certificate, limits.max_streams(), &gate)?;
     let swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_other_transport(|_| transport)?
-        .with_behaviour(|key| PollOnWake(Behaviour::new(key, limits, gate)))?
+        .with_behaviour(|key| PollOnWake(Behaviour::new(key, limits, gate, access)))?
         .with_swarm_config(|config| {
             config
                 .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
@@ -72,7 +75,7 @@ pub(crate) fn swarm(
 }
 
 impl Behaviour {
-    fn new(key: &Keypair, limits: &Limits, gate: Gate) -> Self {
+    fn new(key: &Keypair, limits: &Limits, gate: Gate, access: &Access) -> Self {
         let identify = identify::Config::new(IDENTIFY_PROTOCOL.into(), key.public())
             .with_agent_version(AGENT_VERSION.into())
             // The relay chooses what to advertise; a machine with many addresses would overflow identify.
@@ -80,10 +83,11 @@ impl Behaviour {
             // A relay dials only addresses that it is asked to test, so it need not remember others.
             .with_cache_size(0);
         Self {
+            access: access::Behaviour::new(access.clone()),
             connections: connections::Behaviour::new(limits.connections()),
             handshakes: handshakes::Behaviour::new(limits.handshakes(), gate),
             network_limits: network_limits::Behaviour::new(limits.connections_of_network()),
-            hop: hop::Behaviour::new(key.public().to_peer_id(), limits.hop()),
+            hop: hop::Behaviour::new(key.public().to_peer_id(), limits.hop(), access.clone()),
             rendezvous: rendezvous::behaviour(),
             identify: identify::Behaviour::new(identify),
             ping: punchline::protocols::ping::Behaviour::new(

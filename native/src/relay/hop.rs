@@ -65,7 +65,10 @@ use punchline::{
 };
 use tokio::time::{self, Sleep};
 
-use super::advertise;
+use super::{
+    access::{self, Access},
+    advertise,
+};
 
 /// What happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +110,7 @@ const MAX_WORDS: usize = 256;
 /// The relay.
 pub(crate) struct Behaviour {
     config: Config,
+    access: Access,
     local: PeerId,
     ledger: Ledger,
     start: Instant,
@@ -123,11 +127,12 @@ pub(crate) struct Behaviour {
 }
 
 impl Behaviour {
-    pub(crate) fn new(local: PeerId, config: Config) -> Self {
+    pub(crate) fn new(local: PeerId, config: Config, access: Access) -> Self {
         let (to_progress, progress) = mpsc::channel(MAX_WORDS);
         let start = Instant::now();
         Self {
             config,
+            access,
             local,
             ledger: Ledger::new(config.limits, start),
             start,
@@ -165,7 +170,8 @@ impl Behaviour {
     }
 
     fn reserve(&mut self, from: Source, reply: oneshot::Sender<HopMessage>) {
-        let answer = match self.ledger.reserve(Instant::now(), from) {
+        let admitted = self.admit(from, Status::ReservationRefused);
+        let answer = match admitted.and_then(|()| self.ledger.reserve(Instant::now(), from)) {
             Ok(renewed) => {
                 let Source {
                     peer, connection, ..
@@ -206,7 +212,9 @@ impl Behaviour {
         to: PeerId,
         reply: oneshot::Sender<Result<Granted, Status>>,
     ) {
-        let admitted = match self.ledger.connect(Instant::now(), from, to) {
+        let admitted = self.admit(from, Status::PermissionDenied);
+        let admitted = admitted.and_then(|()| self.ledger.connect(Instant::now(), from, to));
+        let admitted = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 let status = self.refused(from, refusal);
@@ -265,6 +273,17 @@ impl Behaviour {
             *known = Arc::downgrade(&rate);
             rate
         })
+    }
+
+    /// Refuses with this status whom the operator keeps out: the specification has one for each question.
+    fn admit(&self, from: Source, status: Status) -> Result<(), Refusal> {
+        match self.access.admits(&from.peer, from.ip) {
+            true => Ok(()),
+            false => Err(Refusal {
+                status,
+                what: Some(access::REFUSED),
+            }),
+        }
     }
 
     fn refused(&mut self, from: Source, refusal: Refusal) -> Status {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use libp2p::Multiaddr;
 
-use super::limits::Limits;
+use super::{access::Files, limits::Limits};
 
 /// What a relay runs with: options, file and defaults put together.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) webrtc_direct: bool,
     /// Whether the output is NDJSON rather than text.
     pub(crate) json: bool,
+    /// Where the lists of who may use it are.
+    pub(crate) access: Files,
     /// The bounds.
     pub(crate) limits: Limits,
 }

@@ -22,7 +22,9 @@ use punchline::{
     reason::Reason,
 };
 
-use super::{Relay, advertise, behaviour::BehaviourEvent, hop, report::RelayEvent, with_peer};
+use super::{
+    Relay, access, advertise, behaviour::BehaviourEvent, hop, report::RelayEvent, with_peer,
+};
 
 impl Relay {
     pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -137,6 +139,10 @@ impl Relay {
         let now = Instant::now();
         let network_limits = &self.swarm.behaviour().0.network_limits;
         let ip = network_limits.ip_of(question.connection());
+        if !self.access.admits(&question.peer(), ip) {
+            self.refusals.count(access::REFUSED, ip);
+            return self.rendezvous.refuse(question, ip);
+        }
         let Some(event) = self.rendezvous.on_question(now, question, ip) else {
             return;
         };
@@ -164,6 +170,17 @@ impl Relay {
         }
         while let Some(word) = self.rendezvous.news(Instant::now()) {
             self.swarm.behaviour_mut().0.rendezvous.tell(word);
+        }
+    }
+
+    /// Ends what those have who may not use the relay any more.
+    pub(super) fn on_new_rules(&mut self) {
+        for (connection, peer) in self.swarm.behaviour().0.access.kept_out() {
+            tracing::debug!(%peer, "may not use the relay any more: connection closed");
+            self.swarm.close_connection(connection);
+            for event in self.rendezvous.expel(peer) {
+                self.report_registration(event);
+            }
         }
     }
 

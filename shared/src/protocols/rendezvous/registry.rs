@@ -142,6 +142,16 @@ impl Registry {
         victim.and_then(|number| self.take(number)).is_some()
     }
 
+    /// The namespaces that a peer is registered in.
+    pub(super) fn namespaces_of(&self, peer: PeerId) -> Vec<Arc<str>> {
+        let from = (peer, Arc::from(""));
+        let of_peer = self.numbers.range(from..);
+        let of_peer = of_peer.take_while(|((of, _), _)| *of == peer);
+        of_peer
+            .map(|((_, namespace), _)| namespace.clone())
+            .collect()
+    }
+
     /// Forgets a registration. Says whether there was one.
     pub(super) fn remove(&mut self, peer: PeerId, namespace: &str) -> bool {
         let number = self.numbers.get(&(peer, namespace.into())).copied();

@@ -145,6 +145,32 @@ impl Server {
         event
     }
 
+    /// Answers a question of somebody who may ask nothing.
+    pub fn refuse(&mut self, question: Question, ip: Option<IpAddr>) {
+        let answer = match &question.packet {
+            Packet {
+                register: Some(_), ..
+            } => Some(registered(Status::NotAuthorized, 0)),
+            Packet {
+                discover: Some(_), ..
+            } => Some(discovered(Err(Status::NotAuthorized))),
+            _ => None,
+        };
+        question.reply.send(answer, || self.unread.add(ip));
+    }
+
+    /// Ends the registrations of a peer.
+    pub fn expel(&mut self, peer: PeerId) -> Vec<Event> {
+        let namespaces = self.registry.namespaces_of(peer).into_iter();
+        let gone = namespaces.filter(|namespace| self.registry.remove(peer, namespace));
+        gone.map(|namespace| Event::Unregistered {
+            peer,
+            namespace: namespace.to_string(),
+            expired: false,
+        })
+        .collect()
+    }
+
     /// Returns when the next registration expires, or the next peers are to be told.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
@@ -209,33 +235,25 @@ impl Server {
         let (peer, _) = from;
         let namespace = register.namespace.unwrap_or_default();
         let ttl = register.ttl.unwrap_or(self.limits.max_ttl);
-        let registered = checked(peer, register.record)
+        let outcome = checked(peer, register.record)
             .and_then(|record| self.registry.register(now, from, &namespace, record, ttl));
-        let (status, event) = match registered {
+        let (status, event) = match outcome {
             Ok(renewed) => {
                 self.news.came(now, &namespace, self.registry.last());
-                let registered = Event::Registered {
+                let event = Event::Registered {
                     peer,
                     namespace,
                     ttl,
                     renewed,
                 };
-                (Status::Ok, registered)
+                (Status::Ok, event)
             }
             Err(status) => {
                 tracing::debug!(%peer, ?namespace, ?status, "registration refused");
                 (status, Event::Refused { peer })
             }
         };
-        let answer = Packet {
-            kind: Some(Kind::RegisterResponse as i32),
-            register_response: Some(RegisterResponse {
-                status: Some(status as i32),
-                ttl: (status == Status::Ok).then_some(ttl),
-            }),
-            ..Packet::default()
-        };
-        (answer, event)
+        (registered(status, ttl), event)
     }
 
     fn page(&self, now: Instant, discover: Discover) -> Result<DiscoverResponse, Status> {
@@ -255,6 +273,17 @@ impl Server {
             cookie: Some(write_cookie(seen, &namespace)),
             status: Some(Status::Ok as i32),
         })
+    }
+}
+
+fn registered(status: Status, ttl: u64) -> Packet {
+    Packet {
+        kind: Some(Kind::RegisterResponse as i32),
+        register_response: Some(RegisterResponse {
+            status: Some(status as i32),
+            ttl: (status == Status::Ok).then_some(ttl),
+        }),
+        ..Packet::default()
     }
 }
 

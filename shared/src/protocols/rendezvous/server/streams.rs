@@ -65,6 +65,12 @@ pub struct Question {
 }
 
 impl Question {
+    /// Returns who asks.
+    #[must_use]
+    pub const fn peer(&self) -> PeerId {
+        self.peer
+    }
+
     /// Returns the connection that it came by.
     #[must_use]
     pub const fn connection(&self) -> ConnectionId {
