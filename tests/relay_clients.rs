@@ -24,6 +24,8 @@ use tokio::time;
 use common::{DEADLINE, Proc, Relay, text};
 
 const NO_ARGS: &[&str] = &[];
+/// Shows soon whether a circuit still carries anything.
+const PING_INTERVAL: Duration = Duration::from_millis(500);
 const NAMESPACE: &str = "test room";
 
 fn namespace() -> rendezvous::Namespace {
@@ -65,7 +67,7 @@ async fn client_with(key: Keypair) -> Swarm<Client> {
             relay,
             rendezvous: rendezvous::client::Behaviour::new(key.clone()),
             identify: identify::Behaviour::new(identify::Config::new("/x".into(), key.public())),
-            ping: ping::Behaviour::default(),
+            ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL)),
         })
         .unwrap()
         .build()
@@ -251,8 +253,13 @@ async fn assert_reservation_refused(swarm: &mut Swarm<Client>, relay: &Multiaddr
 
 /// Dials through the relay and waits until a ping has come back over the circuit.
 async fn call(caller: &mut Swarm<Client>, callee: &mut Swarm<Client>, circuit: Multiaddr) {
-    let callee_id = *callee.local_peer_id();
     caller.dial(circuit).unwrap();
+    pinged(caller, callee).await;
+}
+
+/// Waits until a ping has come back.
+async fn pinged(caller: &mut Swarm<Client>, callee: &mut Swarm<Client>) {
+    let callee_id = *callee.local_peer_id();
     let answered = until(caller, "ping through the circuit", |event| match event {
         SwarmEvent::Behaviour(ClientEvent::Ping(ping::Event { peer, result, .. })) => {
             (peer == callee_id && result.is_ok()).then_some(())
@@ -301,6 +308,70 @@ async fn a_circuit_whose_callee_leaves_ends_once() {
     let said = relay.proc.finish().stdout;
     assert_eq!(said.matches("circuit_opened").count(), 1, "{said}");
     assert_eq!(said.matches("circuit_closed").count(), 1, "{said}");
+}
+
+#[tokio::test]
+async fn who_talks_may_go_on_while_a_relay_drains_and_others_go() {
+    let mut relay = Relay::start(&["--drain", "1h"]);
+    let address: Multiaddr = relay.local_address("tcp", "/p2p/").parse().unwrap();
+    let relay_id: PeerId = relay.peer_id.parse().unwrap();
+    let (mut caller, mut callee, mut idle) = (client().await, client().await, client().await);
+    reserve(&mut callee, &address).await;
+    reserve(&mut idle, &address).await;
+    let to_callee = Protocol::P2p(*callee.local_peer_id());
+    let circuit = address.clone().with(Protocol::P2pCircuit).with(to_callee);
+    call(&mut caller, &mut callee, circuit).await;
+
+    relay.proc.signal(Signal::SIGTERM);
+    let draining = relay.proc.wait_event("draining");
+    assert_eq!(draining["circuits"], 1, "{draining}");
+    assert_eq!(draining["seconds"], 3_600, "{draining}");
+    until(
+        &mut idle,
+        "end of an idle connection",
+        |event| match event {
+            SwarmEvent::ConnectionClosed { peer_id, .. } if peer_id == relay_id => Some(()),
+            _ => None,
+        },
+    )
+    .await;
+    idle.dial(address).unwrap();
+    until(&mut idle, "closed door", |event| match event {
+        SwarmEvent::ConnectionClosed { .. } | SwarmEvent::OutgoingConnectionError { .. } => {
+            Some(())
+        }
+        SwarmEvent::Behaviour(ClientEvent::Identify(identify::Event::Received { .. })) => {
+            panic!("let in")
+        }
+        _ => None,
+    })
+    .await;
+    for _ in 0..3 {
+        pinged(&mut caller, &mut callee).await;
+    }
+    drop((caller, callee));
+    // What closes their connections runs here.
+    let ended = tokio::task::spawn_blocking(|| relay.proc.finish());
+    assert_eq!(ended.await.unwrap().code, Some(0));
+}
+
+#[tokio::test]
+async fn draining_ends_when_its_time_is_over() {
+    let relay = Relay::start(&["--drain", "1s"]);
+    let address: Multiaddr = relay.local_address("udp", "/quic-v1/").parse().unwrap();
+    let (mut caller, mut callee) = (client().await, client().await);
+    reserve(&mut callee, &address).await;
+    let to_callee = Protocol::P2p(*callee.local_peer_id());
+    let circuit = address.with(Protocol::P2pCircuit).with(to_callee);
+    call(&mut caller, &mut callee, circuit).await;
+    relay.proc.signal(Signal::SIGTERM);
+    let ended = relay.proc.finish();
+    assert_eq!(ended.code, Some(0));
+    assert!(
+        ended.stdout.contains(r#""event":"draining","circuits":1"#),
+        "{}",
+        ended.stdout
+    );
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 //!   (addresses, registrations) changes, and the operator gets a [`report`]. Reservations and circuits are
 //!   [`hop`]'s, and what was refused is counted in [`refusals`](crate::common::refusals);
 //! - when every listener has an address, or some seconds have passed, it reports `ready`;
+//! - [`Relay::drain`] lets its peers go, if it may take the time;
 //! - [`Relay::stop`] closes all connections.
 //!
 //! ```text
@@ -27,6 +28,7 @@ mod announce;
 mod autonat;
 mod behaviour;
 mod credentials;
+mod drain;
 mod handshakes;
 mod hop;
 pub(crate) mod limits;
@@ -34,6 +36,7 @@ mod listen;
 mod network_limits;
 mod registration_rates;
 mod report;
+mod service;
 pub(crate) mod settings;
 mod stun;
 mod swarm_events;
@@ -69,6 +72,7 @@ use self::{
     listen::Sockets,
     registration_rates::RegistrationRates,
     report::{Counts, RelayEvent, Report},
+    service::Watchdog,
     settings::Settings,
     unanswered_pings::UnansweredPings,
 };
@@ -93,14 +97,31 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs a relay until it is asked to stop, or nobody reads stdout any more.
 pub(crate) async fn run(settings: Settings, mut stop: Stop) -> anyhow::Result<()> {
+    if settings.check_only {
+        check(&settings)?;
+        return Ok(output::print("The configuration is fine.\n")?);
+    }
+    let drain = settings.drain;
     let mut relay = Relay::start(settings)?;
     let stdout_closed = relay.output.closed();
-    tokio::select! {
-        () = signals::asked(&mut stop) => {}
-        () = stdout_closed => {}
+    let was_asked = tokio::select! {
+        () = signals::asked(&mut stop) => true,
+        () = stdout_closed => false,
         never = relay.run() => match never {},
+    };
+    service::stopping();
+    if let (true, Some(time)) = (was_asked, drain) {
+        relay.drain(time).await;
     }
     relay.stop().await;
+    Ok(())
+}
+
+/// Says what is wrong with settings that can be said without starting anything.
+fn check(settings: &Settings) -> anyhow::Result<()> {
+    Page::find(settings.www.as_deref())?;
+    announce::check(settings)?;
+    settings.access.clone().load()?;
     Ok(())
 }
 
@@ -129,6 +150,7 @@ struct Relay {
     registration_rates: RegistrationRates,
     refusals: Refusals,
     unanswered_pings: UnansweredPings,
+    watchdog: Watchdog,
 }
 
 impl Relay {
@@ -179,6 +201,7 @@ impl Relay {
             registration_rates: RegistrationRates::default(),
             refusals: Refusals::default(),
             unanswered_pings: UnansweredPings::default(),
+            watchdog: Watchdog::new(),
         };
         let name = PeerName::of(&peer_id);
         relay.report(Event::Started { peer_id, name });
@@ -244,6 +267,7 @@ impl Relay {
                 () = &mut deadline, if self.listeners_without_address.is_some() => self.ready(),
                 () = until(self.rendezvous.poll_timeout()) => self.on_registrations_due(),
                 () = self.access.changed() => self.on_new_rules(),
+                () = self.watchdog.tick() => {}
                 _ = refusals_due.tick() => self.refusals.report(),
             }
         }
@@ -261,6 +285,7 @@ impl Relay {
     fn ready(&mut self) {
         self.listeners_without_address = None;
         self.report(Event::Ready {});
+        service::ready();
         if !self.json {
             let host = announce::host(&self.advertised);
             let url = format!("http://{host}:{}", self.http_port);

@@ -14,7 +14,7 @@ use toml::Spanned;
 
 use super::values;
 use crate::{
-    common::UsageError,
+    common::{Period, UsageError},
     relay::{
         access::Files,
         limits::LimitOptions,
@@ -99,6 +99,15 @@ pub(crate) struct RelayOptions {
     #[arg(long, conflicts_with = "webrtc_direct")]
     no_webrtc_direct: bool,
 
+    /// When asked to stop, let peers that talk through this relay go on for so long; nothing new is let in. [default: 0]
+    #[arg(long, value_name = "DURATION")]
+    drain: Option<Period>,
+
+    /// Say what is wrong with the options and the files that they name, and start nothing.
+    #[arg(long)]
+    #[serde(skip)]
+    check_config: bool,
+
     /// A fixed key that anyone can compute: for demos and tests only.
     #[arg(long, value_name = "0-255", conflicts_with = "data_dir", value_parser = values::seed)]
     secret_key_seed: Option<u8>,
@@ -141,6 +150,8 @@ impl RelayOptions {
             },
             webrtc_direct: self.webrtc_direct || !(self.no_webrtc_direct || file.no_webrtc_direct),
             json: self.json || file.json,
+            drain: self.drain.or(file.drain).and_then(|period| period.0),
+            check_only: self.check_config,
         })
     }
 }
@@ -207,11 +218,11 @@ fn parse(text: &str) -> Result<RelayOptions, String> {
     })
 }
 
-/// Returns the names that a file may have: those of all options but `config`.
+/// Returns the names that a file may have: those of all options but those about the file.
 fn names() -> Vec<String> {
     let command = RelayOptions::augment_args(clap::Command::new("relay"));
     let names = command.get_arguments().filter_map(clap::Arg::get_long);
-    let allowed = names.filter(|name| *name != "config");
+    let allowed = names.filter(|name| !["config", "check-config"].contains(name));
     allowed.map(str::to_owned).collect()
 }
 

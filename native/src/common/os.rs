@@ -2,6 +2,17 @@
 
 pub(crate) use imp::*;
 
+/// What a service manager hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// The program does its work from now on.
+    Ready,
+    /// It still does.
+    Alive,
+    /// It is about to end.
+    Stopping,
+}
+
 #[cfg(unix)]
 mod imp {
     use std::{
@@ -20,7 +31,10 @@ mod imp {
         },
         unistd::{geteuid, getpgrp, tcgetpgrp},
     };
+    use sd_notify::NotifyState;
     use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    use super::Word;
 
     /// The mode of a file that only its owner can read and write.
     const PRIVATE_FILE: u32 = 0o600;
@@ -61,6 +75,23 @@ mod imp {
                 } => {}
             }
         }
+    }
+
+    /// Tells the service manager, if there is one that listens.
+    pub(crate) fn tell_service_manager(word: Word) {
+        let state = match word {
+            Word::Ready => NotifyState::Ready,
+            Word::Alive => NotifyState::Watchdog,
+            Word::Stopping => NotifyState::Stopping,
+        };
+        if let Err(error) = sd_notify::notify(&[state]) {
+            tracing::debug!(%error, "the service manager cannot be told");
+        }
+    }
+
+    /// After which silence the service manager takes this process for dead, if it does.
+    pub(crate) fn watchdog() -> Option<Duration> {
+        sd_notify::watchdog_enabled()
     }
 
     /// The number of SIGHUP, by POSIX.
@@ -212,6 +243,13 @@ mod imp {
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// Nothing: other systems have no such service manager.
+    pub(crate) fn tell_service_manager(_: super::Word) {}
+
+    pub(crate) fn watchdog() -> Option<std::time::Duration> {
+        None
     }
 
     /// Nothing: on other systems no process is stopped from the keyboard.

@@ -57,6 +57,8 @@ impl Access {
 #[derive(Debug)]
 pub(crate) struct Behaviour {
     access: Access,
+    /// Whether nobody is let in any more, as the relay stops.
+    closed: bool,
     connections: HashMap<ConnectionId, (PeerId, Option<IpAddr>)>,
 }
 
@@ -64,8 +66,14 @@ impl Behaviour {
     pub(crate) fn new(access: Access) -> Self {
         Self {
             access,
+            closed: false,
             connections: HashMap::new(),
         }
+    }
+
+    /// Lets nobody in from now on.
+    pub(crate) const fn close(&mut self) {
+        self.closed = true;
     }
 
     /// The connections that would not be let in any more.
@@ -87,6 +95,10 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         from: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
+        if self.closed {
+            let why = Exceeded::new(0, "connections to a relay that stops");
+            return Err(ConnectionDenied::new(why));
+        }
         match ip_of(from).is_none_or(|ip| self.access.0.borrow().admits_network(ip)) {
             true => Ok(()),
             false => {

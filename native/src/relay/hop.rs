@@ -111,6 +111,8 @@ const MAX_WORDS: usize = 256;
 pub(crate) struct Behaviour {
     config: Config,
     access: Access,
+    /// Whether nothing is given out any more, as the relay stops.
+    closed: bool,
     local: PeerId,
     ledger: Ledger,
     start: Instant,
@@ -133,6 +135,7 @@ impl Behaviour {
         Self {
             config,
             access,
+            closed: false,
             local,
             ledger: Ledger::new(config.limits, start),
             start,
@@ -150,6 +153,16 @@ impl Behaviour {
     /// Counts the peers that have a reservation.
     pub(crate) fn reserved_peers(&self) -> usize {
         self.ledger.peers()
+    }
+
+    /// Gives nothing out from now on.
+    pub(crate) const fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Whether a peer has a circuit, or waits for one.
+    pub(crate) fn has_circuits(&self, peer: &PeerId) -> bool {
+        self.ledger.has_circuits(peer)
     }
 
     /// Counts the open circuits.
@@ -277,6 +290,12 @@ impl Behaviour {
 
     /// Refuses with this status whom the operator keeps out: the specification has one for each question.
     fn admit(&self, from: Source, status: Status) -> Result<(), Refusal> {
+        if self.closed {
+            return Err(Refusal {
+                status: Status::ResourceLimitExceeded,
+                what: Some("requests to a relay that stops"),
+            });
+        }
         match self.access.admits(&from.peer, from.ip) {
             true => Ok(()),
             false => Err(Refusal {

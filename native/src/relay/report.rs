@@ -37,6 +37,8 @@ pub(crate) enum RelayEvent {
     CircuitOpened { from: PeerId, to: PeerId },
     /// A circuit between two peers has ended.
     CircuitClosed { from: PeerId, to: PeerId },
+    /// The relay was asked to stop, and waits for so many circuits, for so many seconds at most.
+    Draining { circuits: usize, seconds: u64 },
 }
 
 /// How much there is at the moment.
@@ -129,6 +131,9 @@ fn relay_text(event: &RelayEvent, counts: Counts) -> Option<String> {
         RelayEvent::ReservationEnded { peer } => format!("{peer} has no reservation any more"),
         RelayEvent::CircuitOpened { from, to } => format!("{from} -> {to}: circuit opened"),
         RelayEvent::CircuitClosed { from, to } => format!("{from} -> {to}: circuit closed"),
+        RelayEvent::Draining { circuits, seconds } => {
+            format!("Stopping when {circuits} circuits have ended, or in {seconds} s")
+        }
     };
     Some(format!("{what} {counts}"))
 }

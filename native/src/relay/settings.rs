@@ -1,6 +1,6 @@
 //! What a relay is started with.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use libp2p::Multiaddr;
 
@@ -25,6 +25,10 @@ pub(crate) struct Settings {
     pub(crate) json: bool,
     /// Where the lists of who may use it are.
     pub(crate) access: Files,
+    /// How long peers that talk through it may go on when it is asked to stop.
+    pub(crate) drain: Option<Duration>,
+    /// Whether only to say what is wrong with all this.
+    pub(crate) check_only: bool,
     /// The bounds.
     pub(crate) limits: Limits,
 }

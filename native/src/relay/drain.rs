@@ -1,0 +1,45 @@
+//! How a relay that is to stop lets its peers go: those that talk through it have time to end, or to find another path.
+//!
+//! Nothing new is let in: no connections, reservations or circuits. Who has no circuit is disconnected, and goes to
+//! another relay if he knows one; who has one, when it has ended or the time is over. HTTP and STUN answer until the end.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::time;
+
+use super::{Relay, report::RelayEvent};
+
+impl Relay {
+    /// Waits until nobody talks through the relay any more, but for no longer than it may.
+    pub(super) async fn drain(&mut self, time: Duration) {
+        self.swarm.behaviour_mut().0.access.close();
+        self.swarm.behaviour_mut().0.hop.close();
+        self.let_go();
+        let circuits = self.counts().circuits;
+        let seconds = time.as_secs();
+        self.report(RelayEvent::Draining { circuits, seconds });
+        let over = time::sleep(time);
+        tokio::pin!(over);
+        while self.counts().circuits > 0 {
+            tokio::select! {
+                event = self.swarm.select_next_some() => {
+                    self.on_swarm_event(event);
+                    self.let_go();
+                }
+                () = self.watchdog.tick() => {}
+                () = &mut over => return,
+            }
+        }
+    }
+
+    /// Disconnects who has no circuit.
+    fn let_go(&mut self) {
+        let hop = &self.swarm.behaviour().0.hop;
+        let peers = self.swarm.connected_peers().copied();
+        let idle: Vec<_> = peers.filter(|peer| !hop.has_circuits(peer)).collect();
+        for peer in idle {
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+    }
+}
