@@ -3,6 +3,7 @@
 pub(crate) mod bootstrap;
 pub(crate) mod company;
 pub(crate) mod identity;
+pub(crate) mod log;
 pub(crate) mod os;
 pub(crate) mod output;
 mod period;

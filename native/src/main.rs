@@ -9,33 +9,21 @@ mod doctor;
 mod http;
 mod peer;
 mod relay;
+mod watch;
 
 use std::{process::ExitCode, thread};
 
 use tokio::runtime;
-use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::{
     cli::Invocation,
-    common::{UsageError, output, signals},
+    common::{UsageError, log, output, signals},
 };
 
 /// Exit status of a run that failed after its arguments were accepted.
 const EXIT_FAILURE: u8 = 1;
 /// Exit status for a wrong argument: nothing has been started.
 const EXIT_USAGE: u8 = 2;
-
-/// What is logged unless `RUST_LOG` says otherwise.
-const DEFAULT_LOG: &str = "warn";
-
-/// What is logged of libraries unless `RUST_LOG` names them.
-///
-/// Remote IP addresses belong at debug level, and no remote may fill the log. But str0m and its parts write addresses into
-/// their warnings, and quinn-udp warns of each address without a route, by name. libp2p-identify warns of each
-/// push that a newer one overtakes, libp2p-autonat of each request that a remote breaks off, libp2p-relay and
-/// libp2p-request-response of each stream beyond their limits.
-const QUIET: &str = "str0m=off,is=off,dimpl=off,sctp_proto=off,libp2p_identify=error,libp2p_autonat=error,\
-    libp2p_relay=error,libp2p_request_response=error,quinn_udp=error";
 
 fn main() -> ExitCode {
     let invocation = match cli::parse(std::env::args_os()) {
@@ -48,7 +36,7 @@ fn main() -> ExitCode {
         Ok(invocation) => invocation,
         Err(UsageError(line)) => return fail(&line, EXIT_USAGE),
     };
-    prepare();
+    prepare(&invocation);
     // One peer's work seldom fills a core, and passing it between threads costs more than it gains. A relay serves
     // many peers.
     let mut runtime = match invocation {
@@ -88,7 +76,7 @@ async fn run(invocation: Invocation) -> anyhow::Result<ExitCode> {
 }
 
 /// Does what has to happen once in a process, before any connection.
-fn prepare() {
+fn prepare(invocation: &Invocation) {
     // What fetches URLs wants a default provider. This fails only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // QUIC's first random bytes take some 20 ms where this was built without what .cargo/config.toml says; drawn here, no
@@ -96,42 +84,14 @@ fn prepare() {
     let _ = thread::Builder::new()
         .name("entropy".into())
         .spawn(|| aws_lc_rs::rand::fill(&mut [0; 32]));
-    fmt()
-        .with_env_filter(log_filter(std::env::var(EnvFilter::DEFAULT_ENV).ok()))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
-}
-
-/// The filter for what `RUST_LOG` asks for. Of two directives for one target the later one counts.
-fn log_filter(wanted: Option<String>) -> EnvFilter {
-    let wanted = wanted.filter(|wanted| !wanted.trim().is_empty());
-    let wanted = wanted.as_deref().unwrap_or(DEFAULT_LOG);
-    EnvFilter::try_new(format!("{QUIET},{wanted}"))
-        .unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},{DEFAULT_LOG}")))
+    let (format, bounded) = match invocation {
+        Invocation::Relay(settings) => (settings.log_format, true),
+        _ => (log::Format::Text, false),
+    };
+    log::start(format, bounded);
 }
 
 fn fail(line: &str, status: u8) -> ExitCode {
     output::complain(&format!("error: {line}"));
     ExitCode::from(status)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_more_verbose_log_still_has_no_addresses() {
-        let filter = |wanted: &str| log_filter(Some(wanted.into())).to_string();
-        for wanted in ["info", "debug", "punchline=debug"] {
-            let filter = filter(wanted);
-            assert!(filter.contains("str0m=off"), "{filter}");
-            assert!(filter.contains(wanted), "{filter}");
-        }
-        let asked_for = filter("str0m=debug");
-        assert!(!asked_for.contains("str0m=off"), "{asked_for}");
-        for nothing in [None, Some(" ".into()), Some("no=such=thing".into())] {
-            assert!(log_filter(nothing).to_string().ends_with("warn"));
-        }
-    }
 }

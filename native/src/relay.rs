@@ -13,6 +13,8 @@
 //! - [`Relay::drain`] lets its peers go, if it may take the time;
 //! - [`Relay::stop`] closes all connections.
 //!
+//! Meanwhile [`figures`] keeps a [`Watch`] up to date, for those who watch the relay by HTTP.
+//!
 //! ```text
 //!   peers ──► transport ──► swarm ──► swarm_events ──► rendezvous point, report ──► stdout
 //!                 ▲           │ asks                  └► refusals ──► stderr
@@ -29,6 +31,7 @@ mod autonat;
 mod behaviour;
 mod credentials;
 mod drain;
+mod figures;
 mod handshakes;
 mod hop;
 pub(crate) mod limits;
@@ -78,7 +81,7 @@ use self::{
 };
 use crate::{
     common::{
-        os,
+        log, os,
         output::{self, Output},
         refusals::{self, Refusals},
         signals::{self, Stop},
@@ -88,6 +91,7 @@ use crate::{
         connection_limit::ConnectionLimit,
         page::{Page, Readiness},
     },
+    watch::{Figures, State, Watch},
 };
 
 /// How long `ready` waits for the listeners' addresses. A machine may have no network yet.
@@ -149,6 +153,7 @@ struct Relay {
     rendezvous: Rendezvous,
     registration_rates: RegistrationRates,
     refusals: Refusals,
+    watch: Watch,
     unanswered_pings: UnansweredPings,
     watchdog: Watchdog,
 }
@@ -183,9 +188,23 @@ impl Relay {
             version: env!("CARGO_PKG_VERSION").into(),
             stun_ports: stun_ports(&sockets.stun),
         });
+        let output = Output::stdout().context("cannot start the output thread")?;
+        let refusals = Refusals::default();
+        let connection_limit = ConnectionLimit::new(
+            limits.max_http_connections,
+            limits.http_connections_of_network(),
+            refusals.clone(),
+        );
+        let sources = figures::sources(&refusals, &connection_limit, &output);
+        let watch = Watch::new(settings.metrics, Figures::default(), sources);
+        swarm
+            .behaviour_mut()
+            .0
+            .hop
+            .count_in(watch.figures().clone());
         let mut relay = Self {
             swarm,
-            output: Output::stdout().context("cannot start the output thread")?,
+            output,
             json: settings.json,
             access,
             _credentials: credentials,
@@ -199,17 +218,13 @@ impl Relay {
             listeners_without_address: Some(listeners.into_iter().collect()),
             rendezvous: Rendezvous::new(limits.rendezvous()),
             registration_rates: RegistrationRates::default(),
-            refusals: Refusals::default(),
+            refusals,
+            watch,
             unanswered_pings: UnansweredPings::default(),
             watchdog: Watchdog::new(),
         };
         let name = PeerName::of(&peer_id);
         relay.report(Event::Started { peer_id, name });
-        let connection_limit = ConnectionLimit::new(
-            limits.max_http_connections,
-            limits.http_connections_of_network(),
-            relay.refusals.clone(),
-        );
         relay.serve(sockets, current_bootstrap, &connection_limit)?;
         for address in relay.announced.clone() {
             relay.report(Event::ExternalAddress { address });
@@ -236,10 +251,15 @@ impl Relay {
             }
             let url = format!("http://{}", as_local(address));
             self.report(RelayEvent::Http { url });
-            let router = http::router(bootstrap.clone(), self.page.clone());
-            self.servers
-                .spawn(http::serve(listener, router, connection_limit.clone()));
+            let router = http::router(bootstrap.clone(), self.page.clone(), self.watch.clone());
+            self.servers.spawn(http::serve(
+                listener,
+                router,
+                self.watch.clone(),
+                connection_limit.clone(),
+            ));
         }
+        self.servers.spawn(self.watch.clone().keep_samples());
         for socket in sockets.stun {
             let address = as_local(socket.local_addr()?).to_string();
             self.report(RelayEvent::Stun { address });
@@ -268,7 +288,10 @@ impl Relay {
                 () = until(self.rendezvous.poll_timeout()) => self.on_registrations_due(),
                 () = self.access.changed() => self.on_new_rules(),
                 () = self.watchdog.tick() => {}
-                _ = refusals_due.tick() => self.refusals.report(),
+                _ = refusals_due.tick() => {
+                    self.refusals.report();
+                    log::report_left_out();
+                }
             }
         }
     }
@@ -284,6 +307,7 @@ impl Relay {
     /// Reports that every listener is up.
     fn ready(&mut self) {
         self.listeners_without_address = None;
+        self.watch.set_state(State::Ready);
         self.report(Event::Ready {});
         service::ready();
         if !self.json {
@@ -345,10 +369,12 @@ impl Relay {
         }
     }
 
-    /// Closes connections, so that peers know at once, and writes the last reports.
+    /// Closes connections, so that peers know at once, and writes the last reports. Until then it answers that it is not
+    /// ready any more.
     async fn stop(mut self) {
-        self.servers.abort_all();
+        self.watch.set_state(State::Stopping);
         self.refusals.report();
+        log::report_left_out();
         let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
         for peer in peers {
             let _ = self.swarm.disconnect_peer_id(peer);
@@ -362,6 +388,7 @@ impl Relay {
         if time::timeout(STOP_TIMEOUT, closed).await.is_err() {
             tracing::debug!("some connections did not close in time");
         }
+        self.servers.abort_all();
         self.output.finish();
     }
 }

@@ -14,12 +14,13 @@ use toml::Spanned;
 
 use super::values;
 use crate::{
-    common::{Period, UsageError},
+    common::{Period, UsageError, log},
     relay::{
         access::Files,
         limits::LimitOptions,
         settings::{KeySource, Settings},
     },
+    watch::Access,
 };
 
 /// The base port, from which the others are counted.
@@ -112,6 +113,15 @@ pub(crate) struct RelayOptions {
     #[arg(long, value_name = "0-255", conflicts_with = "data_dir", value_parser = values::seed)]
     secret_key_seed: Option<u8>,
 
+    /// Who may read /metrics and /status: nobody, this machine, private networks too, or anybody.
+    /// [default: local]
+    #[arg(long, value_name = "WHO", value_enum, hide_default_value = true)]
+    metrics: Option<Access>,
+
+    /// How the log on stderr is written; what is in it, the variable RUST_LOG says. [default: text]
+    #[arg(long, value_name = "FORMAT", value_enum, hide_default_value = true)]
+    log_format: Option<log::Format>,
+
     /// Print one JSON object a line on stdout.
     #[arg(long)]
     json: bool,
@@ -149,6 +159,8 @@ impl RelayOptions {
                 deny: self.deny_list.or(file.deny_list),
             },
             webrtc_direct: self.webrtc_direct || !(self.no_webrtc_direct || file.no_webrtc_direct),
+            metrics: self.metrics.or(file.metrics).unwrap_or_default(),
+            log_format: self.log_format.or(file.log_format).unwrap_or_default(),
             json: self.json || file.json,
             drain: self.drain.or(file.drain).and_then(|period| period.0),
             check_only: self.check_config,

@@ -5,12 +5,18 @@
 
 use std::{
     io::{self, Write},
-    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
     thread,
     time::Duration,
 };
 
 use tokio::sync::watch;
+
+use super::log;
 
 /// How many lines wait for a slow reader of stdout. More are dropped and counted.
 const QUEUE_LEN: usize = 4_096;
@@ -25,6 +31,29 @@ pub(crate) struct Output {
     /// Whether every line could be written.
     finished: Receiver<bool>,
     dropped: u64,
+    backlog: Backlog,
+}
+
+/// How far the reader of stdout is behind. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Backlog(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    queued: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Backlog {
+    /// Lines that wait.
+    pub(crate) fn queued(&self) -> u64 {
+        self.0.queued.load(Ordering::Relaxed)
+    }
+
+    /// Lines for which there was no room, since the start.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.0.dropped.load(Ordering::Relaxed)
+    }
 }
 
 impl Output {
@@ -33,11 +62,13 @@ impl Output {
         let (lines, queue) = sync_channel(QUEUE_LEN);
         let (closed_tx, closed) = watch::channel(false);
         let (finished_tx, finished) = sync_channel(1);
+        let backlog = Backlog::default();
+        let counts = backlog.0.clone();
         thread::Builder::new()
             .name("stdout".into())
             .spawn(move || {
                 let mut trouble = Trouble::default();
-                if write_all(&queue, &mut trouble).is_err() {
+                if write_all(&queue, &counts.queued, &mut trouble).is_err() {
                     closed_tx.send_replace(true);
                 }
                 let _ = finished_tx.try_send(!trouble.happened());
@@ -47,19 +78,35 @@ impl Output {
             closed,
             finished,
             dropped: 0,
+            backlog,
         })
     }
 
     /// Queues a line, or drops it when the queue is full.
     pub(crate) fn line(&mut self, line: String) {
-        match self.lines.try_send(line) {
+        let counts = &self.backlog.0;
+        // Before the other thread can count it off.
+        counts.queued.fetch_add(1, Ordering::Relaxed);
+        let sent = self.lines.try_send(line);
+        if sent.is_err() {
+            counts.queued.fetch_sub(1, Ordering::Relaxed);
+        }
+        match sent {
             Ok(()) if self.dropped > 0 => {
                 tracing::warn!(lines = self.dropped, "stdout was too slow: lines dropped");
                 self.dropped = 0;
             }
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(_)) => self.dropped += 1,
+            Err(TrySendError::Full(_)) => {
+                self.dropped += 1;
+                counts.dropped.fetch_add(1, Ordering::Relaxed);
+            }
         }
+    }
+
+    /// How far the reader is behind.
+    pub(crate) fn backlog(&self) -> Backlog {
+        self.backlog.clone()
     }
 
     /// Waits until stdout has no reader any more.
@@ -80,9 +127,14 @@ impl Output {
     }
 }
 
-fn write_all(queue: &Receiver<String>, trouble: &mut Trouble) -> io::Result<()> {
+fn write_all(
+    queue: &Receiver<String>,
+    queued: &AtomicU64,
+    trouble: &mut Trouble,
+) -> io::Result<()> {
     let mut out = io::stdout().lock();
     while let Ok(mut line) = queue.recv() {
+        queued.fetch_sub(1, Ordering::Relaxed);
         line.push('\n');
         let written = out.write_all(line.as_bytes()).and_then(|()| out.flush());
         trouble.judge(written)?;
@@ -132,5 +184,5 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 
 /// Writes a line to stderr, if there is one: `eprintln!` would panic on a closed stderr.
 pub(crate) fn complain(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", log::format(line));
 }

@@ -14,13 +14,18 @@ use punchline::networks::Kind;
 /// How often there is a line at most.
 pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The counts since the last line. Clones share them.
+/// The counts since the last line, and since the start. Clones share them.
 ///
 /// What was refused is a text of the program, so that there are few.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Refusals(Arc<Mutex<Counts>>);
 
-type Counts = BTreeMap<(&'static str, &'static str), u64>;
+#[derive(Debug, Default)]
+struct Counts {
+    /// By what it was and where it came from.
+    since_line: BTreeMap<(&'static str, &'static str), u64>,
+    since_start: BTreeMap<&'static str, u64>,
+}
 
 /// The name for where a refusal came from when that is not known.
 const SOMEWHERE: &str = "somewhere";
@@ -29,7 +34,16 @@ impl Refusals {
     /// Counts one more: `what` is a plural, such as "handshakes".
     pub(crate) fn count(&self, what: &'static str, from: Option<IpAddr>) {
         let from = from.map_or(SOMEWHERE, |ip| Kind::of(ip).name());
-        *self.lock().entry((what, from)).or_default() += 1;
+        let mut counts = self.lock();
+        *counts.since_line.entry((what, from)).or_default() += 1;
+        *counts.since_start.entry(what).or_default() += 1;
+    }
+
+    /// How often what was refused, since the start.
+    pub(crate) fn totals(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.lock();
+        let totals = counts.since_start.iter();
+        totals.map(|(what, count)| (*what, *count)).collect()
     }
 
     /// Writes a line if there is anything to say.
@@ -43,7 +57,7 @@ impl Refusals {
     }
 
     fn take(&self) -> Option<String> {
-        let counts = std::mem::take(&mut *self.lock());
+        let counts = std::mem::take(&mut self.lock().since_line);
         let mut text = String::new();
         for ((what, from), count) in &counts {
             if !text.is_empty() {
@@ -79,5 +93,6 @@ mod tests {
              1 handshakes from private networks";
         assert_eq!(refusals.take().as_deref(), Some(expected));
         assert_eq!(refusals.take(), None);
+        assert_eq!(refusals.totals(), [("circuits", 1), ("handshakes", 257)]);
     }
 }

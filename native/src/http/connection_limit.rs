@@ -13,6 +13,7 @@ use crate::common::refusals::Refusals;
 /// A limit on connections, shared by all listeners.
 #[derive(Debug)]
 pub(crate) struct ConnectionLimit {
+    max: u32,
     free: Arc<Semaphore>,
     networks: Mutex<Shares>,
     refusals: Refusals,
@@ -36,6 +37,7 @@ impl ConnectionLimit {
     /// Allows `max` connections, and each network its share of them.
     pub(crate) fn new(max: u32, share: Share, refusals: Refusals) -> Arc<Self> {
         Arc::new(Self {
+            max,
             free: Arc::new(Semaphore::new(max as usize)),
             networks: Mutex::new(Shares::new(share)),
             refusals,
@@ -49,6 +51,12 @@ impl ConnectionLimit {
             self.refusals.count("HTTP connections", Some(from));
         }
         permit
+    }
+
+    /// Counts the connections that there are.
+    pub(crate) fn taken(&self) -> u64 {
+        let free = self.free.available_permits() as u64;
+        u64::from(self.max).saturating_sub(free)
     }
 
     fn try_acquire(self: &Arc<Self>, ip: IpAddr) -> Option<Permit> {
@@ -100,6 +108,7 @@ mod tests {
             .map(|n| acquire(&limit, &format!("2001:db8::{n}")).unwrap())
             .collect();
         assert!(acquire(&limit, "2001:db8::3").is_none());
+        assert_eq!(limit.taken(), 2);
         let other = acquire(&limit, "192.0.2.1");
         assert!(other.is_some());
         drop(held);

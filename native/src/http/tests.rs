@@ -1,6 +1,7 @@
 //! The server over real sockets, with pages made for each test.
 
 mod files;
+mod watched;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -14,7 +15,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::common::refusals::Refusals;
+use crate::{common::refusals::Refusals, watch::Access};
 
 /// More connections than a test opens.
 const MANY: u32 = 100;
@@ -32,6 +33,7 @@ struct Server {
     address: SocketAddr,
     bootstrap: watch::Sender<Bootstrap>,
     www: TempDir,
+    watch: Watch,
     task: JoinHandle<()>,
 }
 
@@ -79,6 +81,7 @@ impl Server {
     }
 
     async fn serving(max_connections: u32, www: TempDir, announced: bool) -> Self {
+        let watch = Watch::for_test(Access::Local);
         let (bootstrap, served) = watch::channel(Bootstrap {
             peer_id: PeerId::random(),
             addresses: Vec::new(),
@@ -95,13 +98,15 @@ impl Server {
         let page = Page::find(Some(www.path())).unwrap();
         let task = tokio::spawn(serve(
             listener,
-            router(source, page),
+            router(source, page, watch.clone()),
+            watch.clone(),
             limit(max_connections),
         ));
         Self {
             address,
             bootstrap,
             www,
+            watch,
             task,
         }
     }
@@ -270,7 +275,12 @@ async fn listeners_share_one_limit() {
     let mut tasks = JoinSet::new();
     let addresses = listeners.map(|listener| {
         let address = listener.local_addr().unwrap();
-        tasks.spawn(serve(listener, router.clone(), limit.clone()));
+        tasks.spawn(serve(
+            listener,
+            router.clone(),
+            Watch::for_test(Access::Local),
+            limit.clone(),
+        ));
         address
     });
     let mut holder = Client::connect(addresses[0]).await;

@@ -281,7 +281,7 @@ impl ConnectionHandler for Handler {
         if matches!(event, ConnectionEvent::FullyNegotiatedInbound(_))
             && !self.requests.admit(self.peer, self.ip, Instant::now())
         {
-            tracing::info!(peer = %self.peer, "too many AutoNAT requests");
+            tracing::debug!(peer = %self.peer, "too many AutoNAT requests");
             return;
         }
         self.inner.on_connection_event(event);

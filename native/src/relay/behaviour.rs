@@ -42,7 +42,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Behaviour {
     pub(crate) access: access::Behaviour,
     connections: connections::Behaviour,
-    handshakes: handshakes::Behaviour,
+    pub(crate) handshakes: handshakes::Behaviour,
     pub(crate) network_limits: network_limits::Behaviour,
     pub(crate) hop: hop::Behaviour,
     pub(crate) rendezvous: rendezvous::Behaviour,

@@ -69,6 +69,12 @@ impl Behaviour {
         }
     }
 
+    /// Counts those under way, over each transport that has had any.
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = (punchline::path::Transport, usize)> {
+        let pools = self.pools.iter();
+        pools.map(|(transport, pool)| (*transport, pool.handshakes.len()))
+    }
+
     fn remove(&mut self, id: ConnectionId) {
         let transport = self.under_way.remove(&id);
         if let Some(pool) = transport.and_then(|transport| self.pools.get_mut(&transport)) {

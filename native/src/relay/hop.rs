@@ -24,6 +24,7 @@
 //! go when libp2p's relay lets its user decide who is admitted, who makes room, and at which rate.
 
 mod circuit;
+mod figures;
 mod handler;
 mod ledger;
 mod messages;
@@ -41,7 +42,7 @@ use std::{
 
 pub(crate) use self::{circuit::Bounds, ledger::Limits, messages::Status};
 use self::{
-    circuit::{Grant, Progress},
+    circuit::{Grant, Progress, Relayed},
     handler::{Call, Granted, Handler, In, Request},
     ledger::{CircuitId, Ledger, Refusal, Source},
     messages::{HopMessage, Limit, Reservation},
@@ -69,6 +70,7 @@ use super::{
     access::{self, Access},
     advertise,
 };
+use crate::watch::Figures;
 
 /// What happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +124,7 @@ pub(crate) struct Behaviour {
     cuts: HashMap<CircuitId, oneshot::Sender<Infallible>>,
     /// Those of networks that have circuits, and some that had.
     rates: HashMap<Option<Network>, Weak<Mutex<ByteRate>>>,
+    figures: Figures,
     progress: mpsc::Receiver<Progress>,
     to_progress: mpsc::Sender<Progress>,
     expiry: Option<Pin<Box<Sleep>>>,
@@ -143,6 +146,7 @@ impl Behaviour {
             addresses: ExternalAddresses::default(),
             cuts: HashMap::new(),
             rates: HashMap::new(),
+            figures: Figures::default(),
             progress,
             to_progress,
             expiry: None,
@@ -170,7 +174,13 @@ impl Behaviour {
         self.ledger.open_circuits()
     }
 
+    /// Has it count for those who watch the relay, from its start.
+    pub(crate) fn count_in(&mut self, figures: Figures) {
+        self.figures = figures;
+    }
+
     fn emit(&mut self, event: Event) {
+        self.count(&event);
         self.outputs.push_back(ToSwarm::GenerateEvent(event));
     }
 
@@ -194,7 +204,10 @@ impl Behaviour {
                 self.look_at_the_clock();
                 self.reservation()
             }
-            Err(refusal) => HopMessage::ending(self.refused(from, refusal)),
+            Err(refusal) => {
+                self.count_denied_reservation();
+                HopMessage::ending(self.refused(from, refusal))
+            }
         };
         // An error means that the connection is gone.
         let _ = reply.send(answer);
@@ -227,6 +240,7 @@ impl Behaviour {
     ) {
         let admitted = self.admit(from, Status::PermissionDenied);
         let admitted = admitted.and_then(|()| self.ledger.connect(Instant::now(), from, to));
+        self.count_circuit_request(&admitted);
         let admitted = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => {
@@ -250,6 +264,7 @@ impl Behaviour {
             start: self.start,
             bounds: self.config.bounds,
             of_network: self.rate_of(from.ip),
+            relayed: Relayed::of(&self.figures),
             cut,
             progress: self.to_progress.clone(),
         };

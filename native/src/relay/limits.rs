@@ -120,8 +120,8 @@ limits! {
 
     /// HTTP connections at a time.
     max_http_connections: Count(1_024),
-        why "each at most 10 s to send a request header and 2 min in all; more wait. A browser opens up to six. `/healthz` is answered beside \
-             them";
+        why "each at most 10 s to send a request header and 2 min in all; more wait. A browser opens up to six. `/healthz` and \
+             `/metrics` are answered beside them";
 
     /// What one IP address (of IPv6: one /64; a /48 may take twice as much) may take of connections, handshakes,
     /// reservations, circuits, registrations and HTTP connections; 100 = all.

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use libp2p::Multiaddr;
 
 use super::{access::Files, limits::Limits};
+use crate::{common::log, watch::Access};
 
 /// What a relay runs with: options, file and defaults put together.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +22,10 @@ pub(crate) struct Settings {
     pub(crate) www: Option<PathBuf>,
     /// Whether to listen on WebRTC direct.
     pub(crate) webrtc_direct: bool,
+    /// Who may read its figures.
+    pub(crate) metrics: Access,
+    /// What the log on stderr is written as.
+    pub(crate) log_format: log::Format,
     /// Whether the output is NDJSON rather than text.
     pub(crate) json: bool,
     /// Where the lists of who may use it are.

@@ -28,6 +28,7 @@ use super::{
 
 impl Relay {
     pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        self.record(&event);
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
             SwarmEvent::NewListenAddr {
@@ -146,6 +147,7 @@ impl Relay {
         let Some(event) = self.rendezvous.on_question(now, question, ip) else {
             return;
         };
+        self.record_registration(&event);
         if let Rendezvous::Refused { .. } = event {
             self.refusals.count("registrations", ip);
         }
@@ -166,6 +168,7 @@ impl Relay {
     /// Drops the registrations that were not refreshed in time.
     pub(super) fn on_registrations_due(&mut self) {
         while let Some(event) = self.rendezvous.handle_timeout(Instant::now()) {
+            self.record_registration(&event);
             self.report_registration(event);
         }
         while let Some(word) = self.rendezvous.news(Instant::now()) {

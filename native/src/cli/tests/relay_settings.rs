@@ -3,9 +3,13 @@
 use std::num::NonZeroU32;
 
 use super::*;
-use crate::relay::{
-    limits::{self, Rate},
-    settings::KeySource,
+use crate::{
+    common::log::Format,
+    relay::{
+        limits::{self, Rate},
+        settings::KeySource,
+    },
+    watch::Access,
 };
 
 #[test]
@@ -244,6 +248,25 @@ fn a_file_says_the_same_as_flags_and_flags_win() {
 }
 
 #[test]
+fn who_watches_is_up_to_the_operator() {
+    let text = "metrics = \"any\"\nlog-format = \"json\"";
+    for (text, words, metrics, format) in [
+        ("", &[][..], Access::Local, Format::Text),
+        (text, &[], Access::Any, Format::Json),
+        (
+            text,
+            &["--metrics", "private", "--log-format", "text"],
+            Access::Private,
+            Format::Text,
+        ),
+        ("", &["--metrics", "off"], Access::Off, Format::Text),
+    ] {
+        let settings = configured(text, words).unwrap();
+        assert_eq!((settings.metrics, settings.log_format), (metrics, format));
+    }
+}
+
+#[test]
 fn zero_needs_no_unit_in_a_file() {
     let settings = configured("max-circuit-duration = 0", &[]).unwrap();
     assert_eq!(
@@ -270,6 +293,8 @@ fn what_is_wrong_in_a_file_is_named() {
         ),
         ("namespace = \"\"", "namespace: a namespace has at least"),
         ("max-circuits = 0", "max-circuits: at least 1"),
+        ("metrics = \"all\"", "line 1: unknown variant `all`"),
+        ("log-format = \"xml\"", "line 1: unknown variant `xml`"),
         ("max-share-per-ip = 0", "max-share-per-ip: a share"),
         ("max-circuit-duration = \"x\"", "line 1: a duration is"),
         ("max-circuit-duration = 5", "line 1: a duration is"),

@@ -15,12 +15,14 @@ use futures::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt,
     channel::{mpsc, oneshot},
 };
+use prometheus_client::metrics::counter::Counter;
 use tokio::{task, time};
 
 use super::{
     ledger::{Activity, CircuitId},
     rates::ByteRate,
 };
+use crate::watch::{By, Direction, Figures};
 
 /// What is read at once, each way.
 const BUFFER_BYTES: usize = 8 * 1024;
@@ -49,9 +51,27 @@ pub(super) struct Grant {
     pub(super) start: Instant,
     pub(super) bounds: Bounds,
     pub(super) of_network: Arc<Mutex<ByteRate>>,
+    pub(super) relayed: Relayed,
     /// Resolves when the circuit has to make room.
     pub(super) cut: oneshot::Receiver<Infallible>,
     pub(super) progress: mpsc::Sender<Progress>,
+}
+
+/// The bytes that all circuits have carried, each way. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Relayed {
+    to_callee: Counter,
+    to_caller: Counter,
+}
+
+impl Relayed {
+    pub(super) fn of(figures: &Figures) -> Self {
+        let counter = |way| figures.relayed_bytes.get_or_create_owned(&By(way));
+        Self {
+            to_callee: counter(Direction::ToCallee),
+            to_caller: counter(Direction::ToCaller),
+        }
+    }
 }
 
 /// What one circuit may take.
@@ -93,9 +113,10 @@ pub(super) async fn run(
     };
     let (mut from_caller, mut to_caller) = caller.split();
     let (mut from_callee, mut to_callee) = callee.split();
+    let relayed = &grant.relayed;
     let both = futures::future::try_join(
-        pass_on(&mut from_caller, &mut to_callee, &meter),
-        pass_on(&mut from_callee, &mut to_caller, &meter),
+        pass_on(&mut from_caller, &mut to_callee, &meter, &relayed.to_callee),
+        pass_on(&mut from_callee, &mut to_caller, &meter, &relayed.to_caller),
     );
     let ended = tokio::select! {
         ended = both => ended.map(|_| "both sides have closed it"),
@@ -117,6 +138,7 @@ async fn pass_on(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
     meter: &Meter<'_>,
+    relayed: &Counter,
 ) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut in_a_row = 0;
@@ -133,6 +155,7 @@ async fn pass_on(
             return in_time(to.close()).await;
         }
         in_time(to.write_all(&buffer[..read])).await?;
+        relayed.inc_by(read as u64);
         let wait = meter.passed(read)?;
         in_a_row += read;
         if !wait.is_zero() {

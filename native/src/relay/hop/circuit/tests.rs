@@ -32,6 +32,7 @@ fn grant(bounds: Bounds) -> (Grant, Rig) {
         start: time::Instant::now().into_std(),
         bounds,
         of_network: Arc::new(Mutex::new(ByteRate::new(0))),
+        relayed: Relayed::default(),
         cut,
         progress,
     };
