@@ -6,6 +6,7 @@
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
+mod monitoring;
 mod openmetrics;
 
 use std::{

@@ -47,6 +47,8 @@ enum How {
         package: &'static str,
         program: &'static str,
     },
+    /// A program of a Debian package that would start a service, too: it is unpacked below target/, and not installed.
+    Unpacked(tools::Unpacked),
     /// A program that cargo builds.
     Cargo(Tool),
     /// All packages of package.json.
@@ -130,6 +132,11 @@ const NEEDS: &[Need] = &[
         },
         web: false,
         why: "NATs that forget, in the NAT tests",
+    },
+    Need {
+        what: How::Unpacked(tools::PROMTOOL),
+        web: false,
+        why: "checking the dashboard and the alerts for a relay",
     },
     Need {
         what: How::Debian {
@@ -241,6 +248,7 @@ impl How {
         match self {
             Self::Component { name, .. } | Self::Target(name) => name,
             Self::Debian { package, .. } => package,
+            Self::Unpacked(tool) => tool.package,
             Self::Cargo(tool) => tool.package,
             Self::Npm => "node_modules",
         }
@@ -257,6 +265,7 @@ impl How {
             Self::Debian { program, .. } => {
                 env::consts::OS != "linux" || run::find_program(program).is_some()
             }
+            Self::Unpacked(tool) => env::consts::OS != "linux" || tool.is_present(),
             Self::Cargo(tool) => tool.is_present(),
             Self::Npm => tools::has_node_modules(),
         }
@@ -267,13 +276,14 @@ impl How {
         match self {
             Self::Component { name, .. } => Some(Cmd::new("rustup component add").arg(*name)),
             Self::Target(target) => Some(Cmd::new("rustup target add").arg(*target)),
-            Self::Debian { .. } | Self::Cargo(_) | Self::Npm => None,
+            Self::Debian { .. } | Self::Unpacked(_) | Self::Cargo(_) | Self::Npm => None,
         }
     }
 
     /// The command that installs it; `None` if rustup or apt-get does.
     fn other(&self) -> Option<Result<Cmd>> {
         match self {
+            Self::Unpacked(tool) => Some(Ok(tool.unpack())),
             Self::Cargo(tool) => Some(tool.install()),
             Self::Npm => Some(Ok(Cmd::new("npm ci --no-audit --no-fund"))),
             Self::Component { .. } | Self::Target(_) | Self::Debian { .. } => None,

@@ -20,12 +20,25 @@ pub(crate) const WASM_BINDGEN: Tool = Tool {
     version: Version::As("wasm-bindgen"),
 };
 
+/// Checks what Prometheus reads.
+pub(crate) const PROMTOOL: Unpacked = Unpacked {
+    package: "prometheus",
+    program: "promtool",
+};
+
 /// A program from crates.io.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tool {
     pub(crate) package: &'static str,
     program: &'static str,
     version: Version,
+}
+
+/// A program from a Debian package, without the package.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unpacked {
+    pub(crate) package: &'static str,
+    program: &'static str,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +73,26 @@ impl Tool {
             Version::Is(version) => Ok(version.into()),
             Version::As(package) => locked(package),
         }
+    }
+}
+
+impl Unpacked {
+    pub(crate) fn is_present(&self) -> bool {
+        let ours = dir().join(self.package).join("usr/bin").join(self.program);
+        ours.is_file() || run::find_program(self.program).is_some()
+    }
+
+    /// The command that brings the program into target/tools/PACKAGE/usr/bin. Root need not do that, but has apt-get look
+    /// what there is, as it may never have.
+    pub(crate) fn unpack(&self) -> Cmd {
+        let package = self.package;
+        let dir = dir().join(package);
+        let dir = dir.to_string_lossy();
+        let script = format!(
+            "mkdir -p '{dir}' && cd '{dir}' && rm -f ./*.deb; \
+             apt-get update --quiet; apt-get download --quiet {package} && dpkg-deb --extract ./*.deb ."
+        );
+        Cmd::new("sh -c").arg(script)
     }
 }
 
