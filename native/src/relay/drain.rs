@@ -1,7 +1,8 @@
 //! How a relay that is to stop lets its peers go: those that talk through it have time to end, or to find another path.
 //!
 //! Nothing new is let in: no connections, reservations or circuits. Who has no circuit is disconnected, and goes to
-//! another relay if he knows one; who has one, when it has ended or the time is over. HTTP and STUN answer until the end.
+//! another relay if he knows one; who has one, when it has ended or the time is over. HTTP and STUN answer until the end;
+//! `/readyz` says that others should be asked.
 
 use std::time::Duration;
 
@@ -9,10 +10,12 @@ use futures::StreamExt;
 use tokio::time;
 
 use super::{Relay, report::RelayEvent};
+use crate::watch::State;
 
 impl Relay {
     /// Waits until nobody talks through the relay any more, but for no longer than it may.
     pub(super) async fn drain(&mut self, time: Duration) {
+        self.watch.set_state(State::Stopping);
         self.swarm.behaviour_mut().0.access.close();
         self.swarm.behaviour_mut().0.hop.close();
         self.let_go();

@@ -1,7 +1,7 @@
 //! Labels for what is refused: what stands in the log in words is a closed set of short names in metrics.
 
 /// What is refused, as [`Refusals`](crate::common::refusals::Refusals) count it, and its label.
-const REASONS: [(&str, &str); 18] = [
+const REASONS: [(&str, &str); 22] = [
     ("handshakes", "handshakes"),
     ("handshakes of one network", "handshakes_of_network"),
     ("incoming connections", "incoming_connections"),
@@ -29,6 +29,13 @@ const REASONS: [(&str, &str); 18] = [
         "registrations_too_often",
     ),
     ("HTTP connections", "http_connections"),
+    ("requests of peers that may not use this relay", "peers_kept_out"),
+    (
+        "connections of networks that may not use this relay",
+        "networks_kept_out",
+    ),
+    ("requests to a relay that stops", "requests_while_stopping"),
+    ("connections to a relay that stops", "connections_while_stopping"),
 ];
 
 /// For what has no label of its own: none, as a test looks for it.
@@ -65,16 +72,20 @@ mod tests {
     /// Looks into the source for whatever is counted as refused.
     #[test]
     fn all_that_is_refused_has_a_label() {
-        const BEFORE: [&str; 5] = [
+        const BEFORE: [&str; 8] = [
             "Refusal::limit(\"",
             "Exceeded::new(limit, \"",
             "self.limits.all, \"",
             "let what = \"",
             "refusals.count(\"",
+            "REFUSED: &str = \"",
+            "Exceeded::new(0, \"",
+            "what: Some(\"",
         ];
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut found = BTreeSet::new();
         for file in [
+            "relay/access.rs",
             "relay/handshakes.rs",
             "relay/hop.rs",
             "relay/hop/ledger.rs",
@@ -89,7 +100,7 @@ mod tests {
                 }
             }
         }
-        assert!(found.len() >= 12, "{found:?}");
+        assert!(found.len() >= 16, "{found:?}");
         for what in &found {
             assert!(REASONS.iter().any(|(r, _)| r == what), "no label: {what}");
         }
