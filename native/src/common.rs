@@ -11,6 +11,7 @@ pub(crate) mod refusals;
 pub(crate) mod sanitise;
 pub(crate) mod shell;
 pub(crate) mod signals;
+pub(crate) mod trust;
 mod usage;
 
 pub(crate) use self::{period::Period, usage::UsageError};

@@ -17,7 +17,7 @@ use tokio::runtime;
 
 use crate::{
     cli::Invocation,
-    common::{UsageError, log, output, signals},
+    common::{UsageError, log, output, signals, trust},
 };
 
 /// Exit status of a run that failed after its arguments were accepted.
@@ -79,6 +79,7 @@ async fn run(invocation: Invocation) -> anyhow::Result<ExitCode> {
 fn prepare(invocation: &Invocation) {
     // What fetches URLs wants a default provider. This fails only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    trust::prepare();
     // QUIC's first random bytes take some 20 ms where this was built without what .cargo/config.toml says; drawn here, no
     // connection waits for them.
     let _ = thread::Builder::new()

@@ -9,6 +9,8 @@ use punchline::{
     config::{Bootstrap, MAX_ADDRESSES_PER_PEER, RelayAddress},
 };
 
+use super::trust;
+
 /// The largest answer that is read. A relay's has some 2 KiB.
 const MAX_BYTES: u64 = 64 * 1024;
 /// How long a request may take as a whole.
@@ -38,6 +40,7 @@ pub(crate) fn fetch(url: &Uri, timeout: Duration) -> Result<Answer, String> {
         .max_redirects(MAX_REDIRECTS)
         // A host that only a proxy reaches is no use: libp2p connects without one.
         .proxy(None)
+        .tls_config(trust::of_urls())
         .build();
     let mut response = ureq::Agent::new_with_config(config)
         .get(bootstrap_url(url))

@@ -3,7 +3,7 @@
 mod muxer;
 mod names;
 
-use std::error::Error;
+use std::{error::Error, sync::OnceLock};
 
 use libp2p::{
     Multiaddr, PeerId, Swarm, Transport as _,
@@ -154,6 +154,21 @@ pub fn build_swarm<B: NetworkBehaviour>(
     ))
 }
 
+/// Whose certificates secure WebSockets are trusted with.
+static TRUSTED: OnceLock<websocket::tls::Config> = OnceLock::new();
+
+/// Has this process trust these certificates, in DER, beside the Web's authorities where a secure WebSocket is dialled. It
+/// is asked before the first node, and once: whom a process trusts does not change. What is no certificate is left out.
+pub fn trust(certificates: impl IntoIterator<Item = Vec<u8>>) {
+    let mut config = websocket::tls::Config::builder();
+    for certificate in certificates {
+        if let Err(error) = config.add_trust(&websocket::tls::Certificate::new(certificate)) {
+            tracing::debug!(%error, "a certificate cannot be trusted");
+        }
+    }
+    let _ = TRUSTED.set(config.finish());
+}
+
 /// How long a connection may take to be made and secured.
 const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -178,6 +193,9 @@ fn direct(
     let names = Names::new(tcp::tokio::Transport::new(tcp_config()));
     let mut websocket = websocket::Config::new(names);
     websocket.set_max_data_size(MAX_WEBSOCKET_FRAME);
+    if let Some(trusted) = TRUSTED.get() {
+        websocket.set_tls_config(trusted.clone());
+    }
     let websocket = websocket
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(key)?)

@@ -103,7 +103,8 @@ where
         address: Multiaddr,
         opts: DialOpts,
     ) -> Result<Self::Dial, TransportError<io::Error>> {
-        let Some(at) = address.iter().position(|part| is_name(&part)) else {
+        let name = address.iter().position(|part| is_name(&part));
+        let Some(at) = name.filter(|_| !needs_its_name(&address)) else {
             return Ok(self.inner.lock().dial(address, opts)?.boxed());
         };
         let this = self.clone();
@@ -194,6 +195,13 @@ where
 }
 
 const NO_NAME_SERVER: &str = "no name server answers; check this network's DNS";
+
+/// Whether the name is part of the handshake, and of the certificate there: who speaks TLS looks the name up beneath it.
+fn needs_its_name(address: &Multiaddr) -> bool {
+    address
+        .iter()
+        .any(|part| matches!(part, Protocol::Tls | Protocol::Wss(_)))
+}
 
 const fn is_name(part: &Protocol<'_>) -> bool {
     matches!(
