@@ -7,6 +7,8 @@ pub(crate) mod log;
 pub(crate) mod os;
 pub(crate) mod output;
 mod period;
+pub(crate) mod proxies;
+pub(crate) mod proxy_header;
 pub(crate) mod refusals;
 pub(crate) mod sanitise;
 pub(crate) mod shell;

@@ -39,6 +39,7 @@ mod listen;
 mod network_limits;
 mod registration_rates;
 mod report;
+mod secure;
 mod service;
 pub(crate) mod settings;
 mod stun;
@@ -75,6 +76,7 @@ use self::{
     listen::Sockets,
     registration_rates::RegistrationRates,
     report::{Counts, RelayEvent, Report},
+    secure::Front,
     service::Watchdog,
     settings::Settings,
     unanswered_pings::UnansweredPings,
@@ -83,6 +85,7 @@ use crate::{
     common::{
         log, os,
         output::{self, Output},
+        proxies::TrustedProxies,
         refusals::{self, Refusals},
         signals::{self, Stop},
     },
@@ -90,6 +93,7 @@ use crate::{
         self, bootstrap,
         connection_limit::ConnectionLimit,
         page::{Page, Readiness},
+        websocket::{self, Doorway},
     },
     watch::{Figures, State, Watch},
 };
@@ -125,7 +129,7 @@ pub(crate) async fn run(settings: Settings, mut stop: Stop) -> anyhow::Result<()
 fn check(settings: &Settings) -> anyhow::Result<()> {
     Page::find(settings.www.as_deref())?;
     announce::check(settings)?;
-    settings.access.clone().load()?;
+    settings.access.load()?;
     Ok(())
 }
 
@@ -140,6 +144,8 @@ struct Relay {
     /// HTTP and STUN, and who looks at the lists of who may use the relay.
     servers: JoinSet<()>,
     http_port: u16,
+    /// By what name browsers come over TLS, if they do.
+    secure: Option<secure::Name>,
     page: Page,
     /// What `/bootstrap.json` answers.
     bootstrap: watch::Sender<Bootstrap>,
@@ -165,6 +171,7 @@ impl Relay {
         warn_of_few_files(limits.open_files());
         let page = Page::find(settings.www.as_deref())?;
         announce::check(&settings)?;
+        let front = settings.tls.as_ref().map(Front::open).transpose()?;
         let (access, keeper) = settings.access.load()?;
         let mut servers = JoinSet::new();
         servers.spawn(access::keep_up(keeper));
@@ -178,7 +185,14 @@ impl Relay {
         let certificate = settings
             .webrtc_direct
             .then(|| credentials.certificate.clone());
-        let mut swarm = behaviour::swarm(credentials.key.clone(), certificate, limits, &access)?;
+        let (doorway, websockets) = websocket::doorway();
+        let mut swarm = behaviour::swarm(
+            credentials.key.clone(),
+            certificate,
+            websockets,
+            &settings,
+            &access,
+        )?;
         let listeners = listen::start_listeners(&mut swarm, settings.port, settings.webrtc_direct)?;
         let sockets = listen::bind_sockets(settings.port)?;
         let (bootstrap, current_bootstrap) = watch::channel(Bootstrap {
@@ -210,6 +224,7 @@ impl Relay {
             _credentials: credentials,
             servers,
             http_port: 0,
+            secure: front.as_ref().map(|front| front.name.clone()),
             page,
             bootstrap,
             announced,
@@ -225,7 +240,15 @@ impl Relay {
         };
         let name = PeerName::of(&peer_id);
         relay.report(Event::Started { peer_id, name });
-        relay.serve(sockets, current_bootstrap, &connection_limit)?;
+        let proxies = settings.trusted_proxies;
+        relay.serve(
+            sockets,
+            front,
+            doorway,
+            current_bootstrap,
+            connection_limit,
+            proxies,
+        )?;
         for address in relay.announced.clone() {
             relay.report(Event::ExternalAddress { address });
         }
@@ -233,16 +256,27 @@ impl Relay {
         Ok(relay)
     }
 
-    /// Starts HTTP and STUN.
+    /// Starts HTTP, with TLS and without, and STUN.
     fn serve(
         &mut self,
         sockets: Sockets,
+        front: Option<Front>,
+        doorway: Doorway,
         current_bootstrap: watch::Receiver<Bootstrap>,
-        connection_limit: &Arc<ConnectionLimit>,
+        limit: Arc<ConnectionLimit>,
+        proxies: TrustedProxies,
     ) -> anyhow::Result<()> {
         let bootstrap = bootstrap::Source {
             current: current_bootstrap,
             is_announced: !self.announced.is_empty(),
+        };
+        let router = http::router(bootstrap, self.page.clone(), self.watch.clone(), doorway);
+        let server = http::Server {
+            router,
+            watch: self.watch.clone(),
+            limit,
+            proxies,
+            tls: None,
         };
         for listener in sockets.http {
             let address = listener.local_addr()?;
@@ -251,13 +285,10 @@ impl Relay {
             }
             let url = format!("http://{}", as_local(address));
             self.report(RelayEvent::Http { url });
-            let router = http::router(bootstrap.clone(), self.page.clone(), self.watch.clone());
-            self.servers.spawn(http::serve(
-                listener,
-                router,
-                self.watch.clone(),
-                connection_limit.clone(),
-            ));
+            self.servers.spawn(http::serve(listener, server.clone()));
+        }
+        if let Some(front) = front {
+            self.serve_securely(front, server)?;
         }
         self.servers.spawn(self.watch.clone().keep_samples());
         for socket in sockets.stun {
@@ -265,6 +296,17 @@ impl Relay {
             self.report(RelayEvent::Stun { address });
             self.servers.spawn(stun::serve(socket));
         }
+        Ok(())
+    }
+
+    fn serve_securely(&mut self, front: Front, plain: http::Server) -> anyhow::Result<()> {
+        let server = plain.secured(front.tls.acceptor()?);
+        for listener in front.listeners {
+            let url = format!("https://{}", as_local(listener.local_addr()?));
+            self.report(RelayEvent::Http { url });
+            self.servers.spawn(http::serve(listener, server.clone()));
+        }
+        self.servers.spawn(front.tls.watch());
         Ok(())
     }
 
@@ -311,8 +353,13 @@ impl Relay {
         self.report(Event::Ready {});
         service::ready();
         if !self.json {
-            let host = announce::host(&self.advertised);
-            let url = format!("http://{host}:{}", self.http_port);
+            let url = match &self.secure {
+                Some(name) => name.url(),
+                None => {
+                    let host = announce::host(&self.advertised);
+                    format!("http://{host}:{}", self.http_port)
+                }
+            };
             self.output
                 .line(format!("Peers join with: punchline --relay {url}"));
             self.output.line(match self.page.readiness() {
@@ -328,7 +375,7 @@ impl Relay {
     /// Brings the swarm and `/bootstrap.json` up to date with the addresses to advertise.
     fn advertise(&mut self) {
         let wanted = match self.announced.is_empty() {
-            true => advertise::choose(&self.listening),
+            true => advertise::choose(&self.listening, self.secure.as_ref()),
             false => self.announced.clone(),
         };
         if wanted == self.advertised {

@@ -140,6 +140,22 @@ const NEEDS: &[Need] = &[
     },
     Need {
         what: How::Debian {
+            package: "nginx-light",
+            program: "nginx",
+        },
+        web: false,
+        why: "a relay behind nginx",
+    },
+    Need {
+        what: How::Debian {
+            package: "caddy",
+            program: "caddy",
+        },
+        web: false,
+        why: "a relay behind Caddy",
+    },
+    Need {
+        what: How::Debian {
             package: "nodejs",
             program: "node",
         },

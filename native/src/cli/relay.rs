@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::Args;
+use ipnet::IpNet;
 use libp2p::Multiaddr;
 use punchline::config::DEFAULT_NAMESPACE;
 use serde::{Deserialize, de::IgnoredAny};
@@ -14,11 +15,12 @@ use toml::Spanned;
 
 use super::values;
 use crate::{
-    common::{Period, UsageError, log},
+    common::{Period, UsageError, log, proxies::TrustedProxies},
+    http::tls::Files,
     relay::{
-        access::Files,
+        access,
         limits::LimitOptions,
-        settings::{KeySource, Settings},
+        settings::{KeySource, Settings, Tls},
     },
     watch::Access,
 };
@@ -27,6 +29,8 @@ use crate::{
 const DEFAULT_PORT: u16 = 45_678;
 /// The highest base port, for three more follow it.
 const MAX_PORT: u16 = u16::MAX - 3;
+/// Where browsers look for https.
+const DEFAULT_TLS_PORT: u16 = 443;
 /// The longest configuration file that is read.
 const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 
@@ -36,6 +40,7 @@ Ports, counted from --port N:
   tcp/N+1 (WebSocket), udp/N+1       peers in a browser (udp: WebRTC direct)
   tcp/N+2 (HTTP), udp/N+2 (STUN)     the page, /bootstrap.json; own address as seen from outside
   udp/N+3 (STUN)                     the same from a second port, for `punchline doctor`
+  tcp/443 (HTTPS), with --tls-cert   the page and WebSockets over TLS: peers in a browser
 
 Examples:
   punchline relay
@@ -43,6 +48,8 @@ Examples:
   punchline relay --announce /ip4/203.0.113.5/udp/45678/quic-v1 \\
                   --announce /ip4/203.0.113.5/tcp/45679/ws
       A relay behind a router that forwards those ports.
+  punchline relay --tls-cert fullchain.pem --tls-key privkey.pem
+      Browsers join at https://NAME, the name in the certificate.
   punchline relay --config /etc/punchline/relay.toml
       The same options from a file: port = 45678, announce = [\"…\"]; flags win.";
 
@@ -91,6 +98,29 @@ pub(crate) struct RelayOptions {
     /// binary, or in the checkout that it was built from]
     #[arg(long, value_name = "DIR")]
     www: Option<PathBuf>,
+
+    /// Serve page and WebSockets over TLS, too, on one port: the certificate, and those it depends on, as PEM. Read
+    /// again when the file changes.
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key, as PEM.
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+
+    /// The port for TLS; 0 = any free port. [default: 443]
+    #[arg(long, value_name = "N")]
+    tls_port: Option<u16>,
+
+    /// The host in the addresses that browsers dial over TLS. [default: the first name in the certificate]
+    #[arg(long, value_name = "NAME", value_parser = values::host_name)]
+    tls_domain: Option<String>,
+
+    /// A proxy in front of this relay, or a network of them, whose X-Forwarded-For and PROXY headers are believed. May be
+    /// given more than once.
+    #[arg(long, value_name = "CIDR", value_parser = values::network)]
+    #[serde(deserialize_with = "values::networks")]
+    trusted_proxy: Vec<IpNet>,
 
     /// Listen for WebRTC direct, on udp/N+1, as by default, whatever the file says.
     #[arg(long)]
@@ -141,6 +171,7 @@ impl RelayOptions {
         let port = self.port.or(file.port).unwrap_or(DEFAULT_PORT);
         let key = key_source(&self, &file, port)?;
         let limits = self.limits.or(&file.limits).map_err(UsageError)?;
+        let tls = tls(&self, &file)?;
         Ok(Settings {
             port,
             key,
@@ -154,10 +185,15 @@ impl RelayOptions {
                 .or(file.namespace)
                 .unwrap_or_else(|| DEFAULT_NAMESPACE.into()),
             www: self.www.or(file.www),
-            access: Files {
+            access: access::Files {
                 allow: self.allow_list.or(file.allow_list),
                 deny: self.deny_list.or(file.deny_list),
             },
+            tls,
+            trusted_proxies: TrustedProxies::new(match self.trusted_proxy.is_empty() {
+                true => file.trusted_proxy,
+                false => self.trusted_proxy,
+            }),
             webrtc_direct: self.webrtc_direct || !(self.no_webrtc_direct || file.no_webrtc_direct),
             metrics: self.metrics.or(file.metrics).unwrap_or_default(),
             log_format: self.log_format.or(file.log_format).unwrap_or_default(),
@@ -165,6 +201,28 @@ impl RelayOptions {
             drain: self.drain.or(file.drain).and_then(|period| period.0),
             check_only: self.check_config,
         })
+    }
+}
+
+/// What the options say of TLS: all of them need a certificate and a key.
+fn tls(flags: &RelayOptions, file: &RelayOptions) -> Result<Option<Tls>, UsageError> {
+    let certificate = flags.tls_cert.as_ref().or(file.tls_cert.as_ref());
+    let key = flags.tls_key.as_ref().or(file.tls_key.as_ref());
+    let port = flags.tls_port.or(file.tls_port);
+    let domain = flags.tls_domain.as_ref().or(file.tls_domain.as_ref());
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some(Tls {
+            port: port.unwrap_or(DEFAULT_TLS_PORT),
+            files: Files {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            },
+            domain: domain.cloned(),
+        })),
+        (None, None) if port.is_none() && domain.is_none() => Ok(None),
+        _ => Err(UsageError(
+            "TLS needs both a certificate (tls-cert) and its key (tls-key)".into(),
+        )),
     }
 }
 
@@ -248,6 +306,9 @@ fn check(options: &RelayOptions) -> Result<(), String> {
     }
     if let Some(name) = &options.namespace {
         values::namespace(name).map_err(|e| format!("namespace: {e}"))?;
+    }
+    if let Some(name) = &options.tls_domain {
+        values::host_name(name).map_err(|e| format!("tls-domain: {e}"))?;
     }
     options.limits.or(&LimitOptions::default()).map(|_| ())
 }

@@ -1,8 +1,9 @@
 //! Parsers for the values of options. Each error says in one line what the option takes.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use axum::http::Uri;
+use ipnet::IpNet;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use percent_encoding::percent_decode_str;
 use punchline::{
@@ -10,8 +11,10 @@ use punchline::{
     config::{IceServer, MAX_NAMESPACE_BYTES},
     platform,
 };
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::peer::Destination;
+use crate::http::bootstrap;
 
 const EXAMPLE: &str = "/ip4/192.0.2.7/udp/45678/quic-v1";
 
@@ -185,6 +188,29 @@ pub(crate) fn namespace(text: &str) -> Result<String, String> {
         )),
         _ => Ok(name),
     }
+}
+
+/// A host's name, as certificates have it.
+pub(crate) fn host_name(text: &str) -> Result<String, String> {
+    match bootstrap::is_name(text) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("a host's name looks like relay.example".into()),
+    }
+}
+
+/// A network, or one address.
+pub(crate) fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address.or_else(|_| text.parse()).map_err(|_| {
+        format!("{text:?} is neither an address nor a network, such as 10.0.0.0/8 or fd00::/8")
+    })
+}
+
+/// The same of a file.
+pub(crate) fn networks<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(source)?;
+    let networks: Result<_, _> = texts.iter().map(|text| network(text)).collect();
+    networks.map_err(D::Error::custom)
 }
 
 /// A key seed.

@@ -121,7 +121,7 @@ fn parse(host: &str) -> Result<Option<Protocol<'static>>, NoHost> {
 
 /// Whether this is a host's name (RFC 1123, 2.1), where `_` is taken as well, for it is in use. A last part of digits
 /// alone would be read as an address.
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let is_label = |label: &str| {
         let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');

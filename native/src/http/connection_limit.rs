@@ -23,12 +23,12 @@ pub(crate) struct ConnectionLimit {
 #[derive(Debug)]
 pub(super) struct Permit {
     _of_all: OwnedSemaphorePermit,
-    _of_network: NetworkPermit,
+    _of_network: Option<NetworkPermit>,
 }
 
 /// One of the connections that a network may have.
 #[derive(Debug)]
-struct NetworkPermit {
+pub(super) struct NetworkPermit {
     limit: Arc<ConnectionLimit>,
     ip: IpAddr,
 }
@@ -46,7 +46,32 @@ impl ConnectionLimit {
 
     /// Returns `None` if there are as many connections as there may be, of all or of the network.
     pub(super) fn acquire(self: &Arc<Self>, from: IpAddr) -> Option<Permit> {
-        let permit = self.try_acquire(from);
+        let of_all = self.free.clone().try_acquire_owned().ok();
+        let permit = of_all.and_then(|of_all| {
+            Some(Permit {
+                _of_all: of_all,
+                _of_network: Some(self.try_acquire_of_network(from)?),
+            })
+        });
+        self.counted(permit, from)
+    }
+
+    /// The same for a connection of a trusted proxy, which counts for no network: whose it is shows later.
+    pub(super) fn acquire_for_proxy(self: &Arc<Self>, proxy: IpAddr) -> Option<Permit> {
+        let of_all = self.free.clone().try_acquire_owned().ok();
+        let permit = of_all.map(|of_all| Permit {
+            _of_all: of_all,
+            _of_network: None,
+        });
+        self.counted(permit, proxy)
+    }
+
+    /// Returns `None` if the network of a proxy's client has as many connections as it may have.
+    pub(super) fn acquire_for_client(self: &Arc<Self>, client: IpAddr) -> Option<NetworkPermit> {
+        self.counted(self.try_acquire_of_network(client), client)
+    }
+
+    fn counted<T>(&self, permit: Option<T>, from: IpAddr) -> Option<T> {
         if permit.is_none() {
             self.refusals.count("HTTP connections", Some(from));
         }
@@ -59,18 +84,14 @@ impl ConnectionLimit {
         u64::from(self.max).saturating_sub(free)
     }
 
-    fn try_acquire(self: &Arc<Self>, ip: IpAddr) -> Option<Permit> {
-        let of_all = self.free.clone().try_acquire_owned().ok()?;
+    fn try_acquire_of_network(self: &Arc<Self>, ip: IpAddr) -> Option<NetworkPermit> {
         let mut networks = self.networks();
         if networks.exhausted(ip).is_some() {
             return None;
         }
         networks.add(ip);
         let limit = self.clone();
-        Some(Permit {
-            _of_all: of_all,
-            _of_network: NetworkPermit { limit, ip },
-        })
+        Some(NetworkPermit { limit, ip })
     }
 
     fn networks(&self) -> MutexGuard<'_, Shares> {
@@ -125,6 +146,20 @@ mod tests {
         assert!(acquire(&limit, "192.0.2.1").is_some());
         drop(held);
         assert!(acquire(&limit, "127.0.0.1").is_some());
+    }
+
+    #[test]
+    fn the_clients_of_a_proxy_have_their_own_shares() {
+        let limit = limit(4, 1, 1);
+        let [proxy, one, other] =
+            ["10.0.0.1", "192.0.2.1", "192.0.2.2"].map(|ip| ip.parse().unwrap());
+        let held = [(); 4].map(|()| limit.acquire_for_proxy(proxy).unwrap());
+        assert!(limit.acquire_for_proxy(proxy).is_none());
+        let permit = limit.acquire_for_client(one).unwrap();
+        assert!(limit.acquire_for_client(one).is_none());
+        assert!(limit.acquire_for_client(other).is_some());
+        drop((held, permit));
+        assert!(limit.networks().is_empty());
     }
 
     #[test]

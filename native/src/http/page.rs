@@ -55,6 +55,9 @@ const SECURITY_HEADERS: [(HeaderName, &str); 4] = [
     ),
 ];
 
+/// For a year.
+const TRANSPORT_SECURITY: &str = "max-age=31536000";
+
 /// The page that a relay serves, if it has one.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
@@ -222,5 +225,13 @@ pub(crate) async fn add_security_headers(mut response: Response) -> Response {
         let value = HeaderValue::from_static(value);
         response.headers_mut().insert(name, value);
     }
+    response
+}
+
+/// Adds the header by which browsers come over TLS from then on (RFC 6797).
+pub(crate) async fn add_transport_security(mut response: Response) -> Response {
+    let value = HeaderValue::from_static(TRANSPORT_SECURITY);
+    let headers = response.headers_mut();
+    headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
     response
 }

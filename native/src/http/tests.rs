@@ -1,6 +1,7 @@
 //! The server over real sockets, with pages made for each test.
 
 mod files;
+mod secure;
 mod watched;
 
 use std::{collections::BTreeMap, fs, path::Path};
@@ -29,9 +30,21 @@ fn limit(max: u32) -> Arc<ConnectionLimit> {
     ConnectionLimit::new(max, share, Refusals::default())
 }
 
+/// A server without TLS and proxies.
+fn plain(router: Router, limit: Arc<ConnectionLimit>) -> super::Server {
+    super::Server {
+        router,
+        watch: Watch::for_test(Access::Local),
+        limit,
+        proxies: TrustedProxies::default(),
+        tls: None,
+    }
+}
+
 struct Server {
     address: SocketAddr,
     bootstrap: watch::Sender<Bootstrap>,
+    websockets: websocket::Arrivals,
     www: TempDir,
     watch: Watch,
     task: JoinHandle<()>,
@@ -96,15 +109,17 @@ impl Server {
             is_announced: announced,
         };
         let page = Page::find(Some(www.path())).unwrap();
-        let task = tokio::spawn(serve(
-            listener,
-            router(source, page, watch.clone()),
-            watch.clone(),
-            limit(max_connections),
-        ));
+        let (doorway, websockets) = websocket::doorway();
+        let router = router(source, page, watch.clone(), doorway);
+        let server = super::Server {
+            watch: watch.clone(),
+            ..plain(router, limit(max_connections))
+        };
+        let task = tokio::spawn(serve(listener, server));
         Self {
             address,
             bootstrap,
+            websockets,
             www,
             watch,
             task,
@@ -275,12 +290,7 @@ async fn listeners_share_one_limit() {
     let mut tasks = JoinSet::new();
     let addresses = listeners.map(|listener| {
         let address = listener.local_addr().unwrap();
-        tasks.spawn(serve(
-            listener,
-            router.clone(),
-            Watch::for_test(Access::Local),
-            limit.clone(),
-        ));
+        tasks.spawn(serve(listener, plain(router.clone(), limit.clone())));
         address
     });
     let mut holder = Client::connect(addresses[0]).await;

@@ -1,10 +1,8 @@
 //! `/metrics`, `/status` and `/readyz`: the relay, for those who watch it.
 
-use std::net::SocketAddr;
-
 use axum::{
-    Json, Router,
-    extract::{ConnectInfo, Request, State},
+    Extension, Json, Router,
+    extract::{Request, State},
     http::{HeaderName, StatusCode, header},
     middleware::{self, Next},
     response::{AppendHeaders, IntoResponse, Response},
@@ -12,6 +10,7 @@ use axum::{
 };
 use tokio::task;
 
+use super::websocket::Client;
 use crate::watch::{self, By, StatusClass, Watch};
 
 /// Prometheus asks for this format first.
@@ -57,11 +56,14 @@ async fn status(State(watch): State<Watch>) -> Response {
 
 async fn admit(
     State(watch): State<Watch>,
-    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    Extension(client): Extension<Client>,
     request: Request,
     next: Next,
 ) -> Response {
-    match watch.access().refusal(from.ip(), request.headers()) {
+    match watch
+        .access()
+        .refusal(client.ends.remote.ip(), request.headers())
+    {
         Some(why) => (StatusCode::FORBIDDEN, why).into_response(),
         None => next.run(request).await,
     }

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use punchline::address::ip_of;
 
+use super::secure::Name;
+
 /// Addresses that are advertised. A peer with a reservation repeats each in its own identify message and
 /// registration, with its own id behind it, and identify has room for 4 KiB in all.
 const MAX_ADVERTISED: usize = 16;
@@ -23,11 +25,17 @@ pub(crate) fn for_circuits(advertised: impl Iterator<Item = Multiaddr>) -> Vec<M
     addresses
 }
 
-/// Returns the addresses to advertise out of those listened on, best first.
+/// Returns the addresses to advertise: by name, if the relay has one, and out of those listened on, best first.
 ///
 /// Addresses of one IP stay together, so that each advertised IP can be reached by every
 /// transport; one loopback address is always among them, for peers on this machine.
-pub(crate) fn choose(listening: &[Multiaddr]) -> Vec<Multiaddr> {
+pub(crate) fn choose(listening: &[Multiaddr], name: Option<&Name>) -> Vec<Multiaddr> {
+    let mut chosen: Vec<_> = name.map(Name::address).into_iter().collect();
+    chosen.extend(of_listeners(listening, MAX_ADVERTISED - chosen.len()));
+    chosen
+}
+
+fn of_listeners(listening: &[Multiaddr], max: usize) -> Vec<Multiaddr> {
     let mut ips: Vec<IpAddr> = Vec::new();
     for ip in listening.iter().filter_map(ip_of) {
         if is_useful(ip) && !ips.contains(&ip) {
@@ -40,12 +48,12 @@ pub(crate) fn choose(listening: &[Multiaddr]) -> Vec<Multiaddr> {
     let mut chosen = Vec::new();
     for ip in ips.into_iter().filter(|ip| Some(*ip) != local) {
         let addresses: Vec<_> = of_ip(listening, ip).cloned().collect();
-        if chosen.len() + addresses.len() + reserved <= MAX_ADVERTISED {
+        if chosen.len() + addresses.len() + reserved <= max {
             chosen.extend(addresses);
         }
     }
     if let Some(ip) = local {
-        let room = MAX_ADVERTISED - chosen.len();
+        let room = max - chosen.len();
         chosen.extend(of_ip(listening, ip).take(room).cloned());
     }
     chosen
@@ -101,7 +109,10 @@ mod tests {
 
     #[test]
     fn widest_reach_first_and_loopback_last() {
-        let chosen = choose(&listening(&["127.0.0.1", "::1", "10.0.0.2", "203.0.113.9"]));
+        let chosen = choose(
+            &listening(&["127.0.0.1", "::1", "10.0.0.2", "203.0.113.9"]),
+            None,
+        );
         assert_eq!(
             ips(&chosen),
             ["203.0.113.9", "10.0.0.2", "::1", "127.0.0.1"]
@@ -114,7 +125,7 @@ mod tests {
         let many: Vec<_> = (0..30).map(|n| format!("172.17.{n}.1")).collect();
         let mut all: Vec<_> = many.iter().map(String::as_str).collect();
         all.extend(["2001:db8::5", "127.0.0.1"]);
-        let chosen = choose(&listening(&all));
+        let chosen = choose(&listening(&all), None);
         assert_eq!(chosen.len(), MAX_ADVERTISED);
         assert_eq!(ips(&chosen).first().unwrap(), "2001:db8::5");
         assert_eq!(ips(&chosen).last().unwrap(), "127.0.0.1");
@@ -122,7 +133,7 @@ mod tests {
 
     #[test]
     fn circuits_are_found_by_few_addresses_the_best_first() {
-        let advertised = choose(&listening(&["127.0.0.1", "10.0.0.2", "203.0.113.9"]));
+        let advertised = choose(&listening(&["127.0.0.1", "10.0.0.2", "203.0.113.9"]), None);
         let told = for_circuits(advertised.into_iter());
         assert_eq!(ips(&told), ["203.0.113.9", "10.0.0.2", "127.0.0.1"]);
         assert_eq!(told.len(), MAX_FOR_CIRCUITS);
@@ -134,6 +145,6 @@ mod tests {
 
     #[test]
     fn link_local_addresses_are_left_out() {
-        assert!(choose(&listening(&["fe80::1", "169.254.3.4"])).is_empty());
+        assert!(choose(&listening(&["fe80::1", "169.254.3.4"]), None).is_empty());
     }
 }

@@ -29,8 +29,10 @@ use super::{
     autonat, handshakes, hop,
     limits::Limits,
     network_limits,
-    transport::{self, Gate},
+    settings::Settings,
+    transport::{self, Gate, Inputs},
 };
+use crate::http::websocket::Arrivals;
 
 /// How long a ping waits for its answer. A browser tab in the background answers late.
 const PING_TIMEOUT: Duration = Duration::from_secs(30);
@@ -51,15 +53,23 @@ pub(crate) struct Behaviour {
     autonat: autonat::Behaviour,
 }
 
-/// Returns a swarm that listens nowhere yet. Without a certificate it has no WebRTC.
+/// Returns a swarm that listens nowhere yet. Without a certificate it has no WebRTC. It also takes the WebSockets that HTTP
+/// brings.
 pub(crate) fn swarm(
     key: Keypair,
     certificate: Option<Certificate>,
-    limits: &Limits,
+    websockets: Arrivals,
+    settings: &Settings,
     access: &Access,
 ) -> anyhow::Result<Swarm<PollOnWake<Behaviour>>> {
     let gate = Gate::default();
-    let transport = transport::build(&key, certificate, limits.max_streams(), &gate)?;
+    let limits = &settings.limits;
+    let inputs = Inputs {
+        certificate,
+        websockets,
+        proxies: settings.trusted_proxies.clone(),
+    };
+    let transport = transport::build(&key, inputs, limits.max_streams(), &gate)?;
     let swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_other_transport(|_| transport)?

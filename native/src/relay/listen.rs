@@ -15,7 +15,7 @@ use punchline::poll_on_wake::PollOnWake;
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
 
-use super::behaviour::Behaviour;
+use super::{behaviour::Behaviour, transport};
 
 /// HTTP connections that wait to be accepted.
 const BACKLOG: i32 = 1_024;
@@ -38,26 +38,46 @@ pub(crate) struct Sockets {
 pub(crate) fn bind_sockets(base: u16) -> anyhow::Result<Sockets> {
     let port = offset(base, 2);
     let families = families();
-    let mut http = Vec::new();
-    for ip in &families {
-        let address = SocketAddr::new(*ip, port);
-        let socket = bind(address, Type::STREAM)
-            .and_then(|socket| socket.listen(BACKLOG).map(|()| socket))
-            .with_context(|| cannot_listen(&format!("tcp {address}")))?;
-        http.push(TcpListener::from_std(socket.into())?);
-    }
+    let http = bind_tcp(&families, port)?;
     let mut stun = bind_stun(&families, port)?;
     stun.extend(bind_stun(&families, offset(base, 3))?);
     Ok(Sockets { http, stun })
 }
 
+/// Opens the port for browsers with TLS. It is one port for IPv4 and IPv6, as a name leads to both.
+pub(crate) fn bind_tls(port: u16) -> anyhow::Result<Vec<TcpListener>> {
+    let families = families();
+    with_any_port(port, || {
+        let mut listeners = bind_tcp(&families[..1], port)?;
+        let port = listeners[0].local_addr()?.port();
+        listeners.extend(bind_tcp(&families[1..], port)?);
+        Ok(listeners)
+    })
+}
+
+fn bind_tcp(families: &[IpAddr], port: u16) -> anyhow::Result<Vec<TcpListener>> {
+    let bind_one = |ip: &IpAddr| {
+        let address = SocketAddr::new(*ip, port);
+        let socket = bind(address, Type::STREAM)
+            .and_then(|socket| socket.listen(BACKLOG).map(|()| socket))
+            .with_context(|| cannot_listen(&format!("tcp {address}")))?;
+        Ok(TcpListener::from_std(socket.into())?)
+    };
+    families.iter().map(bind_one).collect()
+}
+
 /// Opens one port of STUN for each family. `/bootstrap.json` names one port for both, so with port 0 the
 /// system chooses one for IPv4, which may be taken for IPv6.
 fn bind_stun(families: &[IpAddr], port: u16) -> anyhow::Result<Vec<UdpSocket>> {
+    with_any_port(port, || bind_udp(families, port))
+}
+
+/// Tries again where the system chooses a port: it may be taken for the other family.
+fn with_any_port<T>(port: u16, bind: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let mut attempts = if port == 0 { ANY_PORT_ATTEMPTS } else { 1 };
     loop {
         attempts -= 1;
-        match bind_udp(families, port) {
+        match bind() {
             Err(error) if attempts > 0 => tracing::debug!("{error:#}"),
             result => return result,
         }
@@ -77,7 +97,8 @@ fn bind_udp(families: &[IpAddr], mut port: u16) -> anyhow::Result<Vec<UdpSocket>
     Ok(sockets)
 }
 
-/// Starts libp2p's listeners, and returns those on IPv4, which will report an address.
+/// Starts libp2p's listeners, and returns those on IPv4, which will report an address. Another, for what HTTP brings, never
+/// does.
 pub(crate) fn start_listeners(
     swarm: &mut Swarm<PollOnWake<Behaviour>>,
     base: u16,
@@ -118,6 +139,7 @@ pub(crate) fn start_listeners(
             }
         }
     }
+    swarm.listen_on(transport::http_listen_address())?;
     Ok(listeners)
 }
 

@@ -4,8 +4,12 @@ use std::{path::PathBuf, time::Duration};
 
 use libp2p::Multiaddr;
 
-use super::{access::Files, limits::Limits};
-use crate::{common::log, watch::Access};
+use super::{access, limits::Limits};
+use crate::{
+    common::{log, proxies::TrustedProxies},
+    http::tls::Files,
+    watch::Access,
+};
 
 /// What a relay runs with: options, file and defaults put together.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +24,10 @@ pub(crate) struct Settings {
     pub(crate) namespace: String,
     /// The directory of the page.
     pub(crate) www: Option<PathBuf>,
+    /// The port for browsers with TLS, if there is one.
+    pub(crate) tls: Option<Tls>,
+    /// Whose word on where a client comes from is taken.
+    pub(crate) trusted_proxies: TrustedProxies,
     /// Whether to listen on WebRTC direct.
     pub(crate) webrtc_direct: bool,
     /// Who may read its figures.
@@ -29,13 +37,24 @@ pub(crate) struct Settings {
     /// Whether the output is NDJSON rather than text.
     pub(crate) json: bool,
     /// Where the lists of who may use it are.
-    pub(crate) access: Files,
+    pub(crate) access: access::Files,
     /// How long peers that talk through it may go on when it is asked to stop.
     pub(crate) drain: Option<Duration>,
     /// Whether only to say what is wrong with all this.
     pub(crate) check_only: bool,
     /// The bounds.
     pub(crate) limits: Limits,
+}
+
+/// The port where page and WebSockets are secure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tls {
+    /// 0 = any.
+    pub(crate) port: u16,
+    /// Certificate and key.
+    pub(crate) files: Files,
+    /// The host in the addresses to advertise, if not the one in the certificate.
+    pub(crate) domain: Option<String>,
 }
 
 /// Where a relay's key and certificate come from.

@@ -1,10 +1,13 @@
-//! What leads to a relay: TCP, QUIC, WebSocket, and WebRTC direct unless the operator does without it. Handshakes pass
-//! a [`Gate`].
+//! What leads to a relay: TCP, QUIC, WebSocket (at a port of its own, and by HTTP's), and WebRTC direct unless the operator
+//! does without it. Handshakes pass a [`Gate`].
 
+mod by_http;
 mod gate;
 mod heard;
+mod proxied;
 
 use anyhow::Context;
+use futures::{AsyncRead, AsyncWrite};
 use libp2p::{
     PeerId, Transport as _,
     core::{
@@ -23,39 +26,42 @@ use punchline_webrtc::{
 
 #[cfg(test)]
 pub(crate) use self::gate::Passage;
-pub(crate) use self::gate::{Gate, Key};
-use self::{gate::Guarded, heard::Heard};
+use self::{by_http::ByHttp, gate::Guarded, heard::Heard, proxied::Proxied};
+pub(crate) use self::{
+    by_http::listen_address as http_listen_address,
+    gate::{Gate, Key},
+};
+use crate::{common::proxies::TrustedProxies, http::websocket::Arrivals};
 
-/// Every transport as one. A connection has at most `max_streams`. Without a certificate there is no WebRTC.
+/// What transports need from outside.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    /// WebRTC's; without it there is no WebRTC.
+    pub(crate) certificate: Option<Certificate>,
+    /// What HTTP brings.
+    pub(crate) websockets: Arrivals,
+    /// Whose word on where a connection over TCP comes from is taken.
+    pub(crate) proxies: TrustedProxies,
+}
+
+/// Every transport as one. A connection has at most `max_streams`.
 pub(crate) fn build(
     key: &Keypair,
-    certificate: Option<Certificate>,
+    inputs: Inputs,
     max_streams: u32,
     gate: &Gate,
 ) -> anyhow::Result<Boxed<(PeerId, StreamMuxerBox)>> {
-    let noise = || noise::Config::new(key).context("cannot set up Noise");
-    let muxer = || {
-        let mut config = yamux::Config::default();
-        config.set_max_num_streams(max_streams as usize);
-        config
-    };
-    let (tcp, heard) = Heard::new(tcp());
-    let tcp = tcp
-        .upgrade(Version::V1Lazy)
-        .authenticate(noise()?)
-        .multiplex(muxer())
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    let tcp = Guarded::new(tcp.boxed(), &heard, gate);
+    let tcp_behind_proxies = || Proxied::new(tcp(), inputs.proxies.clone());
+    let (tcp, heard) = Heard::new(tcp_behind_proxies());
+    let tcp = Guarded::new(secured(tcp, key, max_streams)?, &heard, gate);
 
-    let (ws, heard) = Heard::new(self::tcp());
+    let (ws, heard) = Heard::new(tcp_behind_proxies());
     let mut ws = websocket::Config::new(ws);
     ws.set_max_data_size(MAX_WEBSOCKET_FRAME);
-    let ws = ws
-        .upgrade(Version::V1Lazy)
-        .authenticate(noise()?)
-        .multiplex(muxer())
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    let ws = Guarded::new(ws.boxed(), &heard, gate);
+    let ws = Guarded::new(secured(ws, key, max_streams)?, &heard, gate);
+
+    let (by_http, heard) = Heard::new(ByHttp::new(inputs.websockets));
+    let by_http = Guarded::new(secured(by_http, key, max_streams)?, &heard, gate);
 
     let mut config = quic::Config::new(key);
     config.max_concurrent_stream_limit = max_streams;
@@ -65,7 +71,7 @@ pub(crate) fn build(
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let quic = Guarded::over_udp(quic.boxed(), gate);
 
-    let webrtc = match certificate {
+    let webrtc = match inputs.certificate {
         Some(certificate) => {
             let native = Native::new().with_certificate(certificate);
             OptionalTransport::some(ListeningTransport::new(key, native))
@@ -83,6 +89,32 @@ pub(crate) fn build(
         .map(|either, _| either.into_inner())
         .or_transport(webrtc)
         .map(|either, _| either.into_inner())
+        .or_transport(by_http)
+        .map(|either, _| either.into_inner())
+        .boxed())
+}
+
+/// Adds Noise and Yamux to what carries bytes.
+fn secured<T>(
+    transport: T,
+    key: &Keypair,
+    max_streams: u32,
+) -> anyhow::Result<Boxed<(PeerId, StreamMuxerBox)>>
+where
+    T: libp2p::Transport + Send + Unpin + 'static,
+    T::Output: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    T::Error: Send + Sync,
+    T::ListenerUpgrade: Send,
+    T::Dial: Send,
+{
+    let noise = noise::Config::new(key).context("cannot set up Noise")?;
+    let mut muxer = yamux::Config::default();
+    muxer.set_max_num_streams(max_streams as usize);
+    Ok(transport
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise)
+        .multiplex(muxer)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         .boxed())
 }
 

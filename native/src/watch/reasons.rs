@@ -29,13 +29,19 @@ const REASONS: [(&str, &str); 22] = [
         "registrations_too_often",
     ),
     ("HTTP connections", "http_connections"),
-    ("requests of peers that may not use this relay", "peers_kept_out"),
+    (
+        "requests of peers that may not use this relay",
+        "peers_kept_out",
+    ),
     (
         "connections of networks that may not use this relay",
         "networks_kept_out",
     ),
     ("requests to a relay that stops", "requests_while_stopping"),
-    ("connections to a relay that stops", "connections_while_stopping"),
+    (
+        "connections to a relay that stops",
+        "connections_while_stopping",
+    ),
 ];
 
 /// For what has no label of its own: none, as a test looks for it.

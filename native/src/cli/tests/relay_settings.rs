@@ -136,6 +136,10 @@ fn wrong_arguments_of_a_relay() {
             &["--announce", "/dns4/relay.example/tcp/443/https"],
             "/tcp/443/wss",
         ),
+        (&["--tls-cert", "c.pem"], "both a certificate"),
+        (&["--tls-domain", "relay.example"], "both a certificate"),
+        (&["--tls-domain", "relay/example"], "a host's name"),
+        (&["--trusted-proxy", "10.0.0.0/33"], "neither an address"),
         (&["--max-circuits", "0"], "at least 1"),
         (&["--max-share-per-ip", "0"], "from 1 to 100"),
         (&["--max-share-per-ip", "101"], "from 1 to 100"),
@@ -310,4 +314,44 @@ fn what_is_wrong_in_a_file_is_named() {
         let line = configured(text, &[]).unwrap_err();
         assert!(line.contains(expected), "{text}: {line}");
     }
+}
+
+#[test]
+fn tls_has_files_a_port_and_a_name() {
+    assert_eq!(relay(&[]).tls, None);
+    let pair = ["--tls-cert", "c.pem", "--tls-key", "k.pem"];
+    let tls = relay(&pair).tls.unwrap();
+    assert_eq!((tls.port, tls.domain), (443, None));
+    assert_eq!(tls.files.certificate.to_str(), Some("c.pem"));
+    assert_eq!(tls.files.key.to_str(), Some("k.pem"));
+    let more = ["--tls-port", "0", "--tls-domain", "Relay.example"];
+    let tls = relay(&[&pair[..], &more].concat()).tls.unwrap();
+    assert_eq!(
+        (tls.port, tls.domain.as_deref()),
+        (0, Some("relay.example"))
+    );
+}
+
+#[test]
+fn proxies_are_networks_or_addresses() {
+    let proxies = relay(&[
+        "--trusted-proxy",
+        "10.0.0.0/8",
+        "--trusted-proxy",
+        "fd00::1",
+    ])
+    .trusted_proxies;
+    for (ip, is_trusted) in [
+        ("10.1.2.3", true),
+        ("11.1.2.3", false),
+        ("fd00::1", true),
+        ("fd00::2", false),
+    ] {
+        assert_eq!(proxies.contains(ip.parse().unwrap()), is_trusted, "{ip}");
+    }
+    assert!(
+        !relay(&[])
+            .trusted_proxies
+            .contains("127.0.0.1".parse().unwrap())
+    );
 }

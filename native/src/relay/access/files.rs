@@ -45,12 +45,12 @@ pub(crate) struct Keeper {
 
 impl Files {
     /// Reads the files for the first time.
-    pub(crate) fn load(self) -> Result<(Access, Keeper), UsageError> {
+    pub(crate) fn load(&self) -> Result<(Access, Keeper), UsageError> {
         let stamps = self.stamps();
         let rules = self.read().map_err(UsageError)?;
         let (sender, receiver) = watch::channel(Arc::new(rules));
         let keeper = Keeper {
-            files: self,
+            files: self.clone(),
             read: stamps,
             rules: sender,
         };

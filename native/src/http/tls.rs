@@ -1,0 +1,173 @@
+//! TLS: the certificate and its key, from files that may change while the relay runs.
+//!
+//! [`Tls::load`] reads them, and fails if they are not fit. [`Tls::watch`] looks from time to time whether there are others,
+//! and takes them for the connections that come from then on. Only TLS 1.3 is spoken, which every browser has that can
+//! run the page.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, SystemTime},
+};
+
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+    version::TLS13,
+};
+use tokio::time::{self, MissedTickBehavior};
+use tokio_rustls::TlsAcceptor;
+
+use crate::common::UsageError;
+
+/// How often to look whether the files have changed.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// The longest file that is read. A chain has some 6 KiB.
+const MAX_FILE_BYTES: u64 = 256 * 1024;
+/// What a client may choose from, best first.
+const PROTOCOLS: [&[u8]; 2] = [HTTP_2, b"http/1.1"];
+/// HTTP/2, as a client names it.
+pub(super) const HTTP_2: &[u8] = b"h2";
+
+/// Where certificate and key are, as PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Files {
+    /// The certificate, and those between it and one that others trust.
+    pub(crate) certificate: PathBuf,
+    /// Its private key.
+    pub(crate) key: PathBuf,
+}
+
+/// What a listener needs for TLS. Clones share the certificate.
+#[derive(Debug, Clone)]
+pub(crate) struct Tls {
+    files: Files,
+    /// As they were when they were read.
+    read_at: Stamp,
+    current: Arc<Current>,
+}
+
+/// When files were changed for the last time, and how long they are; `None` for one that is not there.
+type Stamp = [Option<(SystemTime, u64)>; 2];
+
+/// The certificate that clients are shown.
+#[derive(Debug)]
+struct Current(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.get())
+    }
+}
+
+impl Current {
+    fn get(&self) -> Arc<CertifiedKey> {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        current.clone()
+    }
+
+    fn set(&self, new: CertifiedKey) {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(new);
+    }
+}
+
+impl Tls {
+    /// Reads the files.
+    pub(crate) fn load(files: Files) -> Result<Self, UsageError> {
+        let read_at = files.stamp();
+        let certified = files.read().map_err(UsageError)?;
+        Ok(Self {
+            files,
+            read_at,
+            current: Arc::new(Current(RwLock::new(Arc::new(certified)))),
+        })
+    }
+
+    /// The first of the certificate's names that leads to one host.
+    pub(crate) fn host(&self) -> Option<String> {
+        let current = self.current.get();
+        let certificate = webpki::EndEntityCert::try_from(current.end_entity_cert().ok()?).ok()?;
+        let mut names = certificate.valid_dns_names();
+        names.find(|name| !name.contains('*')).map(str::to_owned)
+    }
+
+    /// Returns what makes TLS connections of others.
+    pub(crate) fn acceptor(&self) -> anyhow::Result<TlsAcceptor> {
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&[&TLS13])?
+            .with_no_client_auth()
+            .with_cert_resolver(self.current.clone());
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+        Ok(Arc::new(config).into())
+    }
+
+    /// Keeps the certificate up to date, until dropped.
+    pub(crate) async fn watch(mut self) {
+        let mut look = time::interval(LOOK_INTERVAL);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = self.read_at;
+        loop {
+            look.tick().await;
+            let stamp = self.files.stamp();
+            // Whoever writes the one may be about to write the other.
+            let is_settled = std::mem::replace(&mut last, stamp) == stamp;
+            if is_settled && stamp != self.read_at {
+                self.read_at = stamp;
+                self.read_again();
+            }
+        }
+    }
+
+    fn read_again(&self) {
+        match self.files.read() {
+            Ok(new) => {
+                self.current.set(new);
+                tracing::info!("the TLS certificate has been read again");
+            }
+            Err(reason) => tracing::warn!(
+                "the TLS certificate has changed, but is not used: {reason}. The one before it stays"
+            ),
+        }
+    }
+}
+
+impl Files {
+    fn stamp(&self) -> Stamp {
+        [&self.certificate, &self.key].map(|path| {
+            let metadata = fs::metadata(path).ok()?;
+            Some((metadata.modified().ok()?, metadata.len()))
+        })
+    }
+
+    /// Reads certificate and key. An error names the option and the file.
+    fn read(&self) -> Result<CertifiedKey, String> {
+        let of = |option: &str, path: &Path, reason: String| {
+            format!("--{option} {}: {reason}", path.display())
+        };
+        let of_certificate = |reason| of("tls-cert", &self.certificate, reason);
+        let of_key = |reason| of("tls-key", &self.key, reason);
+        let pem = read(&self.certificate).map_err(of_certificate)?;
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        let chain = chain.map_err(|e| of_certificate(e.to_string()))?;
+        if chain.is_empty() {
+            return Err(of_certificate("no certificate in it, as PEM".into()));
+        }
+        let pem = read(&self.key).map_err(of_key)?;
+        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|e| of_key(e.to_string()))?;
+        CertifiedKey::from_der(chain, key, &ring::default_provider())
+            .map_err(|e| of_key(format!("does not fit the certificate: {e}")))
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let metadata = fs::metadata(path).map_err(|e| e.to_string())?;
+    if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
+        return Err(format!("no file of at most {} KiB", MAX_FILE_BYTES / 1_024));
+    }
+    fs::read(path).map_err(|e| e.to_string())
+}
