@@ -10,6 +10,7 @@
 //! With [`tls`] a listener speaks HTTP/2 as well, as the client likes. A [`websocket`] leaves all this: it gives its permit
 //! back, and becomes a connection of the swarm.
 
+pub(crate) mod acme;
 pub(crate) mod bootstrap;
 pub(crate) mod connection_limit;
 #[cfg(feature = "embed")]
@@ -271,6 +272,8 @@ impl Server {
         let (_, session) = stream.get_ref();
         match session.alpn_protocol() {
             Some(tls::HTTP_2) => http_2(stream, service).await?,
+            // The certificate was the answer.
+            Some(acme::CHALLENGE) => {}
             _ => http_1(stream, service).await?,
         }
         Ok(())

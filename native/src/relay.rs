@@ -171,7 +171,9 @@ impl Relay {
         warn_of_few_files(limits.open_files());
         let page = Page::find(settings.www.as_deref())?;
         announce::check(&settings)?;
-        let front = settings.tls.as_ref().map(Front::open).transpose()?;
+        let data_dir = credentials::directory_of(&settings.key, settings.port);
+        let open = |tls| Front::open(tls, data_dir.as_deref());
+        let front = settings.tls.as_ref().map(open).transpose()?;
         let (access, keeper) = settings.access.load()?;
         let mut servers = JoinSet::new();
         servers.spawn(access::keep_up(keeper));
@@ -306,7 +308,7 @@ impl Relay {
             self.report(RelayEvent::Http { url });
             self.servers.spawn(http::serve(listener, server.clone()));
         }
-        self.servers.spawn(front.tls.watch());
+        self.servers.spawn(front.tls.keep_up());
         Ok(())
     }
 

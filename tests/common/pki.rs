@@ -6,7 +6,7 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     sync::Arc,
@@ -81,47 +81,76 @@ impl Pki {
         directory.join(name)
     }
 
-    /// Returns what trusts the authority, and speaks these protocols.
-    pub fn client(&self, protocols: &[&str]) -> Arc<ClientConfig> {
+    /// What trusts the authority.
+    pub fn trust(&self) -> Trust {
+        Trust::of(self.authority.der().clone())
+    }
+
+    /// Connects over TLS, to `localhost` by its IPv4 address.
+    pub fn connect(&self, port: u16) -> Secure {
+        self.trust()
+            .connect_from(Ipv4Addr::LOCALHOST, port)
+            .unwrap()
+    }
+
+    /// The same from an address of this machine.
+    pub fn connect_from(&self, from: Ipv4Addr, port: u16) -> Secure {
+        self.trust().connect_from(from, port).unwrap()
+    }
+
+    /// Sends a GET, and returns the answer's head and body.
+    pub fn get(&self, port: u16, path: &str) -> (String, String) {
+        self.trust().get(port, path).unwrap()
+    }
+}
+
+/// A client of https.
+pub struct Trust(Arc<ClientConfig>);
+
+impl Trust {
+    /// Trusts this authority alone.
+    pub fn of(authority: CertificateDer<'static>) -> Self {
         let mut roots = RootCertStore::empty();
-        roots.add(self.authority.der().clone()).unwrap();
+        roots.add(authority).unwrap();
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
-        Arc::new(config)
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self(Arc::new(config))
     }
 
-    /// Connects over TLS, to `localhost` by its IPv4 address.
-    pub fn connect(&self, port: u16) -> Secure {
-        self.connect_from(Ipv4Addr::LOCALHOST, port)
-    }
-
-    /// The same from an address of this machine.
-    pub fn connect_from(&self, from: Ipv4Addr, port: u16) -> Secure {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
-        socket
-            .connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())
-            .unwrap();
+    fn connect_from(&self, from: Ipv4Addr, port: u16) -> io::Result<Secure> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((from, 0)).into())?;
+        socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
         let socket = TcpStream::from(socket);
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket.set_read_timeout(Some(DEADLINE))?;
         let name = "localhost".try_into().unwrap();
-        let session = ClientConnection::new(self.client(&["http/1.1"]), name).unwrap();
-        StreamOwned::new(session, socket)
+        let session = ClientConnection::new(self.0.clone(), name).unwrap();
+        Ok(StreamOwned::new(session, socket))
     }
 
     /// Sends a GET, and returns the answer's head and body.
-    pub fn get(&self, port: u16, path: &str) -> (String, String) {
-        let mut stream = self.connect(port);
+    pub fn get(&self, port: u16, path: &str) -> io::Result<(String, String)> {
+        let mut stream = self.connect_from(Ipv4Addr::LOCALHOST, port)?;
         let headers = format!("host: localhost:{port}\r\nconnection: close\r\n");
-        write!(stream, "GET {path} HTTP/1.1\r\n{headers}\r\n").unwrap();
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        let answer = String::from_utf8(answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.to_owned(), body.to_owned())
+        write!(stream, "GET {path} HTTP/1.1\r\n{headers}\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer
+            .split_once("\r\n\r\n")
+            .ok_or(io::ErrorKind::InvalidData)?;
+        Ok((head.to_owned(), body.to_owned()))
+    }
+
+    /// Returns the certificate that a server shows.
+    pub fn shown(&self, port: u16) -> io::Result<CertificateDer<'static>> {
+        let mut stream = self.connect_from(Ipv4Addr::LOCALHOST, port)?;
+        stream.conn.complete_io(&mut stream.sock)?;
+        let chain = stream.conn.peer_certificates().unwrap_or_default();
+        let certificate = chain.first().ok_or(io::ErrorKind::InvalidData)?;
+        Ok(certificate.clone().into_owned())
     }
 }

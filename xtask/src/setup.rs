@@ -156,6 +156,14 @@ const NEEDS: &[Need] = &[
     },
     Need {
         what: How::Debian {
+            package: "pebble",
+            program: "pebble",
+        },
+        web: false,
+        why: "a relay that gets its certificate from an ACME server",
+    },
+    Need {
+        what: How::Debian {
             package: "nodejs",
             program: "node",
         },

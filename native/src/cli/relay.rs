@@ -1,5 +1,7 @@
 //! The options of `punchline relay`, from the command line and from a TOML file.
 
+mod tls;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -16,11 +18,10 @@ use toml::Spanned;
 use super::values;
 use crate::{
     common::{Period, UsageError, log, proxies::TrustedProxies},
-    http::tls::Files,
     relay::{
         access,
         limits::LimitOptions,
-        settings::{KeySource, Settings, Tls},
+        settings::{KeySource, Settings},
     },
     watch::Access,
 };
@@ -29,8 +30,6 @@ use crate::{
 const DEFAULT_PORT: u16 = 45_678;
 /// The highest base port, for three more follow it.
 const MAX_PORT: u16 = u16::MAX - 3;
-/// Where browsers look for https.
-const DEFAULT_TLS_PORT: u16 = 443;
 /// The longest configuration file that is read.
 const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 
@@ -40,7 +39,7 @@ Ports, counted from --port N:
   tcp/N+1 (WebSocket), udp/N+1       peers in a browser (udp: WebRTC direct)
   tcp/N+2 (HTTP), udp/N+2 (STUN)     the page, /bootstrap.json; own address as seen from outside
   udp/N+3 (STUN)                     the same from a second port, for `punchline doctor`
-  tcp/443 (HTTPS), with --tls-cert   the page and WebSockets over TLS: peers in a browser
+  tcp/443 (HTTPS), with TLS          the page and WebSockets over TLS: peers in a browser
 
 Examples:
   punchline relay
@@ -50,6 +49,8 @@ Examples:
       A relay behind a router that forwards those ports.
   punchline relay --tls-cert fullchain.pem --tls-key privkey.pem
       Browsers join at https://NAME, the name in the certificate.
+  punchline relay --acme-domain relay.example
+      The same with a certificate of Let's Encrypt.
   punchline relay --config /etc/punchline/relay.toml
       The same options from a file: port = 45678, announce = [\"…\"]; flags win.";
 
@@ -112,9 +113,22 @@ pub(crate) struct RelayOptions {
     #[arg(long, value_name = "N")]
     tls_port: Option<u16>,
 
-    /// The host in the addresses that browsers dial over TLS. [default: the first name in the certificate]
+    /// The host in the addresses that browsers dial over TLS. [default: the first name of the certificate]
     #[arg(long, value_name = "NAME", value_parser = values::host_name)]
     tls_domain: Option<String>,
+
+    /// Get the certificate for TLS from an ACME server, whose terms are agreed to: for this name, which has to lead to
+    /// the port for TLS, as 443. May be given more than once.
+    #[arg(long, value_name = "NAME", value_parser = values::host_name)]
+    acme_domain: Vec<String>,
+
+    /// A mail address for the ACME server. May be given more than once.
+    #[arg(long, value_name = "MAIL", value_parser = values::mail)]
+    acme_contact: Vec<String>,
+
+    /// The ACME server's directory. [default: Let's Encrypt's]
+    #[arg(long, value_name = "URL", value_parser = values::https_url)]
+    acme_directory: Option<String>,
 
     /// A proxy in front of this relay, or a network of them, whose X-Forwarded-For and PROXY headers are believed. May be
     /// given more than once.
@@ -171,7 +185,7 @@ impl RelayOptions {
         let port = self.port.or(file.port).unwrap_or(DEFAULT_PORT);
         let key = key_source(&self, &file, port)?;
         let limits = self.limits.or(&file.limits).map_err(UsageError)?;
-        let tls = tls(&self, &file)?;
+        let tls = tls::resolve(&self, &file)?;
         Ok(Settings {
             port,
             key,
@@ -201,28 +215,6 @@ impl RelayOptions {
             drain: self.drain.or(file.drain).and_then(|period| period.0),
             check_only: self.check_config,
         })
-    }
-}
-
-/// What the options say of TLS: all of them need a certificate and a key.
-fn tls(flags: &RelayOptions, file: &RelayOptions) -> Result<Option<Tls>, UsageError> {
-    let certificate = flags.tls_cert.as_ref().or(file.tls_cert.as_ref());
-    let key = flags.tls_key.as_ref().or(file.tls_key.as_ref());
-    let port = flags.tls_port.or(file.tls_port);
-    let domain = flags.tls_domain.as_ref().or(file.tls_domain.as_ref());
-    match (certificate, key) {
-        (Some(certificate), Some(key)) => Ok(Some(Tls {
-            port: port.unwrap_or(DEFAULT_TLS_PORT),
-            files: Files {
-                certificate: certificate.clone(),
-                key: key.clone(),
-            },
-            domain: domain.cloned(),
-        })),
-        (None, None) if port.is_none() && domain.is_none() => Ok(None),
-        _ => Err(UsageError(
-            "TLS needs both a certificate (tls-cert) and its key (tls-key)".into(),
-        )),
     }
 }
 
@@ -307,8 +299,14 @@ fn check(options: &RelayOptions) -> Result<(), String> {
     if let Some(name) = &options.namespace {
         values::namespace(name).map_err(|e| format!("namespace: {e}"))?;
     }
-    if let Some(name) = &options.tls_domain {
-        values::host_name(name).map_err(|e| format!("tls-domain: {e}"))?;
+    for name in options.tls_domain.iter().chain(&options.acme_domain) {
+        values::host_name(name).map_err(|e| format!("{name}: {e}"))?;
+    }
+    for mail in &options.acme_contact {
+        values::mail(mail).map_err(|e| format!("acme-contact: {e}"))?;
+    }
+    if let Some(url) = &options.acme_directory {
+        values::https_url(url).map_err(|e| format!("acme-directory: {e}"))?;
     }
     options.limits.or(&LimitOptions::default()).map(|_| ())
 }

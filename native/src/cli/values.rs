@@ -198,6 +198,25 @@ pub(crate) fn host_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// A mail address.
+pub(crate) fn mail(text: &str) -> Result<String, String> {
+    let is_plain = |part: &str| !part.is_empty() && !part.contains(char::is_whitespace);
+    match text.split_once('@') {
+        Some((name, host)) if is_plain(name) && !name.contains(':') && bootstrap::is_name(host) => {
+            Ok(text.into())
+        }
+        _ => Err("a mail address looks like operator@relay.example".into()),
+    }
+}
+
+/// A URL of https.
+pub(crate) fn https_url(text: &str) -> Result<String, String> {
+    match text.parse::<Uri>() {
+        Ok(url) if url.scheme_str() == Some("https") && url.host().is_some() => Ok(text.into()),
+        _ => Err("a URL of https looks like https://acme.example/directory".into()),
+    }
+}
+
 /// A network, or one address.
 pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     let address = text.parse::<IpAddr>().map(IpNet::from);

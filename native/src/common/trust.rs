@@ -4,10 +4,18 @@
 //! A relay proves who it is by its peer id in any case. What depends on certificates is `/bootstrap.json`, which says the
 //! peer id, and that a TLS connection is made at all.
 
-use std::{env, fs, path::Path, sync::OnceLock};
+use std::{
+    env, fs,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use punchline::platform;
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::output;
@@ -49,6 +57,17 @@ fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         true => Err("no certificate in it, as PEM".into()),
         false => Ok(certificates),
     }
+}
+
+/// Returns what asks others over TLS, where not the Web's authorities are trusted.
+pub(crate) fn client() -> Option<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(TRUSTED.get()?.iter().cloned());
+    let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .ok()?;
+    let client = client.with_root_certificates(roots).with_no_client_auth();
+    Some(Arc::new(client))
 }
 
 /// Returns how URLs are fetched over TLS.

@@ -1,7 +1,7 @@
-//! TLS: the certificate and its key, from files that may change while the relay runs.
+//! TLS: the certificate and its key, from an ACME server or from files that may change while the relay runs.
 //!
-//! [`Tls::load`] reads them, and fails if they are not fit. [`Tls::watch`] looks from time to time whether there are others,
-//! and takes them for the connections that come from then on. Only TLS 1.3 is spoken, which every browser has that can
+//! [`Tls::load`] reads files, and fails if they are not fit. [`Tls::keep_up`] looks from time to time whether there are others,
+//! and takes them for the connections that come from then on, or has [`acme`](super::acme) order one. Only TLS 1.3 is spoken, which every browser has that can
 //! run the page.
 
 use std::{
@@ -22,6 +22,7 @@ use rustls::{
 use tokio::time::{self, MissedTickBehavior};
 use tokio_rustls::TlsAcceptor;
 
+use super::acme::{self, Orders};
 use crate::common::UsageError;
 
 /// How often to look whether the files have changed.
@@ -29,7 +30,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// The longest file that is read. A chain has some 6 KiB.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
 /// What a client may choose from, best first.
-const PROTOCOLS: [&[u8]; 2] = [HTTP_2, b"http/1.1"];
+const PROTOCOLS: [&[u8]; 3] = [HTTP_2, b"http/1.1", acme::CHALLENGE];
 /// HTTP/2, as a client names it.
 pub(super) const HTTP_2: &[u8] = b"h2";
 
@@ -42,9 +43,27 @@ pub(crate) struct Files {
     pub(crate) key: PathBuf,
 }
 
+/// Where a certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// From files.
+    Files(Files),
+    /// From an ACME server, for these names.
+    Acme(acme::Settings),
+}
+
 /// What a listener needs for TLS. Clones share the certificate.
 #[derive(Debug, Clone)]
-pub(crate) struct Tls {
+pub(crate) enum Tls {
+    /// Of files.
+    Files(Pair),
+    /// Of an ACME server.
+    Acme(Orders),
+}
+
+/// A certificate and its key, of files.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair {
     files: Files,
     /// As they were when they were read.
     read_at: Stamp,
@@ -77,8 +96,51 @@ impl Current {
 }
 
 impl Tls {
-    /// Reads the files.
-    pub(crate) fn load(files: Files) -> Result<Self, UsageError> {
+    /// Reads files, or prepares to order a certificate, which is kept in this directory.
+    pub(crate) fn load(source: Source, cache: Option<PathBuf>) -> anyhow::Result<Self> {
+        match (source, cache) {
+            (Source::Files(files), _) => Ok(Self::Files(Pair::load(files)?)),
+            (Source::Acme(settings), Some(cache)) => Ok(Self::Acme(Orders::new(settings, cache)?)),
+            (Source::Acme(_), None) => Err(UsageError(NOWHERE_TO_KEEP.into()).into()),
+        }
+    }
+
+    /// The first of the certificate's names that leads to one host.
+    pub(crate) fn host(&self) -> Option<String> {
+        match self {
+            Self::Files(pair) => pair.host(),
+            Self::Acme(orders) => orders.host(),
+        }
+    }
+
+    /// Returns what makes TLS connections of others.
+    pub(crate) fn acceptor(&self) -> anyhow::Result<TlsAcceptor> {
+        let resolver: Arc<dyn ResolvesServerCert> = match self {
+            Self::Files(pair) => pair.current.clone(),
+            Self::Acme(orders) => orders.resolver(),
+        };
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&[&TLS13])?
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+        Ok(Arc::new(config).into())
+    }
+
+    /// Keeps the certificate up to date, until dropped.
+    pub(crate) async fn keep_up(self) {
+        match self {
+            Self::Files(pair) => pair.watch().await,
+            Self::Acme(orders) => orders.keep_up().await,
+        }
+    }
+}
+
+const NOWHERE_TO_KEEP: &str =
+    "a certificate from an ACME server has to be kept: say by --data-dir where";
+
+impl Pair {
+    fn load(files: Files) -> Result<Self, UsageError> {
         let read_at = files.stamp();
         let certified = files.read().map_err(UsageError)?;
         Ok(Self {
@@ -88,26 +150,14 @@ impl Tls {
         })
     }
 
-    /// The first of the certificate's names that leads to one host.
-    pub(crate) fn host(&self) -> Option<String> {
+    fn host(&self) -> Option<String> {
         let current = self.current.get();
         let certificate = webpki::EndEntityCert::try_from(current.end_entity_cert().ok()?).ok()?;
         let mut names = certificate.valid_dns_names();
         names.find(|name| !name.contains('*')).map(str::to_owned)
     }
 
-    /// Returns what makes TLS connections of others.
-    pub(crate) fn acceptor(&self) -> anyhow::Result<TlsAcceptor> {
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_protocol_versions(&[&TLS13])?
-            .with_no_client_auth()
-            .with_cert_resolver(self.current.clone());
-        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
-        Ok(Arc::new(config).into())
-    }
-
-    /// Keeps the certificate up to date, until dropped.
-    pub(crate) async fn watch(mut self) {
+    async fn watch(mut self) {
         let mut look = time::interval(LOOK_INTERVAL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = self.read_at;

@@ -101,7 +101,8 @@ fn kept_certificate(directory: &Path) -> anyhow::Result<Option<Certificate>> {
 }
 
 /// Returns the directory that the key is kept in, if it is kept.
-fn directory_of(source: &KeySource, port: u16) -> Option<PathBuf> {
+/// Returns where everything is kept; `None` if nothing is.
+pub(crate) fn directory_of(source: &KeySource, port: u16) -> Option<PathBuf> {
     match source {
         KeySource::Fresh | KeySource::Seed(_) => None,
         KeySource::Directory(directory) => Some(directory.clone()),

@@ -1,5 +1,7 @@
 //! The port for browsers with TLS: where page and WebSockets are secure, and by what name others come there.
 
+use std::path::Path;
+
 use anyhow::Context;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use tokio::net::TcpListener;
@@ -9,6 +11,9 @@ use crate::{common::UsageError, http::tls::Tls};
 
 /// The port of https, which a URL leaves out.
 const HTTPS_PORT: u16 = 443;
+
+/// What the data directory has of ACME.
+const ACME_DIRECTORY: &str = "acme";
 
 /// The port, and what is needed to serve it.
 #[derive(Debug)]
@@ -26,9 +31,10 @@ pub(crate) struct Name {
 }
 
 impl Front {
-    /// Reads the certificate, and opens the port.
-    pub(crate) fn open(settings: &settings::Tls) -> anyhow::Result<Self> {
-        let tls = Tls::load(settings.files.clone())?;
+    /// Reads the certificate or prepares to order one, and opens the port.
+    pub(crate) fn open(settings: &settings::Tls, data_dir: Option<&Path>) -> anyhow::Result<Self> {
+        let cache = data_dir.map(|directory| directory.join(ACME_DIRECTORY));
+        let tls = Tls::load(settings.certificate.clone(), cache)?;
         let host = settings.domain.clone().or_else(|| tls.host());
         let host = host.ok_or_else(|| {
             UsageError("the certificate names no host: say by --tls-domain which it is for".into())

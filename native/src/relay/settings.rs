@@ -7,7 +7,7 @@ use libp2p::Multiaddr;
 use super::{access, limits::Limits};
 use crate::{
     common::{log, proxies::TrustedProxies},
-    http::tls::Files,
+    http::tls::Source,
     watch::Access,
 };
 
@@ -51,8 +51,8 @@ pub(crate) struct Settings {
 pub(crate) struct Tls {
     /// 0 = any.
     pub(crate) port: u16,
-    /// Certificate and key.
-    pub(crate) files: Files,
+    /// Where certificate and key come from.
+    pub(crate) certificate: Source,
     /// The host in the addresses to advertise, if not the one in the certificate.
     pub(crate) domain: Option<String>,
 }

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use super::*;
 use crate::{
     common::log::Format,
+    http::tls::{Files, Source},
     relay::{
         limits::{self, Rate},
         settings::KeySource,
@@ -137,6 +138,10 @@ fn wrong_arguments_of_a_relay() {
             "/tcp/443/wss",
         ),
         (&["--tls-cert", "c.pem"], "both a certificate"),
+        (&["--acme-contact", "me@a.example"], "both a certificate"),
+        (&["--acme-domain", "a b"], "a host's name"),
+        (&["--acme-contact", "mailto:me@a.example"], "a mail address"),
+        (&["--acme-directory", "http://a.example"], "a URL of https"),
         (&["--tls-domain", "relay.example"], "both a certificate"),
         (&["--tls-domain", "relay/example"], "a host's name"),
         (&["--trusted-proxy", "10.0.0.0/33"], "neither an address"),
@@ -322,14 +327,40 @@ fn tls_has_files_a_port_and_a_name() {
     let pair = ["--tls-cert", "c.pem", "--tls-key", "k.pem"];
     let tls = relay(&pair).tls.unwrap();
     assert_eq!((tls.port, tls.domain), (443, None));
-    assert_eq!(tls.files.certificate.to_str(), Some("c.pem"));
-    assert_eq!(tls.files.key.to_str(), Some("k.pem"));
+    let files = Files {
+        certificate: "c.pem".into(),
+        key: "k.pem".into(),
+    };
+    assert_eq!(tls.certificate, Source::Files(files));
     let more = ["--tls-port", "0", "--tls-domain", "Relay.example"];
     let tls = relay(&[&pair[..], &more].concat()).tls.unwrap();
     assert_eq!(
         (tls.port, tls.domain.as_deref()),
         (0, Some("relay.example"))
     );
+}
+
+#[test]
+fn a_certificate_may_come_from_an_acme_server() {
+    let tls = relay(&["--acme-domain", "a.example", "--acme-domain", "b.example"])
+        .tls
+        .unwrap();
+    let Source::Acme(acme) = tls.certificate else {
+        panic!("{tls:?}");
+    };
+    assert_eq!(acme.domains, ["a.example", "b.example"]);
+    assert_eq!(
+        acme.directory,
+        "https://acme-v02.api.letsencrypt.org/directory"
+    );
+    let text = "acme-domain = ['a.example']\nacme-contact = ['me@a.example']\n\
+        acme-directory = 'https://localhost:1/dir'";
+    let tls = configured(text, &[]).unwrap().tls.unwrap();
+    let Source::Acme(acme) = tls.certificate else {
+        panic!("{tls:?}");
+    };
+    assert_eq!(acme.contact, ["mailto:me@a.example"]);
+    assert_eq!(acme.directory, "https://localhost:1/dir");
 }
 
 #[test]

@@ -36,11 +36,11 @@ impl Secure {
             "key.pem",
             pair.key_pair.serialize_pem().as_bytes(),
         );
-        let tls = tls::Tls::load(tls::Files {
+        let files = tls::Source::Files(tls::Files {
             certificate: directory.path().join("cert.pem"),
             key: directory.path().join("key.pem"),
         });
-        let tls = tls.unwrap();
+        let tls = tls::Tls::load(files, None).unwrap();
         assert_eq!(tls.host().as_deref(), Some("localhost"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
