@@ -34,7 +34,8 @@ async function say({ line, again }) {
   while (!(await globalThis.peer.broadcast(line)).length) await new Promise((resolve) => setTimeout(resolve, again));
 }
 
-const browser = await launch({ hosts: [new URL(origin).hostname] });
+// Another tab in the same network is known by a name of mDNS, which the network itself resolves.
+const browser = await launch({ hosts: [new URL(origin).hostname, "*.local"] });
 const page = await browser.newPage();
 await page.exposeFunction("report", (event) => process.stdout.write(`${JSON.stringify(event)}\n`));
 await page.goto(new URL("/healthz", origin).href);

@@ -270,7 +270,7 @@ impl Place {
         snake(self)
     }
 
-    fn nat(self) -> Nat {
+    pub(super) fn nat(self) -> Nat {
         match self {
             Self::Open => Nat::None,
             Self::Cone | Self::Double => Nat::Cone,

@@ -42,6 +42,9 @@ const CELLS: &[(Place, Place, bool)] = {
     ]
 };
 
+/// Routers with both ends behind them. None sends packets for its outside address back inside.
+const AT_HOME: [Place; 3] = [Place::Cone, Place::Symmetric, Place::UdpBlocked];
+
 pub(super) fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
     for (suffix, delay) in [("", None), ("_20ms", Some(ONE_WAY)), ("_150ms", Some(SLOW))] {
@@ -52,9 +55,13 @@ pub(super) fn tests() -> Vec<Test> {
                 tests.push(in_short(name, (a, b), delay, run));
             }
         }
-        let name = format!("native_and_tab_at_home{suffix}");
-        let run = move || at_home(delay);
-        tests.push(in_short(name, (Place::Cone, Place::Cone), delay, run));
+        for (kind, other) in [("two_tabs", Other::Tab), ("native_and_tab", Other::Native)] {
+            for at in AT_HOME {
+                let name = format!("{kind}_behind_one_{}{suffix}", at.name());
+                let run = move || at_home(other, at.nat(), delay);
+                tests.push(in_short(name, (at, at), delay, run));
+            }
+        }
     }
     for (name, other, password, direct) in [
         (
@@ -89,7 +96,7 @@ fn in_short(
     delay: Option<Duration>,
     run: impl FnOnce() + Send + 'static,
 ) -> Test {
-    let is_cone = at == (Place::Cone, Place::Cone) && !name.contains("home");
+    let is_cone = at == (Place::Cone, Place::Cone) && !name.contains("behind_one");
     if delay.is_none() || (is_cone && delay == Some(SLOW)) {
         return Test::new(format!("tabs::{name}"), run).of_a_tab();
     }
@@ -105,14 +112,14 @@ fn apart(other: Other, (a, b, direct): (Place, Place, bool), delay: Option<Durat
     meet(other, relay, (&host_a.1, &host_b.1), direct);
 }
 
-/// Both behind one router, which sends no packets for its outside address back inside: the native peer's own address leads
-/// there. Two tabs would need their names of mDNS, which Chromium without a window does not resolve.
-fn at_home(delay: Option<Duration>) {
+/// Both behind one router: they end on their inner addresses. A tab gives its own as a name of mDNS, which another tab
+/// asks the network for; a native peer learns it from the tab's checks.
+fn at_home(other: Other, nat: Nat, delay: Option<Duration>) {
     let lab = Lab::new(delay);
     let (_site, relay) = lab.relay(1);
-    let router = lab.site("home", Nat::Cone);
+    let router = lab.site("home", nat);
     let (a, b) = (lab.host("a", &router), lab.host("b", &router));
-    meet(Other::Native, relay, (&a, &b), true);
+    meet(other, relay, (&a, &b), true);
 }
 
 /// Behind two routers that choose a new port for each destination there is a path by a TURN server, which one of both knows.
