@@ -1,5 +1,5 @@
 // A tab as a peer of the lab: the real package in Chromium. It prints what happens as a terminal does with --json, and sends the
-// lines of its stdin to the room, as soon as there is somebody. The first line, whatever it says, starts it.
+// lines of its stdin to the room, as soon as there is somebody; `/dial ADDRESS` dials. The first line, whatever it says, starts it.
 //
 //   node tests/nat/tab.mjs ORIGIN RELAY [ICE]
 //
@@ -29,8 +29,10 @@ async function start(relays) {
   })();
 }
 
-/** Runs in the tab: sends a line. */
+/** Runs in the tab: sends a line, or dials. */
 async function say({ line, again }) {
+  const [, address] = /^\/dial (.+)/.exec(line) ?? [];
+  if (address) return globalThis.peer.dial(address);
   while (!(await globalThis.peer.broadcast(line)).length) await new Promise((resolve) => setTimeout(resolve, again));
 }
 

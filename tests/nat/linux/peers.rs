@@ -88,12 +88,17 @@ impl Peer {
 
     /// Waits until the path to another peer is direct and uses that transport.
     pub(super) fn wait_direct(&mut self, to: &Self, transport: &str) -> Value {
-        self.proc
-            .wait_until(&format!("direct path by {transport}"), |event| {
-                is_path_to(event, &to.id)
-                    && path_of(event) == "direct"
-                    && event["transport"] == transport
-            })
+        self.wait_direct_by_any(to, &[transport])
+    }
+
+    /// As [`Self::wait_direct`], by one of several transports.
+    pub(super) fn wait_direct_by_any(&mut self, to: &Self, transports: &[&str]) -> Value {
+        let what = format!("direct path by {}", transports.join(" or "));
+        self.proc.wait_until(&what, |event| {
+            is_path_to(event, &to.id)
+                && path_of(event) == "direct"
+                && transports.iter().any(|name| event["transport"] == *name)
+        })
     }
 
     /// Types lines, numbered from 0.

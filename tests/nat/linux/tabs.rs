@@ -176,7 +176,8 @@ fn meet_peer(mut a: Peer, relay: Relay, host_b: &Host, direct: bool) -> (Peer, P
     (a, b)
 }
 
-fn tab(host: &Host, name: &str, relay: &Relay) -> Peer {
+/// Starts a tab, and a peer in it.
+pub(super) fn tab(host: &Host, name: &str, relay: &Relay) -> Peer {
     loaded(host.tab(name, relay))
 }
 
