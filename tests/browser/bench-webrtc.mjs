@@ -3,10 +3,12 @@
 //
 //   cargo xtask bench --browser
 //
-// builds what is measured and runs this after bench.mjs. DIALS=500 is the number of dials in the room.
+// builds what is measured and runs this after bench.mjs; with --profile, only this, and it prints where the time goes instead of
+// what happens in the room. DIALS=500 is the number of dials there.
 
 import { launch } from "./harness.mjs";
 import { startRelay } from "./processes.mjs";
+import { profile } from "./profile.mjs";
 
 if (!process.env.PUNCHLINE) throw new Error("PUNCHLINE must name the program; cargo xtask bench --browser does that");
 
@@ -149,18 +151,32 @@ async function throughput(relay, config) {
   const offer = await one.evaluate(bare, { iceServers });
   const answer = await two.evaluate(bare, { offer, iceServers });
   await one.evaluate(bare, { answer });
-  const [, peer] = [await one.evaluate(start, config), await two.evaluate(start, config)];
-  await one.evaluate(meet, { others: [peer], within: DIAL_MS });
+  // Peers of their own for each round: of one that goes on and on, no more than 4 MB a second are taken, after 32 MB at once.
+  let peer;
+  const renew = async () => {
+    [, peer] = [await one.evaluate(start, config), await two.evaluate(start, config)];
+    await one.evaluate(meet, { others: [peer], within: DIAL_MS });
+  };
+  const measure = {
+    bare: async () => {
+      await two.evaluate(expect, COUNT * BYTES);
+      return one.evaluate(sendBare, { count: COUNT, bytes: BYTES });
+    },
+    ours: () => one.evaluate(send, { to: peer, count: COUNT, bytes: BYTES, window: WINDOW }),
+  };
   const rows = { bare: [], ours: [] };
   for (let round = 0; round < ROUNDS; round += 1) {
-    await two.evaluate(expect, COUNT * BYTES);
-    rows.bare.push(await one.evaluate(sendBare, { count: COUNT, bytes: BYTES }));
-    rows.ours.push(await one.evaluate(send, { to: peer, count: COUNT, bytes: BYTES, window: WINDOW }));
+    await renew();
+    for (const kind of Object.keys(rows)) rows[kind].push(await measure[kind]());
   }
   const rate = (times) => `${((COUNT * BYTES) / 1000 / median(times)).toFixed(1)} MB/s`;
   console.log(`${COUNT} bodies of ${BYTES / 1024} KiB, medians of ${ROUNDS} paired rounds:`);
   console.log(`  Chromium's own data channel  ${rate(rows.bare)}`);
   console.log(`  punchline, tab to tab, acked ${rate(rows.ours)}`);
+  if (!process.env.PROFILE) return;
+  for (const kind of Object.keys(rows)) {
+    await profile(kind, { "the sender": one, "the receiver": two }, renew, measure[kind]);
+  }
 }
 
 async function room(relay, config) {
@@ -190,7 +206,7 @@ try {
   const relay = await startRelay(t);
   const config = { relay: relay.address("ws"), ice_servers: [{ urls: await relay.stun() }] };
   await throughput(relay, { ...config, namespace: "two" });
-  await room(relay, { ...config, namespace: "four" });
+  if (!process.env.PROFILE) await room(relay, { ...config, namespace: "four" });
 } finally {
   for (const step of steps.reverse()) await step();
 }

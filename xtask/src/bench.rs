@@ -16,6 +16,9 @@ pub(crate) struct Args {
     /// Measure between a Chromium tab and a native peer, instead of between two native ones.
     #[arg(long, conflicts_with = "args")]
     browser: bool,
+    /// Only between two tabs, and where the time goes.
+    #[arg(long, requires = "browser")]
+    profile: bool,
     /// Write what messages cost into docs/performance.md, and plot it.
     #[arg(long, conflicts_with = "browser")]
     write: bool,
@@ -33,7 +36,7 @@ const CROWDS: [&str; 3] = ["room", "return", "greedy"];
 /// Measures in a release build, as people run one.
 pub(crate) fn main(args: &Args) -> Result<()> {
     if args.browser {
-        return browser();
+        return browser(args.profile);
     }
     if args.write {
         let measured = bench("messages").arg("--").args(&args.args).arg("--json");
@@ -62,14 +65,17 @@ fn bench(name: &str) -> Cmd {
     Cmd::new("cargo bench --package native --bench").arg(name)
 }
 
-fn browser() -> Result<()> {
+fn browser(profile: bool) -> Result<()> {
     setup::set_up(For::Tests, false)?;
     web::build(false, false)?;
     let program = build::punchline(true)?;
-    for script in ["bench.mjs", "bench-webrtc.mjs"] {
+    let run = |script: &str| {
         Cmd::new(&format!("node tests/browser/{script}"))
             .env("PUNCHLINE", program.to_string_lossy())
-            .run()?;
+    };
+    if profile {
+        return run("bench-webrtc.mjs").env("PROFILE", "1").run();
     }
-    Ok(())
+    run("bench.mjs").run()?;
+    run("bench-webrtc.mjs").run()
 }
