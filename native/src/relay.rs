@@ -296,7 +296,8 @@ impl Relay {
         for socket in sockets.stun {
             let address = as_local(socket.local_addr()?).to_string();
             self.report(RelayEvent::Stun { address });
-            self.servers.spawn(stun::serve(socket));
+            let answers = self.watch.figures().stun_answers.clone();
+            self.servers.spawn(stun::serve(socket, answers));
         }
         Ok(())
     }

@@ -32,8 +32,8 @@ pub(crate) use self::{
     access::Access,
     figures::Figures,
     labels::{
-        By, CircuitResult, Direction, PingFailure, RegistrationResult, ReservationResult,
-        StatusClass, Transport,
+        By, CircuitResult, Direction, PingFailure, Reachability, RegistrationResult,
+        ReservationResult, StatusClass, Transport,
     },
     sources::Sources,
 };

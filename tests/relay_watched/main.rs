@@ -331,3 +331,21 @@ fn a_stranger_does_not_fill_the_log() {
         assert_eq!(line["level"], "WARN", "{line}");
     }
 }
+
+/// The doctor asks by STUN and AutoNAT.
+#[test]
+fn what_the_doctor_asks_is_counted() {
+    const STUN: &str = "punchline_relay_stun_answers_total";
+    const REACHABLE: &str = r#"punchline_relay_autonat_tests_total{result="reachable"}"#;
+    let relay = Relay::start(NO_ARGS);
+    assert_eq!(metrics(&relay).value(STUN), 0.0);
+    let doctor = Proc::start("doctor", &["doctor", "--json", "--relay", &relay.url()]);
+    let report = doctor.finish().stdout;
+    assert!(metrics(&relay).value(STUN) > 0.0, "{report}");
+    let start = Instant::now();
+    // The relay may hear of the end of a test after the doctor.
+    while metrics(&relay).value(REACHABLE) == 0.0 {
+        assert!(start.elapsed() < DEADLINE, "{report}");
+        thread::sleep(POLL);
+    }
+}

@@ -14,7 +14,7 @@ use super::{Relay, behaviour::BehaviourEvent};
 use crate::{
     common::{output::Output, refusals::Refusals},
     http::connection_limit::ConnectionLimit,
-    watch::{By, PingFailure, RegistrationResult, Sources, Transport},
+    watch::{By, PingFailure, Reachability, RegistrationResult, Sources, Transport},
 };
 
 impl Relay {
@@ -49,6 +49,13 @@ impl Relay {
                 figures.handshake_failures.get_or_create(&over).inc();
             }
             SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.record_ping(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Autonat(event)) => {
+                let result = match event.result {
+                    Ok(_) => Reachability::Reachable,
+                    Err(_) => Reachability::Unreachable,
+                };
+                figures.autonat_tests.get_or_create(&By(result)).inc();
+            }
             _ => {}
         }
         if matches!(

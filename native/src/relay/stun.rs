@@ -6,6 +6,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
+use prometheus_client::metrics::counter::Counter;
 use stun::{
     message::{BINDING_REQUEST, BINDING_SUCCESS, Message},
     xoraddr::XorMappedAddress,
@@ -18,8 +19,8 @@ const MAX_REQUEST_BYTES: usize = 1_500;
 /// The pause after an error that no packet caused, such as a missing interface.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
-/// Answers the binding requests that come to a socket, until it is dropped.
-pub(crate) async fn serve(socket: UdpSocket) {
+/// Answers the binding requests that come to a socket, until it is dropped, and counts the answers.
+pub(crate) async fn serve(socket: UdpSocket, answers: Counter) {
     let mut buffer = [0; MAX_REQUEST_BYTES];
     loop {
         let (length, from) = match socket.recv_from(&mut buffer).await {
@@ -29,11 +30,13 @@ pub(crate) async fn serve(socket: UdpSocket) {
                 continue;
             }
         };
-        if let Some(answer) = answer(&buffer[..length], from)
-            && let Err(error) = socket.try_send_to(&answer, from)
-        {
+        let Some(answer) = answer(&buffer[..length], from) else {
+            continue;
+        };
+        match socket.try_send_to(&answer, from) {
+            Ok(_) => drop(answers.inc()),
             // A full send buffer included: the client asks again.
-            tracing::debug!(%from, %error, "STUN answer not sent");
+            Err(error) => tracing::debug!(%from, %error, "STUN answer not sent"),
         }
     }
 }
@@ -151,7 +154,8 @@ mod tests {
     async fn the_clients_own_library_understands_it() {
         let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = server.local_addr().unwrap();
-        let task = tokio::spawn(serve(server));
+        let count = Counter::default();
+        let task = tokio::spawn(serve(server, count.clone()));
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         socket.connect(address).await.unwrap();
         let own = socket.local_addr().unwrap();
@@ -175,6 +179,7 @@ mod tests {
             .unwrap();
         answers_tx.send((seen.ip, seen.port)).await.unwrap();
         assert_eq!(answers.recv().await, Some((own.ip(), own.port())));
+        assert_eq!(count.get(), 1);
         client.close().await.unwrap();
         task.abort();
     }

@@ -6,8 +6,8 @@ use prometheus_client::{
 };
 
 use super::labels::{
-    By, CircuitResult, Direction, Label, PingFailure, RegistrationResult, ReservationResult,
-    StatusClass, Transport, family,
+    By, CircuitResult, Direction, Label, PingFailure, Reachability, RegistrationResult,
+    ReservationResult, StatusClass, Transport, family,
 };
 
 /// In front of the name of every metric but those of the process.
@@ -42,6 +42,8 @@ pub(crate) struct Figures {
     pub(crate) ping_rtt: Histogram,
     pub(crate) ping_failures: Counters<PingFailure>,
     pub(crate) http_requests: Counters<StatusClass>,
+    pub(crate) stun_answers: Counter,
+    pub(crate) autonat_tests: Counters<Reachability>,
 }
 
 impl Default for Figures {
@@ -69,6 +71,8 @@ impl Default for Figures {
             ping_rtt: durations(),
             ping_failures: family(),
             http_requests: family(),
+            stun_answers: Counter::default(),
+            autonat_tests: family(),
         }
     }
 }
@@ -97,6 +101,7 @@ impl Figures {
         );
         self.register_peers(to);
         self.register_connections(to);
+        self.register_services(to);
     }
 
     fn register_peers(&self, to: &mut Registry) {
@@ -166,10 +171,23 @@ impl Figures {
             "Pings without an answer",
             self.ping_failures.clone(),
         );
+    }
+
+    fn register_services(&self, to: &mut Registry) {
         to.register(
             "http_requests",
-            "Answered HTTP requests",
+            "Answered HTTP requests, without those on connections beyond the limit",
             self.http_requests.clone(),
+        );
+        to.register(
+            "stun_answers",
+            "Answers to STUN requests",
+            self.stun_answers.clone(),
+        );
+        to.register(
+            "autonat_tests",
+            "Tests whether a peer can be reached",
+            self.autonat_tests.clone(),
         );
     }
 }

@@ -96,6 +96,12 @@ labels! {
         Other = "other",
     }
 
+    /// What a client of AutoNAT was told.
+    Reachability("result") {
+        Reachable = "reachable",
+        Unreachable = "unreachable",
+    }
+
     /// The first digit of an HTTP status.
     StatusClass("status") {
         Success = "2xx",
