@@ -370,16 +370,23 @@ fn install_debian_packages(missing: &[&Need]) -> Result<()> {
     stop_daemons(&packages)
 }
 
-/// Packages that come with a daemon, which Debian starts at once and with each boot: nobody asked for that.
-const DAEMONS: &[&str] = &["coturn"];
+/// Packages that come with a daemon, which Debian starts at once and with each boot, and its service: nobody asked for that.
+const DAEMONS: &[(&str, &str)] = &[
+    ("caddy", "caddy"),
+    ("coturn", "coturn"),
+    ("nginx-light", "nginx"),
+];
 
 /// Stops the daemons of packages that were not here before.
 fn stop_daemons(installed: &[&str]) -> Result<()> {
     if !Path::new("/run/systemd/system").exists() {
         return Ok(());
     }
-    for daemon in DAEMONS.iter().filter(|name| installed.contains(name)) {
-        Cmd::new("systemctl disable --now").arg(*daemon).run()?;
+    for (_, service) in DAEMONS
+        .iter()
+        .filter(|(package, _)| installed.contains(package))
+    {
+        Cmd::new("systemctl disable --now").arg(*service).run()?;
     }
     Ok(())
 }
