@@ -164,6 +164,14 @@ const NEEDS: &[Need] = &[
     },
     Need {
         what: How::Debian {
+            package: "openssl",
+            program: "openssl",
+        },
+        web: false,
+        why: "a certificate for the page over https",
+    },
+    Need {
+        what: How::Debian {
             package: "nodejs",
             program: "node",
         },

@@ -385,4 +385,11 @@ fn proxies_are_networks_or_addresses() {
             .trusted_proxies
             .contains("127.0.0.1".parse().unwrap())
     );
+    let text = "trusted-proxy = ['10.0.0.0/8', 'fd00::1']";
+    assert_eq!(configured(text, &[]).unwrap().trusted_proxies, proxies);
+    let refused = configured("trusted-proxy = ['everybody']", &[]).unwrap_err();
+    assert!(
+        refused.contains("line 1: \"everybody\" is neither"),
+        "{refused}"
+    );
 }
