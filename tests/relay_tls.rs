@@ -28,21 +28,13 @@ const UPGRADE: &str = "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocke
 
 /// Starts a relay with the authority's certificate, and returns it with its port for TLS.
 fn relay(pki: &Pki, more: &[&str]) -> (Relay, u16) {
-    let files = [
-        "--tls-cert".into(),
-        pki.certificate().into_os_string(),
-        "--tls-key".into(),
-        pki.private_key().into_os_string(),
-    ];
-    let more = more.iter().map(Into::into);
-    let port = ["--tls-port".into(), "0".into()];
-    let mut relay = Relay::start(
-        &files
-            .into_iter()
-            .chain(port)
-            .chain(more)
-            .collect::<Vec<_>>(),
-    );
+    let mut command = Command::new(env!("CARGO_BIN_EXE_punchline"));
+    command.env("RUST_LOG", "punchline=debug");
+    command.args(["relay", "--port", "0", "--json", "--tls-port", "0"]);
+    command.arg("--tls-cert").arg(pki.certificate());
+    command.arg("--tls-key").arg(pki.private_key());
+    command.args(more);
+    let mut relay = Relay::ready(Proc::spawn("relay", command));
     let port = tls_port(&mut relay.proc);
     (relay, port)
 }
@@ -163,6 +155,34 @@ fn one_port_has_the_page_what_peers_ask_and_websockets() {
     // Who comes without TLS is told nothing by this port, and finds the page at the other.
     let (status, page) = common::http_get(relay.http, "/");
     assert_eq!((status, &*page), (200, "page"));
+}
+
+#[test]
+fn silent_websockets_keep_nobody_waiting() {
+    /// The handshakes that a private address may have.
+    const SHARE: usize = 192;
+    const SILENT: usize = 300;
+    let pki = Pki::new();
+    let (relay, port) = relay(&pki, &[]);
+    let silent = || {
+        let mut stream = pki.connect(port);
+        write!(stream, "GET / HTTP/1.1\r\nhost: localhost\r\n{UPGRADE}\r\n").unwrap();
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).unwrap();
+        assert_eq!(&start, b"HTTP/1.1 101");
+        stream
+    };
+    let _crowd: Vec<_> = std::iter::repeat_with(silent).take(SILENT).collect();
+    let address = format!("/dns/localhost/tcp/{port}/tls/ws/p2p/{}", relay.peer_id);
+    let mut peer = peer("peer", &pki, &["--relay", &address]);
+    peer.wait_event("registered");
+    let is_cut =
+        |line: &&str| line.contains("incoming connection failed") && line.contains("/tls/ws");
+    let deadline = Instant::now() + DEADLINE;
+    while relay.proc.stderr().lines().filter(is_cut).count() <= SILENT - SHARE {
+        assert!(Instant::now() < deadline, "{}", relay.proc.report());
+        thread::sleep(POLL);
+    }
 }
 
 #[test]
