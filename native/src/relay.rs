@@ -2,9 +2,9 @@
 //!
 //! [`run`] is called with [`settings::Settings`], which the command line has put together, and returns
 //! when it is asked to stop. In between
-//! - [`Relay::start`] opens everything that can fail: the data directory ([`credentials`]), libp2p's
+//! - [`Relay::start`] ([`start`]) opens everything that can fail: the data directory ([`credentials`]), libp2p's
 //!   listeners and the sockets of HTTP and STUN ([`listen`]), and puts the swarm together
-//!   ([`behaviour`]). HTTP ([`http`]) and STUN ([`stun`]) become tasks of their own, which end with the
+//!   ([`behaviour`]). HTTP ([`http`](crate::http)) and STUN ([`stun`]) become tasks of their own, which end with the
 //!   relay;
 //! - [`Relay::run`] polls the swarm. Each of its events is handled in [`swarm_events`]: what there is
 //!   (addresses, registrations) changes, and the operator gets a [`report`]. Reservations and circuits are
@@ -42,6 +42,7 @@ mod report;
 mod secure;
 mod service;
 pub(crate) mod settings;
+mod start;
 mod stun;
 mod swarm_events;
 mod transport;
@@ -50,20 +51,16 @@ mod unanswered_pings;
 use std::{
     collections::HashSet,
     convert::Infallible,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use futures::{FutureExt, StreamExt};
 use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, multiaddr::Protocol};
 use punchline::{
-    config::Bootstrap, event::Event, name::PeerName, poll_on_wake::PollOnWake,
+    config::Bootstrap, event::Event, poll_on_wake::PollOnWake,
     protocols::rendezvous::server::Server as Rendezvous,
 };
 use tokio::{
-    net::UdpSocket,
     sync::watch,
     task::JoinSet,
     time::{self, MissedTickBehavior},
@@ -73,29 +70,21 @@ use self::{
     access::Access,
     behaviour::Behaviour,
     credentials::Credentials,
-    listen::Sockets,
     registration_rates::RegistrationRates,
-    report::{Counts, RelayEvent, Report},
-    secure::Front,
+    report::{Counts, Report},
     service::Watchdog,
     settings::Settings,
     unanswered_pings::UnansweredPings,
 };
 use crate::{
     common::{
-        log, os,
+        log,
         output::{self, Output},
-        proxies::TrustedProxies,
         refusals::{self, Refusals},
         signals::{self, Stop},
     },
-    http::{
-        self, bootstrap,
-        connection_limit::ConnectionLimit,
-        page::{Page, Readiness},
-        websocket::{self, Doorway},
-    },
-    watch::{Figures, State, Watch},
+    http::page::{Page, Readiness},
+    watch::{State, Watch},
 };
 
 /// How long `ready` waits for the listeners' addresses. A machine may have no network yet.
@@ -130,7 +119,7 @@ fn check(settings: &Settings) -> anyhow::Result<()> {
     Page::find(settings.www.as_deref())?;
     announce::check(settings)?;
     settings.access.load()?;
-    Ok(())
+    settings.tls.as_ref().map_or(Ok(()), secure::check)
 }
 
 struct Relay {
@@ -165,154 +154,6 @@ struct Relay {
 }
 
 impl Relay {
-    /// Opens everything that can fail, then reports that the relay has started.
-    fn start(settings: Settings) -> anyhow::Result<Self> {
-        let limits = &settings.limits;
-        warn_of_few_files(limits.open_files());
-        let page = Page::find(settings.www.as_deref())?;
-        announce::check(&settings)?;
-        let data_dir = credentials::directory_of(&settings.key, settings.port);
-        let open = |tls| Front::open(tls, data_dir.as_deref());
-        let front = settings.tls.as_ref().map(open).transpose()?;
-        let (access, keeper) = settings.access.load()?;
-        let mut servers = JoinSet::new();
-        servers.spawn(access::keep_up(keeper));
-        let credentials = Credentials::load(&settings.key, settings.port)?;
-        let peer_id = credentials.key.public().to_peer_id();
-        let announced = announce::resolve(
-            &settings.announce,
-            peer_id,
-            credentials.certificate.fingerprint(),
-        )?;
-        let certificate = settings
-            .webrtc_direct
-            .then(|| credentials.certificate.clone());
-        let (doorway, websockets) = websocket::doorway();
-        let mut swarm = behaviour::swarm(
-            credentials.key.clone(),
-            certificate,
-            websockets,
-            &settings,
-            &access,
-        )?;
-        let listeners = listen::start_listeners(&mut swarm, settings.port, settings.webrtc_direct)?;
-        let sockets = listen::bind_sockets(settings.port)?;
-        let (bootstrap, current_bootstrap) = watch::channel(Bootstrap {
-            peer_id,
-            addresses: Vec::new(),
-            namespace: settings.namespace,
-            version: env!("CARGO_PKG_VERSION").into(),
-            stun_ports: stun_ports(&sockets.stun),
-        });
-        let output = Output::stdout().context("cannot start the output thread")?;
-        let refusals = Refusals::default();
-        let connection_limit = ConnectionLimit::new(
-            limits.max_http_connections,
-            limits.http_connections_of_network(),
-            refusals.clone(),
-        );
-        let sources = figures::sources(&refusals, &connection_limit, &output);
-        let watch = Watch::new(settings.metrics, Figures::default(), sources);
-        swarm
-            .behaviour_mut()
-            .0
-            .hop
-            .count_in(watch.figures().clone());
-        let mut relay = Self {
-            swarm,
-            output,
-            json: settings.json,
-            access,
-            _credentials: credentials,
-            servers,
-            http_port: 0,
-            secure: front.as_ref().map(|front| front.name.clone()),
-            page,
-            bootstrap,
-            announced,
-            listening: Vec::new(),
-            advertised: Vec::new(),
-            listeners_without_address: Some(listeners.into_iter().collect()),
-            rendezvous: Rendezvous::new(limits.rendezvous()),
-            registration_rates: RegistrationRates::default(),
-            refusals,
-            watch,
-            unanswered_pings: UnansweredPings::default(),
-            watchdog: Watchdog::new(),
-        };
-        let name = PeerName::of(&peer_id);
-        relay.report(Event::Started { peer_id, name });
-        let proxies = settings.trusted_proxies;
-        relay.serve(
-            sockets,
-            front,
-            doorway,
-            current_bootstrap,
-            connection_limit,
-            proxies,
-        )?;
-        for address in relay.announced.clone() {
-            relay.report(Event::ExternalAddress { address });
-        }
-        relay.advertise();
-        Ok(relay)
-    }
-
-    /// Starts HTTP, with TLS and without, and STUN.
-    fn serve(
-        &mut self,
-        sockets: Sockets,
-        front: Option<Front>,
-        doorway: Doorway,
-        current_bootstrap: watch::Receiver<Bootstrap>,
-        limit: Arc<ConnectionLimit>,
-        proxies: TrustedProxies,
-    ) -> anyhow::Result<()> {
-        let bootstrap = bootstrap::Source {
-            current: current_bootstrap,
-            is_announced: !self.announced.is_empty(),
-        };
-        let router = http::router(bootstrap, self.page.clone(), self.watch.clone(), doorway);
-        let server = http::Server {
-            router,
-            watch: self.watch.clone(),
-            limit,
-            proxies,
-            tls: None,
-        };
-        for listener in sockets.http {
-            let address = listener.local_addr()?;
-            if self.http_port == 0 {
-                self.http_port = address.port();
-            }
-            let url = format!("http://{}", as_local(address));
-            self.report(RelayEvent::Http { url });
-            self.servers.spawn(http::serve(listener, server.clone()));
-        }
-        if let Some(front) = front {
-            self.serve_securely(front, server)?;
-        }
-        self.servers.spawn(self.watch.clone().keep_samples());
-        for socket in sockets.stun {
-            let address = as_local(socket.local_addr()?).to_string();
-            self.report(RelayEvent::Stun { address });
-            let answers = self.watch.figures().stun_answers.clone();
-            self.servers.spawn(stun::serve(socket, answers));
-        }
-        Ok(())
-    }
-
-    fn serve_securely(&mut self, front: Front, plain: http::Server) -> anyhow::Result<()> {
-        let server = plain.secured(front.tls.acceptor()?);
-        for listener in front.listeners {
-            let url = format!("https://{}", as_local(listener.local_addr()?));
-            self.report(RelayEvent::Http { url });
-            self.servers.spawn(http::serve(listener, server.clone()));
-        }
-        self.servers.spawn(front.tls.keep_up());
-        Ok(())
-    }
-
     async fn run(&mut self) -> Infallible {
         let deadline = time::sleep(ADDRESS_TIMEOUT);
         tokio::pin!(deadline);
@@ -448,36 +289,6 @@ async fn until(deadline: Option<Instant>) {
         Some(deadline) => time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
-}
-
-/// Returns the ports of IPv4, which are those of IPv6 too.
-fn stun_ports(sockets: &[UdpSocket]) -> Vec<u16> {
-    let addresses = sockets.iter().filter_map(|s| s.local_addr().ok());
-    addresses
-        .filter(SocketAddr::is_ipv4)
-        .map(|a| a.port())
-        .collect()
-}
-
-fn warn_of_few_files(needed: u64) {
-    if let Some(files) = os::raise_open_files()
-        && files < needed
-    {
-        output::complain(&format!(
-            "warning: this process may open {files} files; --max-connections may need {needed}: raise `ulimit -n` or LimitNOFILE"
-        ));
-    }
-}
-
-/// Returns the address by which this machine itself reaches a socket: loopback if the socket is bound to
-/// every interface.
-fn as_local(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 fn with_peer(address: &Multiaddr, peer: PeerId) -> Multiaddr {

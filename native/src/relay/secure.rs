@@ -7,7 +7,10 @@ use libp2p::{Multiaddr, multiaddr::Protocol};
 use tokio::net::TcpListener;
 
 use super::{listen, settings};
-use crate::{common::UsageError, http::tls::Tls};
+use crate::{
+    common::UsageError,
+    http::tls::{Source, Tls},
+};
 
 /// The port of https, which a URL leaves out.
 const HTTPS_PORT: u16 = 443;
@@ -33,12 +36,7 @@ pub(crate) struct Name {
 impl Front {
     /// Reads the certificate or prepares to order one, and opens the port.
     pub(crate) fn open(settings: &settings::Tls, data_dir: Option<&Path>) -> anyhow::Result<Self> {
-        let cache = data_dir.map(|directory| directory.join(ACME_DIRECTORY));
-        let tls = Tls::load(settings.certificate.clone(), cache)?;
-        let host = settings.domain.clone().or_else(|| tls.host());
-        let host = host.ok_or_else(|| {
-            UsageError("the certificate names no host: say by --tls-domain which it is for".into())
-        })?;
+        let (tls, host) = load(settings, data_dir)?;
         let listeners = listen::bind_tls(settings.port)?;
         let first = listeners.first().context("no network on this machine")?;
         let port = first.local_addr()?.port();
@@ -48,6 +46,24 @@ impl Front {
             name: Name { host, port },
         })
     }
+}
+
+/// Says what is wrong with a certificate in files.
+pub(crate) fn check(settings: &settings::Tls) -> anyhow::Result<()> {
+    match settings.certificate {
+        Source::Files(_) => load(settings, None).map(drop),
+        Source::Acme(_) => Ok(()),
+    }
+}
+
+fn load(settings: &settings::Tls, data_dir: Option<&Path>) -> anyhow::Result<(Tls, String)> {
+    let cache = data_dir.map(|directory| directory.join(ACME_DIRECTORY));
+    let tls = Tls::load(settings.certificate.clone(), cache)?;
+    let host = settings.domain.clone().or_else(|| tls.host());
+    let host = host.ok_or_else(|| {
+        UsageError("the certificate names no host: say by --tls-domain which it is for".into())
+    })?;
+    Ok((tls, host))
 }
 
 impl Name {
