@@ -46,7 +46,7 @@ use self::{
     handler::{Call, Granted, Handler, In, Request},
     ledger::{CircuitId, Ledger, Refusal, Source},
     messages::{HopMessage, Limit, Reservation},
-    rates::ByteRate,
+    rates::{ByteRate, SharedRate},
 };
 use futures::{
     FutureExt, StreamExt,
@@ -104,10 +104,25 @@ pub(crate) struct Config {
     pub(crate) bounds: Bounds,
     /// Bytes a second of all circuits that one network asked for; 0 = no limit.
     pub(crate) rate_of_network: u64,
+    /// The same for those of one peer, whichever side it is on.
+    pub(crate) rate_of_peer: u64,
+    /// And for all.
+    pub(crate) rate_of_all: u64,
 }
 
 /// What circuits have said and the behaviour has not heard yet, beyond a word for each circuit.
 const MAX_WORDS: usize = 256;
+
+/// Whose circuits share a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Payer {
+    /// Those that it asked for.
+    Network(Option<Network>),
+    Peer(PeerId),
+}
+
+/// How many have a rate for one circuit.
+const PAYERS: usize = 3;
 
 /// The relay.
 pub(crate) struct Behaviour {
@@ -122,8 +137,9 @@ pub(crate) struct Behaviour {
     addresses: ExternalAddresses,
     /// Dropped to cut a circuit.
     cuts: HashMap<CircuitId, oneshot::Sender<Infallible>>,
-    /// Those of networks that have circuits, and some that had.
-    rates: HashMap<Option<Network>, Weak<Mutex<ByteRate>>>,
+    /// Those of whoever has circuits, and of some who had.
+    rates: HashMap<Payer, Weak<Mutex<ByteRate>>>,
+    of_all: SharedRate,
     figures: Figures,
     progress: mpsc::Receiver<Progress>,
     to_progress: mpsc::Sender<Progress>,
@@ -146,6 +162,7 @@ impl Behaviour {
             addresses: ExternalAddresses::default(),
             cuts: HashMap::new(),
             rates: HashMap::new(),
+            of_all: SharedRate::new(Mutex::new(ByteRate::new(config.rate_of_all))),
             figures: Figures::default(),
             progress,
             to_progress,
@@ -263,7 +280,7 @@ impl Behaviour {
             activity: admitted.activity,
             start: self.start,
             bounds: self.config.bounds,
-            of_network: self.rate_of(from.ip),
+            shared: self.rates_of(from, to),
             relayed: Relayed::of(&self.figures),
             cut,
             progress: self.to_progress.clone(),
@@ -291,16 +308,21 @@ impl Behaviour {
         }
     }
 
-    fn rate_of(&mut self, ip: Option<IpAddr>) -> Arc<Mutex<ByteRate>> {
-        if self.rates.len() > 2 * self.cuts.len() {
+    /// The rates that a circuit shares with others.
+    fn rates_of(&mut self, from: Source, to: PeerId) -> Vec<SharedRate> {
+        if self.rates.len() > PAYERS * self.cuts.len() {
             self.rates.retain(|_, rate| rate.strong_count() > 0);
         }
-        let known = self.rates.entry(ip.map(Network::of)).or_default();
-        known.upgrade().unwrap_or_else(|| {
-            let rate = Arc::new(Mutex::new(ByteRate::new(self.config.rate_of_network)));
-            *known = Arc::downgrade(&rate);
-            rate
-        })
+        let of_network = self.config.rate_of_network;
+        let of_peer = self.config.rate_of_peer;
+        let payers = [
+            (Payer::Network(from.ip.map(Network::of)), of_network),
+            (Payer::Peer(from.peer), of_peer),
+            (Payer::Peer(to), of_peer),
+        ];
+        let limited = payers.into_iter().filter(|(_, rate)| *rate > 0);
+        let of_some = limited.map(|(payer, rate)| shared_rate(&mut self.rates, payer, rate));
+        of_some.chain([self.of_all.clone()]).collect()
     }
 
     /// Refuses with this status whom the operator keeps out: the specification has one for each question.
@@ -365,6 +387,20 @@ impl Behaviour {
         let next = self.ledger.next_expiry();
         self.expiry = next.map(|at| Box::pin(time::sleep_until(at.into())));
     }
+}
+
+/// Finds the rate of somebody who has circuits, or begins it.
+fn shared_rate(
+    rates: &mut HashMap<Payer, Weak<Mutex<ByteRate>>>,
+    payer: Payer,
+    rate: u64,
+) -> SharedRate {
+    let known = rates.entry(payer).or_default();
+    known.upgrade().unwrap_or_else(|| {
+        let rate = SharedRate::new(Mutex::new(ByteRate::new(rate)));
+        *known = Arc::downgrade(&rate);
+        rate
+    })
 }
 
 impl NetworkBehaviour for Behaviour {

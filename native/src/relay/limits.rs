@@ -94,6 +94,16 @@ limits! {
     max_circuit_rate_per_ip: Bytes(32_000_000),
         why "bytes a second of all circuits that one network asked for";
 
+    /// Bytes a second of all circuits of one peer, whichever side it is on; 0 = no limit.
+    max_circuit_rate_per_peer: Bytes(0),
+        why "bytes a second of all circuits of one peer, those too by which others reach it. Set it to share a narrow line among your own \
+             peers; strangers have many peer ids";
+
+    /// Bytes a second of all circuits together; 0 = no limit.
+    max_relayed_rate: Bytes(0),
+        why "bytes a second of all circuits, both directions together. Each comes in once and goes out once, so that this much of your line is \
+             taken each way. Those who send little do not wait for those who send much";
+
     /// Circuits that one peer asks for: so many at once / one more each.
     circuit_rate_per_peer: Rate(480, Duration::from_millis(500)),
         why "joining a room of 100 takes 100 circuits, and hole punching may take each again. Calls of peers that are not there do not count";
@@ -195,6 +205,8 @@ impl Limits {
                 rate: self.max_circuit_rate,
             },
             rate_of_network: self.max_circuit_rate_per_ip,
+            rate_of_peer: self.max_circuit_rate_per_peer,
+            rate_of_all: self.max_relayed_rate,
         }
     }
 

@@ -20,7 +20,7 @@ use tokio::{task, time};
 
 use super::{
     ledger::{Activity, CircuitId},
-    rates::ByteRate,
+    rates::{ByteRate, SharedRate},
 };
 use crate::watch::{By, Direction, Figures};
 
@@ -50,7 +50,8 @@ pub(super) struct Grant {
     /// What `activity` counts from.
     pub(super) start: Instant,
     pub(super) bounds: Bounds,
-    pub(super) of_network: Arc<Mutex<ByteRate>>,
+    /// The rates that it shares with other circuits.
+    pub(super) shared: Vec<SharedRate>,
     pub(super) relayed: Relayed,
     /// Resolves when the circuit has to make room.
     pub(super) cut: oneshot::Receiver<Infallible>,
@@ -197,8 +198,12 @@ impl Meter<'_> {
         if max > 0 && *total > max {
             return Err(io::Error::other("it has carried what it may"));
         }
-        let of_network = &self.grant.of_network;
-        let mut of_network = of_network.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(rate.spend(bytes, now).max(of_network.spend(bytes, now)))
+        let mut wait = rate.spend(bytes, now);
+        for shared in &self.grant.shared {
+            let sharers = Arc::strong_count(shared);
+            let mut rate = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            wait = wait.max(rate.spend_of_shared(bytes, sharers, now));
+        }
+        Ok(wait)
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     hash::Hash,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -94,7 +95,23 @@ impl ByteRate {
         let missing = full_at.saturating_duration_since(now);
         missing.saturating_sub(BURST)
     }
+
+    /// The same for one of so many that share the rate. Whoever passes on little does not wait for those who pass on much: no
+    /// longer than if each had an equal part of the rate.
+    pub(super) fn spend_of_shared(&mut self, bytes: u64, sharers: usize, now: Instant) -> Duration {
+        let wait = self.spend(bytes, now);
+        if wait.is_zero() {
+            return wait;
+        }
+        let nanos = bytes
+            .saturating_mul(sharers as u64)
+            .saturating_mul(1_000_000_000);
+        wait.min(Duration::from_nanos(nanos / self.rate))
+    }
 }
+
+/// A rate that some circuits share.
+pub(super) type SharedRate = Arc<Mutex<ByteRate>>;
 
 #[cfg(test)]
 mod tests {

@@ -31,7 +31,7 @@ fn grant(bounds: Bounds) -> (Grant, Rig) {
         activity: Activity::default(),
         start: time::Instant::now().into_std(),
         bounds,
-        of_network: Arc::new(Mutex::new(ByteRate::new(0))),
+        shared: Vec::new(),
         relayed: Relayed::default(),
         cut,
         progress,
@@ -158,13 +158,13 @@ impl AsyncWrite for Counting {
 }
 
 /// What so many endless circuits carry in that time.
-async fn carried(circuits: usize, seconds: u64, bounds: Bounds, of_network: u64) -> usize {
+async fn carried(circuits: usize, seconds: u64, bounds: Bounds, of_all: u64) -> usize {
     let passed = Arc::<AtomicUsize>::default();
-    let of_network = Arc::new(Mutex::new(ByteRate::new(of_network)));
+    let of_all = SharedRate::new(Mutex::new(ByteRate::new(of_all)));
     let tasks: Vec<_> = (0..circuits)
         .map(|_| {
             let (mut grant, rig) = grant(bounds);
-            grant.of_network = of_network.clone();
+            grant.shared = vec![of_all.clone()];
             let circuit = run(Endless, Counting(passed.clone()), grant);
             tokio::spawn(async move {
                 circuit.await;
@@ -178,7 +178,7 @@ async fn carried(circuits: usize, seconds: u64, bounds: Bounds, of_network: u64)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_circuit_and_a_network_have_their_rates() {
+async fn a_circuit_and_all_together_have_their_rates() {
     let bounds = Bounds {
         rate: 1_000_000,
         ..NO_BOUNDS
@@ -187,6 +187,39 @@ async fn a_circuit_and_a_network_have_their_rates() {
     assert!((9_900_000..10_300_000).contains(&one), "{one}");
     let many = carried(50, 10, bounds, 4_000_000).await;
     assert!((39_600_000..41_300_000).contains(&many), "{many}");
+}
+
+/// What a light pair says waits no longer than if each circuit had an equal part of the rate, however much others want.
+#[tokio::test(start_paused = true)]
+async fn greedy_circuits_leave_a_light_one_its_part_of_a_rate() {
+    const GREEDY: usize = 200;
+    const RATE: u64 = 1_000_000;
+    let of_all = SharedRate::new(Mutex::new(ByteRate::new(RATE)));
+    let passed = Arc::<AtomicUsize>::default();
+    for _ in 0..GREEDY {
+        let (mut grant, rig) = grant(NO_BOUNDS);
+        grant.shared = vec![of_all.clone()];
+        let circuit = run(Endless, Counting(passed.clone()), grant);
+        tokio::spawn(async move {
+            circuit.await;
+            drop(rig);
+        });
+    }
+    let ((mut caller, near), (mut callee, near_too)) = (stream(), stream());
+    let (mut grant, _rig) = grant(NO_BOUNDS);
+    grant.shared = vec![of_all.clone()];
+    tokio::spawn(run(near, near_too, grant));
+    // The greedy ones have spent their bursts.
+    time::sleep(Duration::from_secs(10)).await;
+    let part = Duration::from_secs_f64(100.0 * (GREEDY + 3) as f64 / RATE as f64);
+    for _ in 0..100 {
+        let start = time::Instant::now();
+        caller.write_all(&[0; 100]).await.unwrap();
+        callee.read_exact(&mut [0; 100]).await.unwrap();
+        assert!(start.elapsed() <= part, "{:?}", start.elapsed());
+        // Virtual time passes only while all wait.
+        time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// Between a word of a light pair and its arrival the greedy ones have a turn or two each, and no more.
