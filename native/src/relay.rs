@@ -36,6 +36,7 @@ mod handshakes;
 mod hop;
 pub(crate) mod limits;
 mod listen;
+mod memory;
 mod network_limits;
 mod registration_rates;
 mod report;

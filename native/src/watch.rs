@@ -35,7 +35,7 @@ pub(crate) use self::{
         By, CircuitResult, Direction, PingFailure, Reachability, RegistrationResult,
         ReservationResult, StatusClass, Transport,
     },
-    sources::Sources,
+    sources::{Sources, resident_bytes},
 };
 use self::{
     labels::Label,
@@ -176,7 +176,7 @@ impl Watch {
                 .iter()
                 .map(|(_, count)| count)
                 .sum(),
-            resident_bytes: sources::resident_bytes(),
+            resident_bytes: resident_bytes(),
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! - [`rules`] reads the files' text and decides;
 //! - [`files`] reads the files, and reads them again when they change;
-//! - [`Behaviour`] denies connections of networks that are kept out, before their handshake.
+//! - [`Behaviour`] denies connections before their handshake: of networks that are kept out, and all when the relay stops or is
+//!   short of [`Memory`].
 //!
 //! A peer is known by its key only after a handshake. So a peer that is kept out is let in that far, and told by what it asks for:
 //! reservations, circuits and registrations are refused with the status that the protocols have for it.
@@ -31,6 +32,7 @@ use tokio::sync::watch;
 
 pub(crate) use self::files::{Files, keep_up};
 use self::rules::Rules;
+use super::memory::Memory;
 
 /// What is refused to those who may not use the relay, as the operator reads it.
 pub(crate) const REFUSED: &str = "requests of peers that may not use this relay";
@@ -53,19 +55,21 @@ impl Access {
     }
 }
 
-/// Denies connections of networks that are kept out, and knows whose the others are.
+/// Denies connections, and knows whose the others are.
 #[derive(Debug)]
 pub(crate) struct Behaviour {
     access: Access,
+    memory: Memory,
     /// Whether nobody is let in any more, as the relay stops.
     closed: bool,
     connections: HashMap<ConnectionId, (PeerId, Option<IpAddr>)>,
 }
 
 impl Behaviour {
-    pub(crate) fn new(access: Access) -> Self {
+    pub(crate) fn new(access: Access, memory: Memory) -> Self {
         Self {
             access,
+            memory,
             closed: false,
             connections: HashMap::new(),
         }
@@ -95,17 +99,17 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         from: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        if self.closed {
-            let why = Exceeded::new(0, "connections to a relay that stops");
-            return Err(ConnectionDenied::new(why));
-        }
-        match ip_of(from).is_none_or(|ip| self.access.0.borrow().admits_network(ip)) {
-            true => Ok(()),
-            false => {
-                let why = Exceeded::new(0, "connections of networks that may not use this relay");
-                Err(ConnectionDenied::new(why))
-            }
-        }
+        let admits = |ip| self.access.0.borrow().admits_network(ip);
+        let why = if self.closed {
+            Exceeded::new(0, "connections to a relay that stops")
+        } else if self.memory.is_short() {
+            Exceeded::new(0, "connections to a relay short of memory")
+        } else if !ip_of(from).is_none_or(admits) {
+            Exceeded::new(0, "connections of networks that may not use this relay")
+        } else {
+            return Ok(());
+        };
+        Err(ConnectionDenied::new(why))
     }
 
     fn handle_established_inbound_connection(
@@ -154,5 +158,30 @@ impl NetworkBehaviour for Behaviour {
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is let in from that address, while there is that much memory.
+    fn lets_in(memory: Memory, closed: bool) -> bool {
+        let (access, _keeper) = Files::default().load().expect("no files");
+        let mut behaviour = Behaviour::new(access, memory);
+        if closed {
+            behaviour.close();
+        }
+        let (id, to) = (ConnectionId::new_unchecked(1), Multiaddr::empty());
+        let from = "/ip4/192.0.2.1/tcp/1".parse().expect("an address");
+        let answer = behaviour.handle_pending_inbound_connection(id, &to, &from);
+        answer.is_ok()
+    }
+
+    #[test]
+    fn nobody_is_let_in_while_it_stops_or_memory_is_short() {
+        assert!(lets_in(Memory::default(), false));
+        assert!(!lets_in(Memory::default(), true));
+        assert!(!lets_in(Memory::short(), false));
     }
 }

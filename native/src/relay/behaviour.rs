@@ -28,6 +28,7 @@ use super::{
     access::{self, Access},
     autonat, handshakes, hop,
     limits::Limits,
+    memory::Memory,
     network_limits,
     settings::Settings,
     transport::{self, Gate, Inputs},
@@ -61,6 +62,7 @@ pub(crate) fn swarm(
     websockets: Arrivals,
     settings: &Settings,
     access: &Access,
+    memory: &Memory,
 ) -> anyhow::Result<Swarm<PollOnWake<Behaviour>>> {
     let gate = Gate::default();
     let limits = &settings.limits;
@@ -73,7 +75,7 @@ pub(crate) fn swarm(
     let swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_other_transport(|_| transport)?
-        .with_behaviour(|key| PollOnWake(Behaviour::new(key, limits, gate, access)))?
+        .with_behaviour(|key| PollOnWake(Behaviour::new(key, limits, gate, access, memory)))?
         .with_swarm_config(|config| {
             config
                 .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
@@ -85,7 +87,7 @@ pub(crate) fn swarm(
 }
 
 impl Behaviour {
-    fn new(key: &Keypair, limits: &Limits, gate: Gate, access: &Access) -> Self {
+    fn new(key: &Keypair, limits: &Limits, gate: Gate, access: &Access, memory: &Memory) -> Self {
         let identify = identify::Config::new(IDENTIFY_PROTOCOL.into(), key.public())
             .with_agent_version(AGENT_VERSION.into())
             // The relay chooses what to advertise; a machine with many addresses would overflow identify.
@@ -93,11 +95,16 @@ impl Behaviour {
             // A relay dials only addresses that it is asked to test, so it need not remember others.
             .with_cache_size(0);
         Self {
-            access: access::Behaviour::new(access.clone()),
+            access: access::Behaviour::new(access.clone(), memory.clone()),
             connections: connections::Behaviour::new(limits.connections()),
             handshakes: handshakes::Behaviour::new(limits.handshakes(), gate),
             network_limits: network_limits::Behaviour::new(limits.connections_of_network()),
-            hop: hop::Behaviour::new(key.public().to_peer_id(), limits.hop(), access.clone()),
+            hop: hop::Behaviour::new(
+                key.public().to_peer_id(),
+                limits.hop(),
+                access.clone(),
+                memory.clone(),
+            ),
             rendezvous: rendezvous::behaviour(),
             identify: identify::Behaviour::new(identify),
             ping: punchline::protocols::ping::Behaviour::new(

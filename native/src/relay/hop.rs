@@ -29,6 +29,8 @@ mod handler;
 mod ledger;
 mod messages;
 mod rates;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -69,6 +71,7 @@ use tokio::time::{self, Sleep};
 use super::{
     access::{self, Access},
     advertise,
+    memory::Memory,
 };
 use crate::watch::Figures;
 
@@ -128,6 +131,7 @@ const PAYERS: usize = 3;
 pub(crate) struct Behaviour {
     config: Config,
     access: Access,
+    memory: Memory,
     /// Whether nothing is given out any more, as the relay stops.
     closed: bool,
     local: PeerId,
@@ -148,12 +152,13 @@ pub(crate) struct Behaviour {
 }
 
 impl Behaviour {
-    pub(crate) fn new(local: PeerId, config: Config, access: Access) -> Self {
+    pub(crate) fn new(local: PeerId, config: Config, access: Access, memory: Memory) -> Self {
         let (to_progress, progress) = mpsc::channel(MAX_WORDS);
         let start = Instant::now();
         Self {
             config,
             access,
+            memory,
             closed: false,
             local,
             ledger: Ledger::new(config.limits, start),
@@ -211,6 +216,10 @@ impl Behaviour {
 
     fn reserve(&mut self, from: Source, reply: oneshot::Sender<HopMessage>) {
         let admitted = self.admit(from, Status::ReservationRefused);
+        let admitted = match self.ledger.is_reserved(&from.peer) {
+            true => admitted,
+            false => admitted.and_then(|()| self.check_memory()),
+        };
         let answer = match admitted.and_then(|()| self.ledger.reserve(Instant::now(), from)) {
             Ok(renewed) => {
                 let Source {
@@ -256,6 +265,7 @@ impl Behaviour {
         reply: oneshot::Sender<Result<Granted, Status>>,
     ) {
         let admitted = self.admit(from, Status::PermissionDenied);
+        let admitted = admitted.and_then(|()| self.check_memory());
         let admitted = admitted.and_then(|()| self.ledger.connect(Instant::now(), from, to));
         self.count_circuit_request(&admitted);
         let admitted = match admitted {
@@ -323,6 +333,17 @@ impl Behaviour {
         let limited = payers.into_iter().filter(|(_, rate)| *rate > 0);
         let of_some = limited.map(|(payer, rate)| shared_rate(&mut self.rates, payer, rate));
         of_some.chain([self.of_all.clone()]).collect()
+    }
+
+    /// New work has to wait while memory is short.
+    fn check_memory(&self) -> Result<(), Refusal> {
+        match self.memory.is_short() {
+            false => Ok(()),
+            true => Err(Refusal {
+                status: Status::ResourceLimitExceeded,
+                what: Some("requests to a relay short of memory"),
+            }),
+        }
     }
 
     /// Refuses with this status whom the operator keeps out: the specification has one for each question.

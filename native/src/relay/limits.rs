@@ -133,6 +133,12 @@ limits! {
         why "each at most 10 s to send a request header and 2 min in all; more wait. A browser opens up to six. `/healthz` and \
              `/metrics` are answered beside them";
 
+    /// What the relay may have of the machine's memory, or of what its control group may have, before it takes no new work;
+    /// 100 = all.
+    max_memory_share: Percent(80),
+        why "above this part of the machine's memory, or of the limit that systemd or a container sets, new connections, reservations and \
+             circuits are refused and the old ones go on: the system would kill the relay otherwise";
+
     /// What one IP address (of IPv6: one /64; a /48 may take twice as much) may take of connections, handshakes,
     /// reservations, circuits, registrations and HTTP connections; 100 = all.
     max_share_per_ip: Percent(25),

@@ -17,6 +17,7 @@ use super::{
     credentials::Credentials,
     figures,
     listen::{self, Sockets},
+    memory::{self, Memory},
     registration_rates::RegistrationRates,
     report::RelayEvent,
     secure::Front,
@@ -62,6 +63,8 @@ impl Relay {
         let (access, keeper) = settings.access.load()?;
         let mut servers = JoinSet::new();
         servers.spawn(access::keep_up(keeper));
+        let memory = Memory::default();
+        servers.spawn(memory::keep_up(memory.clone(), limits.max_memory_share));
         let credentials = Credentials::load(&settings.key, settings.port)?;
         let peer_id = credentials.key.public().to_peer_id();
         let announced = announce::resolve(
@@ -79,6 +82,7 @@ impl Relay {
             websockets,
             &settings,
             &access,
+            &memory,
         )?;
         let listeners = listen::start_listeners(&mut swarm, settings.port, settings.webrtc_direct)?;
         let sockets = listen::bind_sockets(settings.port)?;

@@ -1,7 +1,7 @@
 //! Labels for what is refused: what stands in the log in words is a closed set of short names in metrics.
 
 /// What is refused, as [`Refusals`](crate::common::refusals::Refusals) count it, and its label.
-const REASONS: [(&str, &str); 22] = [
+const REASONS: [(&str, &str); 24] = [
     ("handshakes", "handshakes"),
     ("handshakes of one network", "handshakes_of_network"),
     ("incoming connections", "incoming_connections"),
@@ -36,6 +36,14 @@ const REASONS: [(&str, &str); 22] = [
     (
         "connections of networks that may not use this relay",
         "networks_kept_out",
+    ),
+    (
+        "requests to a relay short of memory",
+        "requests_short_of_memory",
+    ),
+    (
+        "connections to a relay short of memory",
+        "connections_short_of_memory",
     ),
     ("requests to a relay that stops", "requests_while_stopping"),
     (

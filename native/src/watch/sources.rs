@@ -109,7 +109,7 @@ fn gauge(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> 
 }
 
 /// What of this process is in RAM, by `/proc`.
-pub(super) fn resident_bytes() -> Option<u64> {
+pub(crate) fn resident_bytes() -> Option<u64> {
     const BYTES_PER_KIB: u64 = 1024;
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let mut lines = status.lines();

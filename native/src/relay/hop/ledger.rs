@@ -163,6 +163,11 @@ impl Ledger {
         self.reservations.len()
     }
 
+    /// Whether a peer has a reservation.
+    pub(super) fn is_reserved(&self, peer: &PeerId) -> bool {
+        self.reservations.contains_key(peer)
+    }
+
     /// Whether a peer has a circuit, or waits for one.
     pub(super) fn has_circuits(&self, peer: &PeerId) -> bool {
         self.of_peer.get(peer).is_some_and(|of| !of.is_empty())
