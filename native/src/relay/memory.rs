@@ -42,12 +42,10 @@ impl Memory {
 
     fn look(&self, resident: Option<u64>, most: u64) {
         let is_short = resident.is_some_and(|bytes| bytes > most);
-        if self.0.swap(is_short, Ordering::Relaxed) != is_short {
-            tracing::warn!(
-                is_short,
-                most,
-                "memory; while it is short, new work is refused"
-            );
+        match (self.0.swap(is_short, Ordering::Relaxed), is_short) {
+            (false, true) => tracing::warn!(most, "memory is short: new work is refused"),
+            (true, false) => tracing::warn!(most, "there is memory for new work again"),
+            _ => {}
         }
     }
 }
