@@ -25,11 +25,12 @@ const DEFAULT_LOG: &str = "warn";
 
 /// What is logged of libraries unless `RUST_LOG` names them.
 ///
-/// Remote IP addresses belong at debug level, and no remote may fill the log. But str0m and its parts write addresses into
+/// Remote IP addresses belong at debug level, and no remote may fill the log. But str0m and its parts, and those of TURN, write addresses into
 /// their warnings, and quinn-udp warns of each address without a route, by name. libp2p-identify warns of each
 /// push that a newer one overtakes, libp2p-autonat of each request that a remote breaks off, libp2p-relay and
 /// libp2p-request-response of each stream beyond their limits.
-const QUIET: &str = "str0m=off,is=off,dimpl=off,sctp_proto=off,libp2p_identify=error,libp2p_autonat=error,\
+const QUIET: &str = "str0m=off,is=off,dimpl=off,sctp_proto=off,turn_client_proto=off,turn_types=off,stun_proto=off,\
+    stun_types=off,libp2p_identify=error,libp2p_autonat=error,\
     libp2p_relay=error,libp2p_request_response=error,quinn_udp=error";
 
 /// How many lines one place in the program may write in a [`PERIOD`], from info upwards. Whoever asks for debug wants all.
