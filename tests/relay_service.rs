@@ -89,6 +89,7 @@ fn a_configuration_is_checked_without_starting_anything() {
         ("deny-list = \"/no/such/list\"", "--deny-list /no/such/list"),
         ("www = \"/no/such/page\"", "--www /no/such/page"),
         ("drain = \"soon\"", "a duration is"),
+        ("port = 0\nacme-domain = [\"relay.example\"]", "--data-dir"),
         (
             "tls-cert = \"/no/such/cert\"\ntls-key = \"/no/such/key\"",
             "/no/such/cert",

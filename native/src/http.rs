@@ -33,7 +33,8 @@ use std::{
 
 use axum::{
     Router,
-    http::{StatusCode, header},
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
     middleware,
     routing::get,
 };
@@ -193,7 +194,8 @@ impl Server {
     /// Returns the same, over TLS.
     pub(crate) fn secured(mut self, tls: TlsAcceptor) -> Self {
         let layer = middleware::map_response(page::add_transport_security);
-        self.router = self.router.layer(layer);
+        let named = middleware::map_request(name_host);
+        self.router = self.router.layer(layer).layer(named);
         self.tls = Some(tls);
         self
     }
@@ -278,6 +280,16 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Over HTTP/2 the host is part of the request's address. What is served looks for it where HTTP/1.1 has it.
+async fn name_host(mut request: Request) -> Request {
+    let host = request.uri().authority();
+    let host = host.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    if let Some(host) = host {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    request
 }
 
 type Service = AddExtension<Router, Client>;

@@ -64,7 +64,7 @@ use punchline::{
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{self, MissedTickBehavior},
+    time::{self, Interval},
 };
 
 use self::{
@@ -81,7 +81,7 @@ use crate::{
     common::{
         log,
         output::{self, Output},
-        refusals::{self, Refusals},
+        refusals::Refusals,
         signals::{self, Stop},
     },
     http::page::{Page, Readiness},
@@ -120,7 +120,9 @@ fn check(settings: &Settings) -> anyhow::Result<()> {
     Page::find(settings.www.as_deref())?;
     announce::check(settings)?;
     settings.access.load()?;
-    settings.tls.as_ref().map_or(Ok(()), secure::check)
+    let data_dir = credentials::directory_of(&settings.key, settings.port);
+    let check = |tls| secure::check(tls, data_dir.as_deref());
+    settings.tls.as_ref().map_or(Ok(()), check)
 }
 
 struct Relay {
@@ -152,14 +154,13 @@ struct Relay {
     watch: Watch,
     unanswered_pings: UnansweredPings,
     watchdog: Watchdog,
+    refusals_due: Interval,
 }
 
 impl Relay {
     async fn run(&mut self) -> Infallible {
         let deadline = time::sleep(ADDRESS_TIMEOUT);
         tokio::pin!(deadline);
-        let mut refusals_due = time::interval(refusals::REPORT_INTERVAL);
-        refusals_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if self
                 .listeners_without_address
@@ -169,16 +170,24 @@ impl Relay {
                 self.handle_pending_events();
                 self.ready();
             }
+            let is_starting = self.listeners_without_address.is_some();
             tokio::select! {
-                event = self.swarm.select_next_some() => self.on_swarm_event(event),
-                () = &mut deadline, if self.listeners_without_address.is_some() => self.ready(),
-                () = until(self.rendezvous.poll_timeout()) => self.on_registrations_due(),
-                () = self.access.changed() => self.on_new_rules(),
-                () = self.watchdog.tick() => {}
-                _ = refusals_due.tick() => {
-                    self.refusals.report();
-                    log::report_left_out();
-                }
+                () = self.work() => {}
+                () = &mut deadline, if is_starting => self.ready(),
+            }
+        }
+    }
+
+    /// Does the next thing that there is to do, until the relay is stopped.
+    async fn work(&mut self) {
+        tokio::select! {
+            event = self.swarm.select_next_some() => self.on_swarm_event(event),
+            () = until(self.rendezvous.poll_timeout()) => self.on_registrations_due(),
+            () = self.access.changed() => self.on_new_rules(),
+            () = self.watchdog.tick() => {}
+            _ = self.refusals_due.tick() => {
+                self.refusals.report();
+                log::report_left_out();
             }
         }
     }

@@ -187,6 +187,11 @@ mod imp {
             .create(path)
     }
 
+    /// Has nobody else enter a directory of ours.
+    pub(crate) fn close_dir(path: &Path) -> io::Result<()> {
+        fs::set_permissions(path, fs::Permissions::from_mode(PRIVATE_DIR))
+    }
+
     /// Opens what may turn out to be anything: a symbolic link is refused, since it leads to a file that nobody named,
     /// and a pipe is not waited for.
     pub(crate) fn open_strictly(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
@@ -283,6 +288,11 @@ mod imp {
     /// Creates a directory, whose permissions are inherited from its parent.
     pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
         fs::create_dir_all(path)
+    }
+
+    /// Its permissions are those of its parent.
+    pub(crate) fn close_dir(_: &Path) -> io::Result<()> {
+        Ok(())
     }
 
     /// When a file was last modified.

@@ -77,7 +77,7 @@ impl Certificates {
         attempts.latest = Some(attempt);
     }
 
-    /// Has clients be shown the certificate of the latest attempt.
+    /// Serves the certificate of the latest attempt.
     fn serve_latest(&self) {
         let mut attempts = self.0.write().unwrap_or_else(PoisonError::into_inner);
         attempts.served = attempts.latest.clone();
@@ -87,7 +87,9 @@ impl Certificates {
 impl Orders {
     /// Nothing is ordered yet. Nobody else may read the directory: keys are in it.
     pub(super) fn new(settings: Settings, cache: PathBuf) -> anyhow::Result<Self> {
+        // One that was restored from a backup may be open to others, and so are the files in it.
         os::create_private_dir(&cache)
+            .and_then(|()| os::close_dir(&cache))
             .with_context(|| format!("cannot create {}", cache.display()))?;
         Ok(Self {
             settings,

@@ -100,8 +100,10 @@ pub(super) async fn let_in(
 /// Whether a request is for a WebSocket. Over HTTP/2 there are none: the server does not offer it, and who wants one opens
 /// a connection for it.
 fn is_for_websocket(request: &Request) -> bool {
-    let is_upgrade =
-        request.version() <= Version::HTTP_11 && request.headers().contains_key(header::UPGRADE);
+    // Others offer HTTP/2 in this way, and want the page.
+    let wanted = request.headers().get(header::UPGRADE);
+    let is_websocket = wanted.is_some_and(|w| w.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let is_upgrade = request.version() <= Version::HTTP_11 && is_websocket;
     match request.uri().path() {
         "/ws" => true,
         "/" => is_upgrade,

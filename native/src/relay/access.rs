@@ -80,6 +80,13 @@ impl Behaviour {
         self.closed = true;
     }
 
+    /// Whether a peer still has a connection beside that one.
+    pub(crate) fn has_another(&self, peer: PeerId, connection: ConnectionId) -> bool {
+        let mut connections = self.connections.iter();
+        connections
+            .any(|(id, (of, ip))| *of == peer && *id != connection && self.access.admits(of, *ip))
+    }
+
     /// The connections that would not be let in any more.
     pub(crate) fn kept_out(&self) -> Vec<(ConnectionId, PeerId)> {
         let rules = self.access.0.borrow().clone();
@@ -114,11 +121,13 @@ impl NetworkBehaviour for Behaviour {
 
     fn handle_established_inbound_connection(
         &mut self,
-        _: ConnectionId,
+        id: ConnectionId,
         _: PeerId,
-        _: &Multiaddr,
-        _: &Multiaddr,
+        to: &Multiaddr,
+        from: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
+        // The rules may have changed meanwhile.
+        self.handle_pending_inbound_connection(id, to, from)?;
         Ok(dummy::ConnectionHandler)
     }
 

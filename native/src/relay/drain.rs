@@ -6,11 +6,13 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
-use tokio::time;
+use tokio::time::{self, MissedTickBehavior};
 
 use super::{Relay, report::RelayEvent};
 use crate::watch::State;
+
+/// How often to look who has no circuit any more.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Relay {
     /// Waits until nobody talks through the relay any more, but for no longer than it may.
@@ -24,13 +26,12 @@ impl Relay {
         self.report(RelayEvent::Draining { circuits, seconds });
         let over = time::sleep(time);
         tokio::pin!(over);
+        let mut look = time::interval(LOOK_INTERVAL);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.counts().circuits > 0 {
             tokio::select! {
-                event = self.swarm.select_next_some() => {
-                    self.on_swarm_event(event);
-                    self.let_go();
-                }
-                () = self.watchdog.tick() => {}
+                () = self.work() => {}
+                _ = look.tick() => self.let_go(),
                 () = &mut over => return,
             }
         }

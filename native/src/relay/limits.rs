@@ -130,7 +130,7 @@ limits! {
 
     /// HTTP connections at a time.
     max_http_connections: Count(1_024),
-        why "each at most 10 s to send a request header and 2 min in all; more wait. A browser opens up to six. `/healthz` and \
+        why "each at most 10 s to send a request header and 2 min in all; more get 503. A browser opens up to six. `/healthz` and \
              `/metrics` are answered beside them";
 
     /// What the relay may have of the machine's memory, or of what its control group may have, before it takes no new work;

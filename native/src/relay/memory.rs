@@ -53,7 +53,9 @@ impl Memory {
 /// Looks how much memory there is, for as long as it is polled, and refuses new work above so many percent.
 pub(crate) async fn keep_up(memory: Memory, percent: u32) {
     let Some(allowed) = allowed() else {
-        return;
+        return tracing::warn!(
+            "the system does not say how much memory there is: --max-memory-share has no effect"
+        );
     };
     let most = allowed / 100 * u64::from(percent);
     let mut due = time::interval(LOOK_INTERVAL);
@@ -66,12 +68,14 @@ pub(crate) async fn keep_up(memory: Memory, percent: u32) {
 
 /// Bytes that this process may have; `None` where the system does not say.
 fn allowed() -> Option<u64> {
-    let machine = total(&fs::read_to_string("/proc/meminfo").ok()?)?;
+    // A service may see nothing in /proc but processes (`ProcSubset=pid`).
+    let machine = fs::read_to_string("/proc/meminfo").ok();
+    let machine = machine.and_then(|text| total(&text));
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let limits = limit_files(&groups, Path::new(CGROUPS))
         .into_iter()
         .filter_map(|file| limit(&fs::read_to_string(file).ok()?));
-    limits.chain([machine]).min()
+    limits.chain(machine).min()
 }
 
 /// What `/proc/meminfo` says the machine has.

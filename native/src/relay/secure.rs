@@ -48,11 +48,12 @@ impl Front {
     }
 }
 
-/// Says what is wrong with a certificate in files.
-pub(crate) fn check(settings: &settings::Tls) -> anyhow::Result<()> {
-    match settings.certificate {
-        Source::Files(_) => load(settings, None).map(drop),
-        Source::Acme(_) => Ok(()),
+/// Says what is wrong with a certificate in files, or without a place for what is ordered.
+pub(crate) fn check(settings: &settings::Tls, data_dir: Option<&Path>) -> anyhow::Result<()> {
+    match (&settings.certificate, data_dir) {
+        // It would be made.
+        (Source::Acme(_), Some(_)) => Ok(()),
+        _ => load(settings, None).map(drop),
     }
 }
 

@@ -10,7 +10,12 @@ use punchline::{
     config::Bootstrap, event::Event, name::PeerName,
     protocols::rendezvous::server::Server as Rendezvous,
 };
-use tokio::{net::UdpSocket, sync::watch, task::JoinSet};
+use tokio::{
+    net::UdpSocket,
+    sync::watch,
+    task::JoinSet,
+    time::{self, MissedTickBehavior},
+};
 
 use super::{
     Relay, access, announce, behaviour, credentials,
@@ -31,7 +36,7 @@ use crate::{
         os,
         output::{self, Output},
         proxies::TrustedProxies,
-        refusals::Refusals,
+        refusals::{self, Refusals},
     },
     http::{
         self, bootstrap,
@@ -107,6 +112,8 @@ impl Relay {
             .0
             .hop
             .count_in(watch.figures().clone());
+        let mut refusals_due = time::interval(refusals::REPORT_INTERVAL);
+        refusals_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut relay = Self {
             swarm,
             output,
@@ -128,6 +135,7 @@ impl Relay {
             watch,
             unanswered_pings: UnansweredPings::default(),
             watchdog: Watchdog::new(),
+            refusals_due,
         };
         let name = PeerName::of(&peer_id);
         relay.report(Event::Started { peer_id, name });

@@ -181,7 +181,17 @@ impl Relay {
         for (connection, peer) in self.swarm.behaviour().0.access.kept_out() {
             tracing::debug!(%peer, "may not use the relay any more: connection closed");
             self.swarm.close_connection(connection);
+            if self
+                .swarm
+                .behaviour()
+                .0
+                .access
+                .has_another(peer, connection)
+            {
+                continue;
+            }
             for event in self.rendezvous.expel(peer) {
+                self.record_registration(&event);
                 self.report_registration(event);
             }
         }

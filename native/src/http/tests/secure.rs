@@ -44,7 +44,9 @@ impl Secure {
         assert_eq!(tls.host().as_deref(), Some("localhost"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let watched = crate::http::watched::routes(Watch::for_test(Access::Local));
         let router = Router::new().route("/healthz", get(async || "ok"));
+        let router = router.merge(watched);
         let server = plain(router, limit(max_connections)).secured(tls.acceptor().unwrap());
         let task = tokio::spawn(serve(listener, server));
         Self {
@@ -123,6 +125,10 @@ async fn both_versions_of_http_are_spoken_over_tls() {
     );
     assert_eq!(answer.body_mut().data().await.unwrap().unwrap(), "ok");
     assert_eq!(client.current_max_send_streams(), MAX_STREAMS as usize);
+    // Who may read figures is told by the host that was asked for, which HTTP/2 has elsewhere.
+    let mut client = client.ready().await.unwrap();
+    let (answer, _) = client.send_request(request("/metrics"), true).unwrap();
+    assert_eq!(answer.await.unwrap().status(), 200);
 }
 
 /// A frame of HTTP/2 (RFC 9113, 4.1).
@@ -214,6 +220,14 @@ async fn upgrade(server: &Server) -> (TcpStream, String) {
     let mut start = [0; 12];
     stream.read_exact(&mut start).await.unwrap();
     (stream, String::from_utf8(start.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn who_offers_another_protocol_gets_the_page() {
+    let server = Server::with(&[("index.html", b"page")]).await;
+    let offer = "connection: upgrade, close\r\nupgrade: h2c\r\n";
+    let answer = server.ask("GET", "/", offer).await;
+    assert_eq!((answer.status, answer.text()), (200, "page"));
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use super::{
     Access,
     rules::{List, Rules},
 };
-use crate::common::UsageError;
+use crate::common::{UsageError, os};
 
 /// The longest file that is read.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
@@ -32,14 +32,16 @@ pub(crate) struct Files {
     pub(crate) deny: Option<PathBuf>,
 }
 
-/// What tells whether a file has changed: when it was written, and how long it is.
+/// What tells whether a file has changed: when it or its mode did, and how long it is.
 type Stamp = Option<(SystemTime, u64)>;
 
 /// What keeps the rules up to date.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     files: Files,
+    /// As they were when they were read, and when they were looked at last: who writes a file may not be through with it.
     read: [Stamp; 2],
+    seen: [Stamp; 2],
     rules: watch::Sender<Arc<Rules>>,
 }
 
@@ -52,6 +54,7 @@ impl Files {
         let keeper = Keeper {
             files: self.clone(),
             read: stamps,
+            seen: stamps,
             rules: sender,
         };
         Ok((Access(receiver), keeper))
@@ -73,7 +76,7 @@ impl Files {
     fn stamps(&self) -> [Stamp; 2] {
         [&self.allow, &self.deny].map(|path| {
             let metadata = fs::metadata(path.as_ref()?).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
+            Some((os::changed(&metadata).ok()?, metadata.len()))
         })
     }
 }
@@ -93,7 +96,8 @@ impl Keeper {
     /// Reads the files again if they have changed. If they cannot be read, what they said before stays.
     fn look(&mut self) {
         let stamps = self.files.stamps();
-        if stamps == self.read {
+        let is_settled = std::mem::replace(&mut self.seen, stamps) == stamps;
+        if stamps == self.read || !is_settled {
             return;
         }
         self.read = stamps;
@@ -154,13 +158,17 @@ mod tests {
         assert!(!access.0.has_changed().expect("a keeper"));
         fs::write(&path, format!("{other}\n")).expect("a file");
         keeper.look();
+        assert!(!access.admits(&peer, None), "it may not be whole yet");
+        keeper.look();
         assert!(access.admits(&peer, None) && !access.admits(&other, None));
         for broken in ["what is this", "192.0.2.0/40 "] {
             fs::write(&path, broken).expect("a file");
             keeper.look();
+            keeper.look();
             assert!(!access.admits(&other, None));
         }
         fs::remove_file(&path).expect("a file");
+        keeper.look();
         keeper.look();
         assert!(!access.admits(&other, None));
     }

@@ -76,6 +76,7 @@ impl List {
             let shown: String = entry.chars().take(80).collect();
             format!("{shown:?} is no peer id, IP address or network such as 192.0.2.0/24")
         })?;
+        let network = canonical(network);
         self.lengths.insert(network.prefix_len());
         self.networks.insert(network.trunc());
         Ok(())
@@ -91,6 +92,20 @@ impl List {
             .into_iter()
             .any(|network| self.networks.contains(&network.trunc()))
     }
+}
+
+/// What is written as an IPv6 network of mapped IPv4 addresses is one of IPv4: addresses of clients are compared as that.
+fn canonical(network: IpNet) -> IpNet {
+    const MAPPED_BITS: u8 = 96;
+    let IpNet::V6(mapped) = network else {
+        return network;
+    };
+    let ip = mapped.addr().to_ipv4_mapped();
+    let length = mapped.prefix_len().checked_sub(MAPPED_BITS);
+    let of_v4 = ip
+        .zip(length)
+        .map(|(ip, length)| IpNet::new(ip.into(), length));
+    of_v4.and_then(Result::ok).unwrap_or(network)
 }
 
 #[cfg(test)]
@@ -154,6 +169,13 @@ mod tests {
             denied: List::default(),
         };
         assert!(!nobody.admits_network(ip("192.0.2.1")));
+    }
+
+    #[test]
+    fn mapped_addresses_are_those_of_ipv4() {
+        let list = list("::ffff:198.51.100.7\n::ffff:203.0.113.0/120\n::ffff:0:0/90");
+        assert!(list.has(ip("198.51.100.7")) && list.has(ip("::ffff:203.0.113.9")));
+        assert!(!list.has(ip("198.51.100.8")) && !list.has(ip("203.0.114.9")));
     }
 
     #[test]

@@ -28,6 +28,8 @@ use crate::watch::{By, Direction, Figures};
 const BUFFER_BYTES: usize = 8 * 1024;
 /// After so many bytes in a row it is the turn of others.
 const TURN_BYTES: usize = 16 * 1024;
+/// Both ways of a circuit wait each for itself.
+const FLOWS: usize = 2;
 /// A circuit whose receiver has taken nothing for so long is cut: what waits for it takes memory.
 pub(super) const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -200,7 +202,7 @@ impl Meter<'_> {
         }
         let mut wait = rate.spend(bytes, now);
         for shared in &self.grant.shared {
-            let sharers = Arc::strong_count(shared);
+            let sharers = FLOWS * Arc::strong_count(shared);
             let mut rate = shared.lock().unwrap_or_else(PoisonError::into_inner);
             wait = wait.max(rate.spend_of_shared(bytes, sharers, now));
         }

@@ -75,6 +75,9 @@ pub(super) struct ByteRate {
 /// What may be passed on at once after a pause: this much time's worth. Short, so that nobody waits long for a turn.
 const BURST: Duration = Duration::from_millis(100);
 
+/// What flows that share a rate may owe at most.
+const MAX_DEBT: Duration = Duration::from_secs(10);
+
 impl ByteRate {
     pub(super) const fn new(rate: u64) -> Self {
         Self {
@@ -96,13 +99,15 @@ impl ByteRate {
         missing.saturating_sub(BURST)
     }
 
-    /// The same for one of so many that share the rate. Whoever passes on little does not wait for those who pass on much: no
-    /// longer than if each had an equal part of the rate.
+    /// The same for one of so many flows that share the rate. Whoever passes on little does not wait for those who pass on much:
+    /// no longer than if each had an equal part of the rate.
     pub(super) fn spend_of_shared(&mut self, bytes: u64, sharers: usize, now: Instant) -> Duration {
         let wait = self.spend(bytes, now);
         if wait.is_zero() {
             return wait;
         }
+        // What was too much for a moment must not be held against all for long.
+        self.full_at = self.full_at.map(|at| at.min(now + BURST + MAX_DEBT));
         let nanos = bytes
             .saturating_mul(sharers as u64)
             .saturating_mul(1_000_000_000);

@@ -6,8 +6,12 @@ use super::*;
 use crate::relay::{access::Files, limits::tests::limits};
 
 fn relay(memory: Memory) -> Behaviour {
+    relay_with("", memory)
+}
+
+fn relay_with(options: &str, memory: Memory) -> Behaviour {
     let (access, _keeper) = Files::default().load().unwrap();
-    Behaviour::new(PeerId::random(), limits("").hop(), access, memory)
+    Behaviour::new(PeerId::random(), limits(options).hop(), access, memory)
 }
 
 fn somebody() -> Source {
@@ -59,4 +63,22 @@ async fn a_relay_that_stops_gives_nothing_out() {
         connect(&mut relay, new, old.peer),
         Some(Status::ResourceLimitExceeded)
     );
+}
+
+#[tokio::test]
+async fn a_peers_circuits_share_its_rate_whichever_side_it_is_on() {
+    let options = "max-circuit-rate-per-peer = 1000\nmax-circuit-rate-per-ip = 0";
+    let mut relay = relay_with(options, Memory::default());
+    let [one, other, third, fourth] = [somebody(), somebody(), somebody(), somebody()];
+    let mut rates = |from: Source, to: Source| relay.rates_of(from, to.peer);
+    let (called, calls, apart) = (rates(other, one), rates(one, third), rates(third, fourth));
+    let shared = |a: &[SharedRate], b: &[SharedRate]| {
+        let same = |rate| b.iter().any(|other| Arc::ptr_eq(rate, other));
+        a.iter().filter(|rate| same(*rate)).count()
+    };
+    // The rate of all is shared by all; beside it, that of `one`, of `third`, and of nobody.
+    assert_eq!(shared(&called, &calls), 2);
+    assert_eq!(shared(&calls, &apart), 2);
+    assert_eq!(shared(&called, &apart), 1);
+    assert_eq!([&called, &calls, &apart].map(Vec::len), [3; 3]);
 }

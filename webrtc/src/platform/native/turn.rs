@@ -46,7 +46,6 @@ pub(super) struct Server {
 }
 
 /// An address at a server, or the wish for one. Dropped, it is given back.
-#[derive(Debug)]
 pub(super) struct Turn {
     client: TurnClientUdp,
     socket: UdpSocket,
@@ -135,7 +134,10 @@ impl Turn {
                 Poll::Ready(Ok(())) => {}
                 // Of a packet that was sent before, to where nobody listens.
                 Poll::Ready(Err(_)) => continue,
-                Poll::Pending => break,
+                Poll::Pending => {
+                    self.flush(now);
+                    return self.progress().map_or(Poll::Pending, Poll::Ready);
+                }
             }
             let packet = self.on_packet(buffer.filled(), now);
             self.flush(now);
@@ -143,7 +145,8 @@ impl Turn {
                 return Poll::Ready(progress);
             }
         }
-        self.flush(now);
+        // There may be more.
+        cx.waker().wake_by_ref();
         self.progress().map_or(Poll::Pending, Poll::Ready)
     }
 
@@ -180,9 +183,13 @@ impl Turn {
                     return Some(Progress::Relayed { at, from });
                 }
                 TurnEvent::AllocationCreateFailed(_) => {
-                    tracing::warn!(%server, "the TURN server gives us no address: are user and password right?");
+                    tracing::debug!(%server, "no address at the TURN server");
+                    tracing::warn!(
+                        "a TURN server gives us no address: are user and password right?"
+                    );
                 }
                 TurnEvent::PermissionCreateFailed(_, ip) => {
+                    self.asked.remove(&ip);
                     tracing::debug!(%server, %ip, "the TURN server carries nothing there");
                 }
                 _ => {}
@@ -221,6 +228,15 @@ impl Drop for Turn {
         if self.client.delete(time).is_ok() {
             self.flush(now);
         }
+    }
+}
+
+/// The client's own has the password in it.
+impl std::fmt::Debug for Turn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Turn")
+            .field("relayed", &self.relayed)
+            .finish_non_exhaustive()
     }
 }
 

@@ -104,6 +104,37 @@ struct Endless;
 /// The other counts what it gets.
 struct Counting(Arc<AtomicUsize>);
 
+/// A side that does both.
+struct Both(Endless, Counting);
+
+impl AsyncRead for Both {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Both {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.1).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.1).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.1).poll_close(cx)
+    }
+}
+
 impl AsyncRead for Endless {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -189,6 +220,28 @@ async fn a_circuit_and_all_together_have_their_rates() {
     assert!((39_600_000..41_300_000).contains(&many), "{many}");
 }
 
+/// A circuit that is busy both ways takes no more than one that is busy one way.
+#[tokio::test(start_paused = true)]
+async fn both_ways_together_have_the_rate_of_all() {
+    const RATE: u64 = 1_000_000;
+    let of_all = SharedRate::new(Mutex::new(ByteRate::new(RATE)));
+    let passed = Arc::<AtomicUsize>::default();
+    for _ in 0..10 {
+        let (mut grant, rig) = grant(NO_BOUNDS);
+        grant.shared = vec![of_all.clone()];
+        let ends = [passed.clone(), passed.clone()].map(|count| Both(Endless, Counting(count)));
+        let [caller, callee] = ends;
+        let circuit = run(caller, callee, grant);
+        tokio::spawn(async move {
+            circuit.await;
+            drop(rig);
+        });
+    }
+    time::sleep(Duration::from_secs(20)).await;
+    let passed = passed.load(Ordering::Relaxed);
+    assert!((18_000_000..22_000_000).contains(&passed), "{passed}");
+}
+
 /// What a light pair says waits no longer than if each circuit had an equal part of the rate, however much others want.
 #[tokio::test(start_paused = true)]
 async fn greedy_circuits_leave_a_light_one_its_part_of_a_rate() {
@@ -211,7 +264,8 @@ async fn greedy_circuits_leave_a_light_one_its_part_of_a_rate() {
     tokio::spawn(run(near, near_too, grant));
     // The greedy ones have spent their bursts.
     time::sleep(Duration::from_secs(10)).await;
-    let part = Duration::from_secs_f64(100.0 * (GREEDY + 3) as f64 / RATE as f64);
+    let flows = FLOWS * (GREEDY + 3);
+    let part = Duration::from_secs_f64(100.0 * flows as f64 / RATE as f64);
     for _ in 0..100 {
         let start = time::Instant::now();
         caller.write_all(&[0; 100]).await.unwrap();

@@ -63,6 +63,10 @@ async fn it_sends_nothing_from_addresses_that_are_not_its_own() {
     let ours = turn.client.local_addr();
     assert!(!turn.send(ours, peer(), b"not by the server"));
     assert!(turn.asked.is_empty());
+    assert!(
+        !format!("{turn:?}").contains("secret"),
+        "a password is not shown"
+    );
 }
 
 #[tokio::test]
