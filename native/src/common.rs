@@ -15,5 +15,9 @@ pub(crate) mod shell;
 pub(crate) mod signals;
 pub(crate) mod trust;
 mod usage;
+pub(crate) mod watched;
 
-pub(crate) use self::{period::Period, usage::UsageError};
+pub(crate) use self::{
+    period::{Period, every},
+    usage::UsageError,
+};

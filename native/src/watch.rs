@@ -26,7 +26,6 @@ use std::{
 
 use prometheus_client::{encoding::text, registry::Registry};
 use serde::Serialize;
-use tokio::time::{self, MissedTickBehavior};
 
 pub(crate) use self::{
     access::Access,
@@ -42,6 +41,7 @@ use self::{
     samples::{Sample, Samples},
     sources::Collected,
 };
+use crate::common::every;
 
 /// How often a sample is kept.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(60);
@@ -144,8 +144,7 @@ impl Watch {
 
     /// Keeps samples until it is dropped.
     pub(crate) async fn keep_samples(self) {
-        let mut due = time::interval(SAMPLE_INTERVAL);
-        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut due = every(SAMPLE_INTERVAL);
         loop {
             due.tick().await;
             let sample = self.sample();
@@ -197,6 +196,8 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]

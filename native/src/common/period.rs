@@ -1,8 +1,16 @@
-//! A length of time as people write it.
+//! A length of time as people write it, and what happens in each.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
+use tokio::time::{self, Interval, MissedTickBehavior};
+
+/// Ticks at once and then in each period. After a delay the next one is a whole period away: nothing is made up for.
+pub(crate) fn every(period: Duration) -> Interval {
+    let mut due = time::interval(period);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    due
+}
 
 /// A length of time, such as `500ms` or `1h`. 0 is `None`: each option says whether that means "never"
 /// or "no limit".

@@ -1,14 +1,14 @@
 //! TLS: the certificate and its key, from an ACME server or from files that may change while the relay runs.
 //!
 //! [`Tls::load`] reads files, and fails if they are not fit. [`Tls::keep_up`] looks from time to time whether there are others,
-//! and takes them for the connections that come from then on, or has [`acme`](super::acme) order one. Only TLS 1.3 is spoken, which every browser has that can
-//! run the page.
+//! and takes them for the connections that come from then on, or has [`acme`](super::acme) order one. Only TLS 1.3 is spoken,
+//! which every browser has that can run the page.
 
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use rustls::{
@@ -19,11 +19,13 @@ use rustls::{
     sign::CertifiedKey,
     version::TLS13,
 };
-use tokio::time::{self, MissedTickBehavior};
 use tokio_rustls::TlsAcceptor;
 
 use super::acme::{self, Orders};
-use crate::common::UsageError;
+use crate::common::{
+    UsageError,
+    watched::{Watched, look_often},
+};
 
 /// How often to look whether the files have changed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -65,13 +67,9 @@ pub(crate) enum Tls {
 #[derive(Debug, Clone)]
 pub(crate) struct Pair {
     files: Files,
-    /// As they were when they were read.
-    read_at: Stamp,
+    watched: Watched<2>,
     current: Arc<Current>,
 }
-
-/// When files were changed for the last time, and how long they are; `None` for one that is not there.
-type Stamp = [Option<(SystemTime, u64)>; 2];
 
 /// The certificate that clients are shown.
 #[derive(Debug)]
@@ -130,7 +128,7 @@ impl Tls {
     /// Keeps the certificate up to date, until dropped.
     pub(crate) async fn keep_up(self) {
         match self {
-            Self::Files(pair) => pair.watch().await,
+            Self::Files(pair) => look_often(pair, LOOK_INTERVAL, Pair::look).await,
             Self::Acme(orders) => orders.keep_up().await,
         }
     }
@@ -141,11 +139,11 @@ const NOWHERE_TO_KEEP: &str =
 
 impl Pair {
     fn load(files: Files) -> Result<Self, UsageError> {
-        let read_at = files.stamp();
+        let watched = Watched::new([&files.certificate, &files.key].map(|path| Some(path.clone())));
         let certified = files.read().map_err(UsageError)?;
         Ok(Self {
             files,
-            read_at,
+            watched,
             current: Arc::new(Current(RwLock::new(Arc::new(certified)))),
         })
     }
@@ -157,19 +155,9 @@ impl Pair {
         names.find(|name| !name.contains('*')).map(str::to_owned)
     }
 
-    async fn watch(mut self) {
-        let mut look = time::interval(LOOK_INTERVAL);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last = self.read_at;
-        loop {
-            look.tick().await;
-            let stamp = self.files.stamp();
-            // Whoever writes the one may be about to write the other.
-            let is_settled = std::mem::replace(&mut last, stamp) == stamp;
-            if is_settled && stamp != self.read_at {
-                self.read_at = stamp;
-                self.read_again();
-            }
+    fn look(&mut self) {
+        if self.watched.are_new() {
+            self.read_again();
         }
     }
 
@@ -187,13 +175,6 @@ impl Pair {
 }
 
 impl Files {
-    fn stamp(&self) -> Stamp {
-        [&self.certificate, &self.key].map(|path| {
-            let metadata = fs::metadata(path).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        })
-    }
-
     /// Reads certificate and key. An error names the option and the file.
     fn read(&self) -> Result<CertifiedKey, String> {
         let of = |option: &str, path: &Path, reason: String| {

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use tokio::time::{self, MissedTickBehavior};
+use tokio::time;
 
 use super::{Relay, report::RelayEvent};
-use crate::watch::State;
+use crate::{common::every, watch::State};
 
 /// How often to look who has no circuit any more.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -26,8 +26,7 @@ impl Relay {
         self.report(RelayEvent::Draining { circuits, seconds });
         let over = time::sleep(time);
         tokio::pin!(over);
-        let mut look = time::interval(LOOK_INTERVAL);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = every(LOOK_INTERVAL);
         while self.counts().circuits > 0 {
             tokio::select! {
                 () = self.work() => {}

@@ -339,20 +339,14 @@ impl Behaviour {
     fn check_memory(&self) -> Result<(), Refusal> {
         match self.memory.is_short() {
             false => Ok(()),
-            true => Err(Refusal {
-                status: Status::ResourceLimitExceeded,
-                what: Some("requests to a relay short of memory"),
-            }),
+            true => Err(Refusal::limit("requests to a relay short of memory")),
         }
     }
 
     /// Refuses with this status whom the operator keeps out: the specification has one for each question.
     fn admit(&self, from: Source, status: Status) -> Result<(), Refusal> {
         if self.closed {
-            return Err(Refusal {
-                status: Status::ResourceLimitExceeded,
-                what: Some("requests to a relay that stops"),
-            });
+            return Err(Refusal::limit("requests to a relay that stops"));
         }
         match self.access.admits(&from.peer, from.ip) {
             true => Ok(()),

@@ -14,9 +14,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{self, MissedTickBehavior};
-
-use crate::watch::resident_bytes;
+use crate::{common::every, watch::resident_bytes};
 
 /// How often to look how much it has.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -58,8 +56,7 @@ pub(crate) async fn keep_up(memory: Memory, percent: u32) {
         );
     };
     let most = allowed / 100 * u64::from(percent);
-    let mut due = time::interval(LOOK_INTERVAL);
-    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut due = every(LOOK_INTERVAL);
     loop {
         due.tick().await;
         memory.look(resident_bytes(), most);

@@ -5,9 +5,12 @@
 
 use std::time::Duration;
 
-use tokio::time::{self, Interval, MissedTickBehavior};
+use tokio::time::Interval;
 
-use crate::common::os::{self, Word};
+use crate::common::{
+    every,
+    os::{self, Word},
+};
 
 /// Of the time after which a service manager takes the relay for dead, it says that it runs after this part.
 const PART: u32 = 3;
@@ -21,11 +24,7 @@ pub(crate) struct Watchdog(Option<Interval>);
 impl Watchdog {
     /// Asks the service manager how often it wants to hear that.
     pub(crate) fn new() -> Self {
-        Self(os::watchdog().map(|time| {
-            let mut due = time::interval((time / PART).max(MIN_INTERVAL));
-            due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            due
-        }))
+        Self(os::watchdog().map(|time| every((time / PART).max(MIN_INTERVAL))))
     }
 
     /// Says it once more when it is due.

@@ -10,12 +10,7 @@ use punchline::{
     config::Bootstrap, event::Event, name::PeerName,
     protocols::rendezvous::server::Server as Rendezvous,
 };
-use tokio::{
-    net::UdpSocket,
-    sync::watch,
-    task::JoinSet,
-    time::{self, MissedTickBehavior},
-};
+use tokio::{net::UdpSocket, sync::watch, task::JoinSet};
 
 use super::{
     Relay, access, announce, behaviour, credentials,
@@ -33,7 +28,7 @@ use super::{
 };
 use crate::{
     common::{
-        os,
+        every, os,
         output::{self, Output},
         proxies::TrustedProxies,
         refusals::{self, Refusals},
@@ -112,8 +107,6 @@ impl Relay {
             .0
             .hop
             .count_in(watch.figures().clone());
-        let mut refusals_due = time::interval(refusals::REPORT_INTERVAL);
-        refusals_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut relay = Self {
             swarm,
             output,
@@ -135,7 +128,7 @@ impl Relay {
             watch,
             unanswered_pings: UnansweredPings::default(),
             watchdog: Watchdog::new(),
-            refusals_due,
+            refusals_due: every(refusals::REPORT_INTERVAL),
         };
         let name = PeerName::of(&peer_id);
         relay.report(Event::Started { peer_id, name });

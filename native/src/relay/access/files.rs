@@ -5,20 +5,19 @@ use std::{
     io::Read,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use tokio::{
-    sync::watch,
-    task,
-    time::{self, MissedTickBehavior},
-};
+use tokio::sync::watch;
 
 use super::{
     Access,
     rules::{List, Rules},
 };
-use crate::common::{UsageError, os};
+use crate::common::{
+    UsageError,
+    watched::{Watched, look_often},
+};
 
 /// The longest file that is read.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
@@ -32,29 +31,23 @@ pub(crate) struct Files {
     pub(crate) deny: Option<PathBuf>,
 }
 
-/// What tells whether a file has changed: when it or its mode did, and how long it is.
-type Stamp = Option<(SystemTime, u64)>;
-
 /// What keeps the rules up to date.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     files: Files,
-    /// As they were when they were read, and when they were looked at last: who writes a file may not be through with it.
-    read: [Stamp; 2],
-    seen: [Stamp; 2],
+    watched: Watched<2>,
     rules: watch::Sender<Arc<Rules>>,
 }
 
 impl Files {
     /// Reads the files for the first time.
     pub(crate) fn load(&self) -> Result<(Access, Keeper), UsageError> {
-        let stamps = self.stamps();
+        let watched = Watched::new([self.allow.clone(), self.deny.clone()]);
         let rules = self.read().map_err(UsageError)?;
         let (sender, receiver) = watch::channel(Arc::new(rules));
         let keeper = Keeper {
             files: self.clone(),
-            read: stamps,
-            seen: stamps,
+            watched,
             rules: sender,
         };
         Ok((Access(receiver), keeper))
@@ -70,13 +63,6 @@ impl Files {
         Ok(Rules {
             allowed: list("--allow-list", &self.allow)?,
             denied: list("--deny-list", &self.deny)?.unwrap_or_default(),
-        })
-    }
-
-    fn stamps(&self) -> [Stamp; 2] {
-        [&self.allow, &self.deny].map(|path| {
-            let metadata = fs::metadata(path.as_ref()?).ok()?;
-            Some((os::changed(&metadata).ok()?, metadata.len()))
         })
     }
 }
@@ -95,12 +81,9 @@ fn read(path: &Path) -> Result<List, String> {
 impl Keeper {
     /// Reads the files again if they have changed. If they cannot be read, what they said before stays.
     fn look(&mut self) {
-        let stamps = self.files.stamps();
-        let is_settled = std::mem::replace(&mut self.seen, stamps) == stamps;
-        if stamps == self.read || !is_settled {
+        if !self.watched.are_new() {
             return;
         }
-        self.read = stamps;
         match self.files.read() {
             Ok(rules) => {
                 let (allowed, denied) = (rules.allowed.as_ref().map(List::len), rules.denied.len());
@@ -117,22 +100,9 @@ impl Keeper {
 }
 
 /// Looks at the files for as long as it is polled.
-pub(crate) async fn keep_up(mut keeper: Keeper) {
-    if keeper.files == Files::default() {
-        return;
-    }
-    let mut due = time::interval(LOOK_INTERVAL);
-    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        due.tick().await;
-        let looked = task::spawn_blocking(move || {
-            keeper.look();
-            keeper
-        });
-        match looked.await {
-            Ok(same) => keeper = same,
-            Err(error) => return tracing::error!(%error, "the lists are not looked at any more"),
-        }
+pub(crate) async fn keep_up(keeper: Keeper) {
+    if keeper.files != Files::default() {
+        look_often(keeper, LOOK_INTERVAL, Keeper::look).await;
     }
 }
 

@@ -92,7 +92,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    const fn limit(what: &'static str) -> Self {
+    pub(super) const fn limit(what: &'static str) -> Self {
         Self {
             status: Status::ResourceLimitExceeded,
             what: Some(what),
